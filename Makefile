@@ -1,0 +1,45 @@
+# One command for each thing; every target does its own set-up.
+
+SHELL := /bin/bash
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.ready
+# The first interpreter that really runs: a version manager's shim may exist and still fail.
+FIND_PYTHON = for p in python3.13 python3.12 python3.11 python3; do \
+	if $$p -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null; \
+	then echo $$p; exit; fi; done
+ARGS ?=
+
+.PHONY: run test lint help clean tmux tools
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  \1\t/' | expand -t 12
+
+run: $(STAMP) tmux ## set up, then run the service in the foreground (ARGS="--observe ...")
+	@exec $(BIN)/sidecar run $(ARGS)
+
+test: $(STAMP) tmux tools lint ## set up, then run every test
+	$(BIN)/python -m pytest --cov --cov-report=term $(ARGS)
+
+lint: $(STAMP) ## style, types, and the floors
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+clean: ## remove what the set-up has made
+	rm -rf $(VENV) .tools
+
+$(STAMP): pyproject.toml constraints.txt
+	@python=$$($(FIND_PYTHON)); \
+	if [ -z "$$python" ]; then echo "Python 3.11, 3.12 or 3.13 with venv is needed (Debian: python3-venv)" >&2; exit 1; fi; \
+	$$python -m venv --clear $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+tmux:
+	@tests/tools/setup.sh installed tmux tmux
+
+tools:
+	@tests/tools/setup.sh unpacked prometheus prometheus
+	@tests/tools/setup.sh unpacked prometheus-alertmanager amtool

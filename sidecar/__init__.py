@@ -1,0 +1,29 @@
+"""tmux-sidecar keeps long-lived tmux sessions alive.
+
+Floors by purity, files by stage; imports go one way only::
+
+    __main__ -> cli -> app --+--> web --> flow --> decide --> model
+                             +--> edges ---------------------> model
+    errors, clock and config stand beside model
+
+===============  =========================================================================
+cli, client      commands; the service's are thin HTTP calls
+app              composition root: one straight line, named tasks, teardown in reverse
+config           the settings, frozen; ``config_read`` reads YAML and names every fault
+model/           nouns: session, incident, plan, policy, record (rows), status (the picture)
+decide/          the quiet floor: detect, diagnose, choose, judge, resume, breaker, ...
+edges/           the doors: tmux/ (run, snapshot, capture, rebuild, birth, doorbell),
+                 process (pidfds, /proc), store/ (SQLite), metrics, logs
+flow/            the corridor: watch (inbox and cycle), recover (THE PIPELINE), execute and
+                 steps (plans), checkpoint, desk (requests and alerts), ward (what is known)
+web/             the windows: routes, payload, guard
+===============  =========================================================================
+
+Where the boxes of the classic plan live: Health Monitor ``flow/watch``; Failure Detector
+``decide/detect``; Root Cause Analyser ``decide/diagnose``; Strategy Engine ``decide/choose``;
+Executor ``flow/execute``; Validator ``decide/judge``; Checkpoint Manager ``flow/checkpoint``;
+State Store ``edges/store``; Retry Manager ``decide/backoff``; Circuit Breaker
+``decide/breaker``; Audit: rows written with the change they explain.
+"""
+
+__version__ = "0.1.0"

@@ -1,0 +1,329 @@
+"""The composition root: one straight line that puts everything together, and takes it apart in reverse.
+
+The only place that has met both the corridor and the doors.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import platform
+import signal
+import sys
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+
+from sidecar import __version__
+from sidecar.clock import SystemClock, SystemDice
+from sidecar.config import Settings
+from sidecar.decide import layout, retain
+from sidecar.edges import process
+from sidecar.edges.logs import JsonLog
+from sidecar.edges.metrics import Metrics
+from sidecar.edges.store import Store
+from sidecar.edges.store.database import lock
+from sidecar.edges.tmux.door import TmuxDoor
+from sidecar.edges.tmux.doorbell import Doorbell
+from sidecar.edges.tmux.run import TmuxRunner
+from sidecar.errors import SidecarError
+from sidecar.flow.checkpoint import Checkpointer
+from sidecar.flow.desk import FrontDesk
+from sidecar.flow.execute import Circuits, Executor
+from sidecar.flow.picture import picture
+from sidecar.flow.recover import Recoverer
+from sidecar.flow.ward import Ward
+from sidecar.flow.watch import Tools, Watch
+from sidecar.model.record import Action, IncidentRow, Usage
+from sidecar.model.session import Presence
+from sidecar.model.status import Status
+from sidecar.web.guard import ensure_token
+from sidecar.web.routes import Service, make_app
+
+_USAGE_EVERY = 15.0
+_LAG_EVERY = 0.5
+_DRAIN_SECONDS = 10.0
+_RESTART_PAUSE = 1.0
+_STALE_CYCLE = 30.0
+
+
+class LocalHost:
+    """Facts about this machine."""
+
+    def __init__(self, socket: Path) -> None:
+        self._socket = socket
+        self._boot_id = process.boot_id()
+
+    @property
+    def boot_id(self) -> str:
+        return self._boot_id
+
+    def socket_there(self) -> bool:
+        return self._socket.exists()
+
+    def missing_folders(self, paths: Iterable[str]) -> tuple[str, ...]:
+        return tuple(sorted(path for path in paths if not os.path.isdir(path)))
+
+    async def usage(self, roots: Mapping[str, tuple[int, ...]]) -> Mapping[str, Usage]:
+        return await asyncio.to_thread(process.usage, roots)
+
+
+@dataclass(slots=True)
+class Tasks:
+    """Named tasks, each guarded: an eternal one that ends is reported and started again."""
+
+    on_end: Callable[[str, BaseException | None], None]
+    _running: set[asyncio.Task[None]] = field(default_factory=set)
+
+    def spawn(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        """A task that is meant to end."""
+        task = asyncio.create_task(self._once(name, work), name=name)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+
+    def keep(self, name: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """A task that is never meant to end."""
+        self.spawn(name, self._for_ever(name, work))
+
+    async def settle(self, prefix: str, seconds: float) -> None:
+        """Give the tasks of this prefix time to end by themselves."""
+        waiting = [task for task in self._running if task.get_name().startswith(prefix)]
+        if waiting:
+            await asyncio.wait(waiting, timeout=seconds)
+
+    async def cancel(self) -> None:
+        tasks = list(self._running)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _once(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except Exception as error:
+            self.on_end(name, error)
+
+    async def _for_ever(self, name: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        while True:
+            error: Exception | None = None
+            try:
+                await work()
+            except Exception as problem:
+                error = problem
+            self.on_end(name, error)
+            await asyncio.sleep(_RESTART_PAUSE)
+
+
+class Sidecar:
+    """The service. ``start`` builds it, ``stop`` leaves nothing behind."""
+
+    def __init__(self, settings: Settings, state: Path) -> None:
+        self.settings = settings
+        self._state = state
+        self._clock = SystemClock()
+        self._log = JsonLog(self._clock)
+        self._status = Status()
+        self._incidents: tuple[IncidentRow, ...] = ()
+        self._undo = contextlib.AsyncExitStack()
+        self.address = ""
+        self.token = ""
+
+    async def start(self) -> None:
+        """Take the locks, open the doors, start the tasks.
+
+        Raises:
+            SidecarError: it cannot run here; nothing is left behind.
+        """
+        try:
+            await self._start()
+        except BaseException:
+            await self._undo.aclose()
+            raise
+
+    async def stop(self) -> None:
+        """Let running recoveries end, then take everything apart in reverse."""
+        self._ward.draining = True
+        await self._tasks.settle("recover ", _DRAIN_SECONDS)
+        await self._undo.aclose()
+        self._log.say(Action.STOPPED)
+
+    async def _start(self) -> None:
+        clock, settings, log = self._clock, self.settings, self._log
+        process.raise_descriptor_limit()
+        runner = TmuxRunner(settings.tmux)
+        host = LocalHost(runner.socket)
+        self.metrics = Metrics(
+            CollectorRegistry(), lambda: self._status, version=__version__, python=platform.python_version()
+        )
+        self._store = store = await asyncio.to_thread(self._open_store)
+        self._undo.callback(store.close)
+        self._lock_server(runner.socket)
+        self._ward = ward = Ward(settings)
+        tmux = TmuxDoor(
+            runner,
+            clock,
+            boot_id=host.boot_id,
+            complete=process.complete,
+            in_front=process.in_front,
+            valid_layout=layout.valid,
+            scratch=self._state / "scrollback",
+        )
+        bell = Doorbell(runner, clock, host.boot_id, process.complete)
+        self._tasks = tasks = Tasks(self._task_ended)
+        checkpointer = Checkpointer(ward, tmux, store, clock, self.metrics, log)
+        self._circuits = Circuits(store, clock, self.metrics, settings.recovery.circuit)
+        executor = Executor(store, clock, SystemDice(), self.metrics, log, settings.recovery.retry)
+        recoverer = Recoverer(
+            ward, tmux, store, host, clock, self.metrics, log, checkpointer, executor, self._circuits
+        )
+        watched = process.ProcessWatch(clock, lambda ended: self._watch.process_ended(ended))
+        self._undo.callback(watched.close)
+        tools = Tools(tmux, bell, store, host, watched, clock, log, checkpointer, recoverer, tasks.spawn)
+        self._watch = watch = Watch(ward, tools, self._redraw)
+        self._desk = FrontDesk(ward, watch, store, clock, self.metrics, tasks.spawn)
+        self._undo.push_async_callback(self._leave_tmux, tmux, bell)
+        await self._reconcile(watch, checkpointer)
+        self._undo.push_async_callback(tasks.cancel)
+        tasks.keep("watch", watch.run)
+        tasks.keep("tick", watch.tick)
+        tasks.keep("doorbell", watch.doorbell)
+        tasks.keep("socket", watch.socket)
+        tasks.keep("checkpoint", checkpointer.run)
+        tasks.keep("usage", lambda: self._measure(host))
+        tasks.keep("loop lag", self._feel_lag)
+        await self._listen()
+        await self._desk.take_up_pending()
+        log.say(Action.STARTED, address=self.address, version=__version__, mode=settings.recovery.mode)
+
+    def _open_store(self) -> Store:
+        return Store(
+            self._state,
+            self._clock,
+            retain.keep,
+            on_corrupt=self.metrics.checkpoint_corrupt,
+            on_write=self.metrics.written,
+            on_audit=self.metrics.audited,
+        )
+
+    def _lock_server(self, socket: Path) -> None:
+        """One sidecar for one tmux server, whatever state folders they use."""
+        socket.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path = socket.with_name(f"{socket.name}.sidecar")
+        descriptor = lock(path, f"the tmux server at {socket}")
+        self._undo.callback(os.close, descriptor)
+        self._undo.callback(path.unlink, missing_ok=True)
+
+    async def _reconcile(self, watch: Watch, checkpointer: Checkpointer) -> None:
+        """Take up what an earlier run left: its sessions, its incidents, its circuits."""
+        now = self._clock.wall()
+        if self._store.set_aside is not None:
+            self._log.say(Action.DATABASE_SET_ASIDE, level="error", file=str(self._store.set_aside))
+            await self._store.audit(
+                Action.DATABASE_SET_ASIDE, now, detail={"file": self._store.set_aside.name}
+            )
+        for row in await self._store.interrupt_running(now):
+            self._log.say(Action.RECOVERY_INTERRUPTED, level="warning", session=row.session, recovery=row.id)
+        await self._circuits.load()
+        await watch.load()
+        await checkpointer.count()
+        await self._store.audit(Action.STARTED, now, detail={"version": __version__, "pid": os.getpid()})
+
+    async def _listen(self) -> None:
+        token_file = Path(self.settings.http.token_file or self._state / "token")
+        self.token = ensure_token(token_file)
+        service = Service(
+            desk=self._desk,
+            settings=lambda: self.settings,
+            status=lambda: self._status,
+            ready=lambda: self._watch.first_cycle.is_set() and not self._ward.draining,
+            healthy=lambda: self._clock.wall() - self._watch.cycled < _STALE_CYCLE,
+            render=self.metrics.render,
+            observe=self.metrics.request,
+            clock=self._clock,
+            token=self.token,
+        )
+        runner = web.AppRunner(make_app(service), access_log=None, shutdown_timeout=5.0)
+        await runner.setup()
+        self._undo.push_async_callback(runner.cleanup)
+        site = web.TCPSite(runner, self.settings.http.host, self.settings.http.port)
+        await site.start()
+        host, port = runner.addresses[0][:2]
+        self.address = f"{host}:{port}"
+        address_file = self._state / "address"
+        address_file.write_text(self.address + "\n")
+        self._undo.callback(address_file.unlink, missing_ok=True)
+
+    async def _leave_tmux(self, tmux: TmuxDoor, bell: Doorbell) -> None:
+        """No hook, no option, no waiting client of ours stays behind."""
+        await bell.close()
+        look = await tmux.look()
+        windows = {window.id for session in look.sessions for window in session.windows if window.armed}
+        with contextlib.suppress(SidecarError):
+            await tmux.disarm(sorted(windows))
+
+    async def _measure(self, host: LocalHost) -> None:
+        while True:
+            look = self._ward.look
+            if look.presence is Presence.PRESENT:
+                roots = {
+                    session.name: tuple(pane.pid for pane in session.panes())
+                    for session in look.sessions
+                    if session.name in self._ward.expected
+                }
+                self._ward.usage = await host.usage(roots)
+            self._incidents = await self._store.open_incidents()
+            self._redraw()
+            await self._clock.sleep(_USAGE_EVERY)
+
+    async def _feel_lag(self) -> None:
+        while True:
+            due = self._clock.monotonic() + _LAG_EVERY
+            await self._clock.sleep(_LAG_EVERY)
+            self.metrics.loop_lag(max(self._clock.monotonic() - due, 0.0))
+
+    def _redraw(self) -> None:
+        self._status = picture(
+            self._ward,
+            incidents=self._incidents,
+            circuits=self._circuits.states,
+            alerts_pending=self._desk.pending_alerts,
+            store_bytes=self._store.size_bytes(),
+            started=self._status.started or self._clock.wall(),
+            last_look=self._watch.cycled,
+        )
+
+    def _task_ended(self, name: str, error: BaseException | None) -> None:
+        self.metrics.task_restarted(name.split(" ")[0])
+        self._log.say(
+            Action.TASK_FAILED,
+            level="error",
+            task=name,
+            error=repr(error) if error else "it ended by itself",
+            hint=getattr(error, "hint", ""),
+        )
+
+
+def serve(settings: Settings, state: Path) -> int:
+    """Run the service until SIGTERM or SIGINT. Returns the exit status."""
+    # A thread that renders or parses gives the event loop its turn after 1 ms instead of 5.
+    sys.setswitchinterval(0.001)
+    asyncio.run(_serve(settings, state))
+    return 0
+
+
+async def _serve(settings: Settings, state: Path) -> None:
+    sidecar = Sidecar(settings, state)
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ended.set)
+    await sidecar.start()
+    try:
+        await ended.wait()
+    finally:
+        await sidecar.stop()

@@ -1,0 +1,53 @@
+"""Time and chance, handed to whoever needs them, so that tests can hold both still.
+
+The only file that imports ``time`` or ``random``. Elapsed time is monotonic; wall time
+is for what people and databases read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """What the service needs to know about time, in seconds."""
+
+    def monotonic(self) -> float: ...
+
+    def wall(self) -> float: ...
+
+    async def sleep(self, seconds: float) -> None: ...
+
+
+class SystemClock:
+    """The machine's own clocks."""
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    def wall(self) -> float:
+        return time.time()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+
+class Dice(Protocol):
+    """A source of chance: ``roll`` gives a number in [0, 1)."""
+
+    def roll(self) -> float: ...
+
+
+class SystemDice:
+    """Chance from the interpreter's generator; fit for jitter, not for secrets."""
+
+    def roll(self) -> float:
+        return random.random()
+
+
+def pause(seconds: float) -> None:
+    """Block the calling thread; for command-line tools, never for the service."""
+    time.sleep(seconds)

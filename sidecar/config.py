@@ -1,0 +1,182 @@
+"""The settings, frozen, with what each is for. Reading them from YAML is ``config_read``.
+
+Without a file the defaults serve. Durations are seconds, sizes are bytes; in the file both
+take units (``15s``, ``100MB``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from pathlib import Path
+from types import MappingProxyType
+
+from sidecar.model.incident import FailureKind
+from sidecar.model.plan import Strategy
+from sidecar.model.policy import BreakerPolicy, Budget, Mode, Restore, ResumeRule, Retention, RetryPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class TmuxSettings:
+    """Which tmux server, and how long it may take to answer."""
+
+    socket_name: str | None = None
+    """As ``tmux -L``: a name in the server folder of this user."""
+    socket_path: str | None = None
+    """As ``tmux -S``: a full path. Wins over ``socket_name``."""
+    timeout: float = 2.0
+    """Seconds that one tmux call may take before its answer counts as unknown."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionOverride:
+    """What is different for one session."""
+
+    restore: Restore | None = None
+    """When it comes back; replaces ``sessions.restore``."""
+    ladder: Mapping[FailureKind, tuple[Strategy, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    """Strategies per failure; replaces ``recovery.ladders``."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionSettings:
+    """Which sessions are looked after, and when they come back."""
+
+    manage: tuple[str, ...] = ("*",)
+    """Globs of session names that may be acted on."""
+    ignore: tuple[str, ...] = ()
+    """Globs that are never acted on, whatever ``manage`` says."""
+    restore: Restore = Restore.ON_FAILURE
+    """When a lost session comes back, unless it is declared or overridden."""
+    workspaces: tuple[str, ...] = ()
+    """Files or folders of tmuxp session files. The sessions they name are declared: they
+    come back ``always``."""
+    overrides: Mapping[str, SessionOverride] = field(default_factory=lambda: MappingProxyType({}))
+    """Per session name."""
+
+    def manages(self, name: str) -> bool:
+        """Whether a session of this name may be acted on."""
+        return any(fnmatchcase(name, glob) for glob in self.manage) and not any(
+            fnmatchcase(name, glob) for glob in self.ignore
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointSettings:
+    """How often and how much is stored."""
+
+    interval: float = 15.0
+    """Seconds between checkpoints of a session whose panes have printed something."""
+    scrollback_lines: int = 2000
+    """Lines of history kept for each pane; 0 keeps none."""
+    exclude: tuple[str, ...] = ()
+    """Globs of session names whose scrollback and environment are never stored."""
+    max_age: float = 7 * 86_400.0
+    """Seconds after which a generation is removed, except the newest good one."""
+    max_bytes_per_session: int = 100_000_000
+    """Bytes; the oldest generations go first."""
+    rehearse: float = 600.0
+    """Seconds between rehearsals of the newest checkpoint."""
+
+    @property
+    def retention(self) -> Retention:
+        return Retention(max_age=self.max_age, max_bytes=self.max_bytes_per_session)
+
+
+DEFAULT_LADDERS: Mapping[FailureKind, tuple[Strategy, ...]] = MappingProxyType(
+    {
+        FailureKind.CRASHED: (
+            Strategy.RESUME_PROGRAM,
+            Strategy.RESPAWN_PANE,
+            Strategy.RESTORE_CHECKPOINT,
+            Strategy.REBUILD_WORKSPACE,
+        ),
+        FailureKind.DISCONNECTED: (Strategy.RECREATE_SOCKET,),
+        FailureKind.REQUESTED: (
+            Strategy.RESUME_PROGRAM,
+            Strategy.RESPAWN_PANE,
+            Strategy.RESTORE_CHECKPOINT,
+            Strategy.REBUILD_WORKSPACE,
+        ),
+    }
+)
+"""Which strategies may be used for a failure; the first that fits the broken unit is used."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecoverySettings:
+    """How far the sidecar may go."""
+
+    mode: Mode = Mode.AUTO
+    """``observe`` decides and records everything and does nothing."""
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+    """For temporary errors within one strategy."""
+    circuit: BreakerPolicy = field(default_factory=BreakerPolicy)
+    """When a strategy that keeps failing is left alone for a while."""
+    per_session: Budget = field(default_factory=lambda: Budget(5, 600.0))
+    """Recoveries of one session before it is given up (``budget.per_session``)."""
+    overall: Budget = field(default_factory=lambda: Budget(20, 600.0))
+    """Incidents of all sessions together (``budget.global``); a dead server costs one."""
+    slow_retry: float = 600.0
+    """Seconds between attempts at a session that was given up."""
+    ladders: Mapping[FailureKind, tuple[Strategy, ...]] = field(default_factory=lambda: DEFAULT_LADDERS)
+    """Allowed strategies per failure; a failure not named keeps its default."""
+
+
+@dataclass(frozen=True, slots=True)
+class AlertRoute:
+    """Turns an alert that does not carry our own labels into a session and a failure."""
+
+    match: Mapping[str, str]
+    """Labels and values that the alert must have, all of them."""
+    session: str
+    """Session name; ``{{ labels.NAME }}`` takes a label's value."""
+    failure: FailureKind = FailureKind.REQUESTED
+    """What the alert says is wrong."""
+    strategy: Strategy | None = None
+    """The strategy to use, if only this one will do."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotifySettings:
+    """Where a person is called."""
+
+    tmux: bool = True
+    """Show a message in the clients that are attached."""
+
+
+@dataclass(frozen=True, slots=True)
+class HttpSettings:
+    """The service's own door."""
+
+    listen: str = "127.0.0.1:9847"
+    """HOST:PORT; port 0 takes a free one."""
+    token_file: str | None = None
+    """File with the admin token; by default ``token`` in the state folder, made on first start."""
+
+    @property
+    def host(self) -> str:
+        return self.listen.rpartition(":")[0].strip("[]")
+
+    @property
+    def port(self) -> int:
+        return int(self.listen.rpartition(":")[2])
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that a configuration file can say."""
+
+    tmux: TmuxSettings = field(default_factory=TmuxSettings)
+    sessions: SessionSettings = field(default_factory=SessionSettings)
+    checkpoints: CheckpointSettings = field(default_factory=CheckpointSettings)
+    recovery: RecoverySettings = field(default_factory=RecoverySettings)
+    resume: tuple[ResumeRule, ...] = ()
+    """Rules for programs that ran in a shell; tried before the built-in ones."""
+    alerts: tuple[AlertRoute, ...] = ()
+    """Routes for alerts without a ``session`` label; the first that matches is used."""
+    notify: NotifySettings = field(default_factory=NotifySettings)
+    http: HttpSettings = field(default_factory=HttpSettings)
+    source: Path | None = None
+    """The file that was read; None for the defaults."""

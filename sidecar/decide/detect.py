@@ -1,0 +1,175 @@
+"""What is broken: the expected sessions against one look, and the ends of watched processes.
+
+Iterates over what is *expected*, so that a session which has vanished is noticed. Works from
+evidence about each session: a server that does not answer breaks nothing by itself. Why a part
+broke, and whether a person meant it, is for ``diagnose``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from sidecar.model.incident import Broken, Exit, Failure, FailureKind, Role, Unit
+from sidecar.model.session import Look, Pane, Presence, ServerId, Session, Window
+
+FATAL_SIGNALS = frozenset({-4, -5, -6, -7, -8, -9, -11, -24, -25, -31})
+"""ILL, TRAP, ABRT, BUS, FPE, KILL, SEGV, XCPU, XFSZ, SYS: nobody ends a program politely with these."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """A session that has to be there, with what is remembered of it."""
+
+    name: str
+    server: ServerId | None = None
+    """The life in which it was last seen; None when only an earlier run of ours saw it."""
+    session: Session | None = None
+    """As last seen in good order; None when only an earlier run of ours saw it."""
+    instance: str = ""
+    """``boot/pid/started/$id`` as remembered across restarts."""
+    declared: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """All that one look tells about the expected sessions."""
+
+    failures: tuple[Failure, ...] = ()
+    renamed: tuple[tuple[str, Session], ...] = ()
+    """(old name, the same session under its new name)."""
+    replaced: tuple[Session, ...] = ()
+    """Sessions that somebody has made anew under an expected name."""
+
+
+def instance_of(server: ServerId, session: Session) -> str:
+    """The name of one life of one session."""
+    return f"{server}/{session.id}"
+
+
+def detect(
+    expected: Mapping[str, Expected],
+    look: Look,
+    exits: Mapping[int, Exit],
+    *,
+    server_alive: bool,
+    now: float,
+) -> Detection:
+    """Compare. ``exits`` holds ends not yet accounted for, by pid; ``now`` is monotonic seconds.
+
+    ``server_alive`` says that the server's process lives although its socket may not answer.
+    """
+    if look.presence is Presence.UNKNOWN:
+        return Detection()
+    if look.presence is Presence.ABSENT and server_alive:
+        return Detection(failures=(_disconnected(look),))
+    failures: list[Failure] = []
+    renamed: list[tuple[str, Session]] = []
+    replaced: list[Session] = []
+    for entry in expected.values():
+        live = look.find(entry.name) if look.presence is Presence.PRESENT else None
+        if live is None:
+            moved = _renamed(entry, look)
+            if moved is None:
+                failures.append(_session_gone(entry, exits, now))
+            else:
+                renamed.append((entry.name, moved))
+        elif _is_another(entry, look, live):
+            replaced.append(live)
+        else:
+            failure = _parts_broken(entry, live, exits, now)
+            if failure is not None:
+                failures.append(failure)
+    return Detection(tuple(failures), tuple(renamed), tuple(replaced))
+
+
+def carry(previous: Session | None, current: Session, broken: Iterable[Broken] = ()) -> Session:
+    """The current session, with what a dead pane or a killed program was before it broke.
+
+    tmux forgets the folder of a dead pane and what ran in it; a recovery and the next
+    checkpoint need both.
+    """
+    if previous is None:
+        return current
+    before = {pane.id: pane for pane in previous.panes()}
+    programs = {part.pane for part in broken if part.unit is Unit.PROGRAM}
+    return replace(
+        current, windows=tuple(_carry_window(window, before, programs) for window in current.windows)
+    )
+
+
+def _carry_window(window: Window, before: Mapping[str, Pane], programs: set[str]) -> Window:
+    return replace(
+        window, panes=tuple(_carry_pane(pane, before.get(pane.id), programs) for pane in window.panes)
+    )
+
+
+def _carry_pane(pane: Pane, before: Pane | None, programs: set[str]) -> Pane:
+    if before is None:
+        return pane
+    if pane.dead:
+        return replace(
+            pane,
+            cwd=pane.cwd or before.cwd,
+            argv=before.argv,
+            program=before.program,
+            title=pane.title or before.title,
+        )
+    if pane.id in programs:
+        return replace(pane, program=before.program, cwd=before.cwd)
+    return pane
+
+
+def _disconnected(look: Look) -> Failure:
+    return Failure("", FailureKind.DISCONNECTED, (Broken(Unit.SOCKET),), look.taken)
+
+
+def _renamed(entry: Expected, look: Look) -> Session | None:
+    if entry.session is None or entry.server is None or entry.server != look.server:
+        return None
+    return look.by_id(entry.session.id)
+
+
+def _is_another(entry: Expected, look: Look, live: Session) -> bool:
+    assert look.server is not None
+    return bool(entry.instance) and entry.instance != instance_of(look.server, live)
+
+
+def _session_gone(entry: Expected, exits: Mapping[int, Exit], now: float) -> Failure:
+    pids = {pane.pid for pane in entry.session.panes()} if entry.session else set()
+    if entry.server is not None:
+        pids.add(entry.server.pid)
+    first = min((exits[pid].seen for pid in pids if pid in exits), default=now)
+    return Failure(entry.name, FailureKind.CRASHED, (Broken(Unit.SESSION),), first)
+
+
+def _parts_broken(entry: Expected, live: Session, exits: Mapping[int, Exit], now: float) -> Failure | None:
+    before = {pane.id: pane for pane in entry.session.panes()} if entry.session else {}
+    broken: dict[str, Broken] = {}
+    seen: list[float] = []
+    for pane in live.panes():
+        part = _dead_pane(pane, exits) if pane.dead else _killed_program(pane, before.get(pane.id), exits)
+        if part is None or pane.id in broken:
+            continue
+        broken[pane.id] = part
+        if part.pid in exits:
+            seen.append(exits[part.pid].seen)
+    if not broken:
+        return None
+    return Failure(entry.name, FailureKind.CRASHED, tuple(broken.values()), min(seen, default=now))
+
+
+def _dead_pane(pane: Pane, exits: Mapping[int, Exit]) -> Broken:
+    known = exits.get(pane.pid)
+    code = known.code if known is not None and known.code is not None else pane.dead_status
+    return Broken(Unit.PANE, pane.id, pane.pid, code)
+
+
+def _killed_program(pane: Pane, before: Pane | None, exits: Mapping[int, Exit]) -> Broken | None:
+    """A program whose shell lives on. Only a bad end counts: a person may end a program as they like."""
+    if before is None or before.program is None or before.pid != pane.pid:
+        return None
+    ended = exits.get(before.program.pid)
+    if ended is None or ended.role is not Role.PROGRAM or ended.code not in FATAL_SIGNALS:
+        return None
+    return Broken(Unit.PROGRAM, pane.id, before.program.pid, ended.code)

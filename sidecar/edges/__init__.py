@@ -1,0 +1,1 @@
+"""The doors: each module speaks to one thing outside the process."""

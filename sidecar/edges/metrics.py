@@ -1,0 +1,260 @@
+"""Every metric, declared in one place. Gauges come from one immutable picture, counters from calls.
+
+Rendering is slow (about 100,000 lines a second), so it belongs in a thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, Info, disable_created_metrics
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector
+
+from sidecar.model.incident import Cause
+from sidecar.model.plan import RefusalReason
+from sidecar.model.policy import BreakerState, Circuit
+from sidecar.model.record import HoldBackReason, SkipReason
+from sidecar.model.session import Health
+from sidecar.model.status import SessionStatus, Status
+
+SERIES_CAP = 200
+"""Sessions that have series of their own; the rest are counted in ``sidecar_sessions_dropped``."""
+
+RECOVERY_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
+_FAST_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
+
+disable_created_metrics()  # type: ignore[no-untyped-call]
+
+
+class Metrics:
+    """Counts for the corridor (``flow.ports.Meter``), the store and the windows, and renders."""
+
+    def __init__(
+        self, registry: CollectorRegistry, status: Callable[[], Status], *, version: str, python: str
+    ) -> None:
+        self._registry = registry
+
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(f"sidecar_{name}", text, labels, registry=registry)
+
+        def histogram(name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
+            return Histogram(f"sidecar_{name}", text, labels, buckets=buckets, registry=registry)
+
+        registry.register(_Picture(status))
+        ProcessCollector(registry=registry)
+        build = Info("sidecar_build", "Versions of the sidecar and of Python.", registry=registry)
+        build.info({"version": version, "python": python})
+        self._failures = counter("failures", "Failures noticed.", "session", "failure")
+        self._findings = counter("findings", "Causes named.", "cause")
+        self._recoveries = counter("recoveries", "Recoveries ended.", "failure", "strategy", "outcome")
+        self._duration = histogram(
+            "recovery_duration_seconds", "Time one plan ran.", RECOVERY_BUCKETS, "strategy"
+        )
+        self._mttr = histogram(
+            "time_to_recovery_seconds",
+            "Time from the first bad sign to verified healthy.",
+            RECOVERY_BUCKETS,
+            "failure",
+        )
+        self._refusals = counter("refusals", "Decisions not to act.", "reason")
+        self._retries = counter("retries", "Attempts repeated after a temporary error.", "operation")
+        self._calls = counter("circuit_calls", "Calls through a circuit.", "circuit", "outcome")
+        self._moves = counter("circuit_transitions", "Changes of a circuit's state.", "circuit", "to")
+        self._taken = histogram(
+            "checkpoint_duration_seconds", "Time to capture and store a checkpoint.", _FAST_BUCKETS
+        )
+        self._restored = histogram(
+            "checkpoint_restore_duration_seconds", "Time to restore a checkpoint, verified.", RECOVERY_BUCKETS
+        )
+        self._checkpoint_failures = counter("checkpoint_failures", "Captures not stored.", "reason")
+        self._corruptions = counter("checkpoint_corruptions", "Checkpoints quarantined.")
+        self._alerts = counter("alerts_received", "Alerts received.", "status")
+        self._skipped = counter("alerts_skipped", "Alerts that led to nothing.", "reason")
+        self._notified = counter("notifications", "Calls to a person.", "channel", "outcome")
+        self._requests = counter("http_requests", "HTTP requests answered.", "method", "route", "status")
+        self._request_time = histogram(
+            "http_request_duration_seconds", "Time to answer.", _FAST_BUCKETS, "method", "route"
+        )
+        self._writes = histogram(
+            "store_write_duration_seconds", "Time of a write transaction.", _FAST_BUCKETS
+        )
+        self._audited = counter("audit_records", "Rows appended to the audit trail.")
+        self._lag = histogram("event_loop_lag_seconds", "How late the event loop wakes.", _FAST_BUCKETS)
+        self._restarts = counter("tasks_restarted", "Tasks that ended unexpectedly.", "task")
+        self._start_at_zero()
+
+    def _start_at_zero(self) -> None:
+        for cause in Cause:
+            self._findings.labels(cause)
+        for reason in RefusalReason:
+            self._refusals.labels(reason)
+        for skip in SkipReason:
+            self._skipped.labels(skip)
+        for held in HoldBackReason:
+            self._checkpoint_failures.labels(held)
+        for status in ("firing", "resolved"):
+            self._alerts.labels(status)
+
+    def render(self, accept: str) -> tuple[bytes, str]:
+        """The page in the format that the Accept header asks for, and its content type."""
+        encoder, content_type = choose_encoder(accept)
+        return encoder(self._registry), content_type
+
+    def failure(self, session: str, failure: str) -> None:
+        self._failures.labels(session, failure).inc()
+
+    def finding(self, cause: str) -> None:
+        self._findings.labels(cause).inc()
+
+    def recovery(
+        self, failure: str, strategy: str, outcome: str, duration: float, time_to_recovery: float | None
+    ) -> None:
+        self._recoveries.labels(failure, strategy, outcome).inc()
+        self._duration.labels(strategy).observe(duration)
+        if time_to_recovery is not None:
+            self._mttr.labels(failure).observe(time_to_recovery)
+
+    def refusal(self, reason: str) -> None:
+        self._refusals.labels(reason).inc()
+
+    def retry(self, operation: str) -> None:
+        self._retries.labels(operation).inc()
+
+    def circuit_call(self, circuit: str, outcome: str) -> None:
+        self._calls.labels(circuit, outcome).inc()
+
+    def circuit_moved(self, circuit: str, to: str) -> None:
+        self._moves.labels(circuit, to).inc()
+
+    def checkpoint(self, seconds: float) -> None:
+        self._taken.observe(seconds)
+
+    def checkpoint_failed(self, reason: str) -> None:
+        self._checkpoint_failures.labels(reason).inc()
+
+    def checkpoint_corrupt(self, count: int = 1) -> None:
+        self._corruptions.inc(count)
+
+    def checkpoint_restored(self, seconds: float) -> None:
+        self._restored.observe(seconds)
+
+    def alert_received(self, status: str) -> None:
+        self._alerts.labels(status).inc()
+
+    def alert_skipped(self, reason: str) -> None:
+        self._skipped.labels(reason).inc()
+
+    def notified(self, channel: str, outcome: str) -> None:
+        self._notified.labels(channel, outcome).inc()
+
+    def task_restarted(self, task: str) -> None:
+        self._restarts.labels(task).inc()
+
+    def loop_lag(self, seconds: float) -> None:
+        self._lag.observe(seconds)
+
+    def written(self, seconds: float) -> None:
+        self._writes.observe(seconds)
+
+    def audited(self, rows: int) -> None:
+        self._audited.inc(rows)
+
+    def request(self, method: str, route: str, status: int, seconds: float) -> None:
+        self._requests.labels(method, route, str(status)).inc()
+        self._request_time.labels(method, route).observe(seconds)
+
+    def forget_session(self, session: str) -> None:
+        self._failures.remove_by_labels({"session": session})
+
+
+class _Picture(Collector):
+    """Gauges from the present picture."""
+
+    def __init__(self, status: Callable[[], Status]) -> None:
+        self._status = status
+
+    def collect(self) -> Iterable[Metric]:
+        status = self._status()
+        yield _gauge("tmux_server_up", "Whether the tmux server answers.", float(status.server_up))
+        yield _gauge("recoveries_in_progress", "Recoveries running now.", status.recoveries_in_progress)
+        yield _gauge("alerts_pending", "Accepted alerts not yet worked off.", status.alerts_pending)
+        yield _gauge("store_size_bytes", "Size of the database and its log.", status.store_bytes)
+        shown = status.sessions[:SERIES_CAP]
+        yield _gauge(
+            "sessions_dropped", "Sessions beyond the cap on series.", len(status.sessions) - len(shown)
+        )
+        yield from _session_gauges(shown)
+        yield _health(shown)
+        yield _cpu(shown)
+        yield _circuits(status.circuits)
+
+
+_SESSION_GAUGES: tuple[tuple[str, str, Callable[[SessionStatus], float]], ...] = (
+    ("session_up", "Whether the session is there.", lambda s: s.up),
+    ("session_windows", "Windows of the session.", lambda s: s.windows),
+    ("session_panes", "Panes of the session.", lambda s: s.panes),
+    ("session_dead_panes", "Panes whose process has ended.", lambda s: s.dead_panes),
+    ("session_processes", "Processes under the panes.", lambda s: s.processes),
+    ("session_memory_bytes", "Resident memory of the processes under the panes.", lambda s: s.memory_bytes),
+    (
+        "session_last_activity_timestamp_seconds",
+        "When a pane last printed something.",
+        lambda s: s.last_activity,
+    ),
+    ("checkpoints", "Stored generations.", lambda s: s.checkpoints),
+    ("checkpoint_bytes", "Bytes of the stored generations.", lambda s: s.checkpoint_bytes),
+    (
+        "checkpoint_last_success_timestamp_seconds",
+        "When the newest checkpoint was taken.",
+        lambda s: s.last_checkpoint,
+    ),
+)
+
+
+def _session_gauges(sessions: tuple[SessionStatus, ...]) -> Iterator[Metric]:
+    for name, text, read in _SESSION_GAUGES:
+        family = GaugeMetricFamily(f"sidecar_{name}", text, labels=["session"])
+        for session in sessions:
+            family.add_metric([_label(session.name)], float(read(session)))
+        yield family
+
+
+def _health(sessions: tuple[SessionStatus, ...]) -> Metric:
+    family = GaugeMetricFamily(
+        "sidecar_session_health", "1 for the state the session is in.", labels=["session", "state"]
+    )
+    for session in sessions:
+        for state in Health:
+            family.add_metric([_label(session.name), state], float(session.health is state))
+    return family
+
+
+def _cpu(sessions: tuple[SessionStatus, ...]) -> Metric:
+    family = CounterMetricFamily(
+        "sidecar_session_cpu_seconds", "Processor time of the processes under the panes.", labels=["session"]
+    )
+    for session in sessions:
+        family.add_metric([_label(session.name)], session.cpu_seconds)
+    return family
+
+
+def _circuits(circuits: Mapping[str, BreakerState]) -> Metric:
+    family = GaugeMetricFamily(
+        "sidecar_circuit_state", "1 for the state the circuit is in.", labels=["circuit", "state"]
+    )
+    for name, state in circuits.items():
+        for circuit in Circuit:
+            family.add_metric([name, circuit], float(state.circuit is circuit))
+    return family
+
+
+def _gauge(name: str, text: str, value: float) -> Metric:
+    return GaugeMetricFamily(f"sidecar_{name}", text, value=value)
+
+
+def _label(text: str) -> str:
+    """Valid UTF-8, whatever bytes a session name has."""
+    return text.encode("utf-8", "backslashreplace").decode()

@@ -1,0 +1,249 @@
+"""The door to processes: when one ends, how it ended, and what runs in a pane.
+
+pidfds tell of an end within a millisecond, for processes that are not our children. The
+exit status comes from the zombie's ``/proc/PID/stat`` while there is one, else from
+``PIDFD_GET_INFO`` (Linux 6.15 and later); on older kernels "unknown" is an answer. Nothing
+here ever signals a process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import resource
+import struct
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+
+import psutil
+
+from sidecar.clock import Clock
+from sidecar.model.incident import Exit
+from sidecar.model.record import Usage, Watched
+from sidecar.model.session import Look, Pane, Presence, Process, Session, Window
+
+_INFO_SIZE = 64
+_PIDFD_GET_INFO = (3 << 30) | (_INFO_SIZE << 16) | (0xFF << 8) | 11
+_PIDFD_INFO_EXIT = 1 << 3
+_STAT_TPGID = 5
+"""Position of the terminal's foreground group among the fields after ``comm``."""
+_STAT_EXIT_CODE = 49
+_ARGV_LIMIT = 256 * 1024
+
+
+def boot_id() -> str:
+    """The kernel's name for this boot."""
+    return _read("/proc/sys/kernel/random/boot_id").decode().strip()
+
+
+def exit_code(pid: int, pidfd: int) -> tuple[int | None, str]:
+    """How an ended process ended, in Python's convention, and the source: zombie, pidfd or none."""
+    fields = _stat(pid)
+    if fields and fields[0] == b"Z":
+        return os.waitstatus_to_exitcode(int(fields[_STAT_EXIT_CODE])), "zombie"
+    status = _reaped_status(pidfd)
+    return (None, "none") if status is None else (os.waitstatus_to_exitcode(status), "pidfd")
+
+
+def oom_kills() -> int:
+    """Processes the kernel has killed for memory since boot; 0 where it does not count them."""
+    for line in _read("/proc/vmstat").splitlines():
+        if line.startswith(b"oom_kill "):
+            return int(line.split()[1])
+    return 0
+
+
+def complete(look: Look) -> Look:
+    """Fill in what tmux cannot tell: argument vectors, and what runs in front of each shell.
+
+    Reads two small files of /proc for each pane; call it in a thread.
+    """
+    if look.presence is not Presence.PRESENT:
+        return look
+    seen: dict[str, Pane] = {}
+    return replace(look, sessions=tuple(_complete_session(session, seen) for session in look.sessions))
+
+
+def in_front(pid: int) -> bool:
+    """Whether the process sleeps as its terminal's foreground group: a shell that waits for input."""
+    fields = _stat(pid)
+    return bool(fields) and fields[0] == b"S" and int(fields[_STAT_TPGID]) == pid
+
+
+def raise_descriptor_limit() -> None:
+    """Two descriptors for each pane soon exceed the usual soft limit of 1,024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def usage(roots: Mapping[str, tuple[int, ...]]) -> dict[str, Usage]:
+    """Usage of the trees under the given pane processes, by session. Slow: call it in a thread."""
+    table = {process.info["pid"]: process for process in psutil.process_iter(["pid", "ppid"])}
+    children: dict[int, list[int]] = {}
+    for pid, process in table.items():
+        children.setdefault(process.info["ppid"] or 0, []).append(pid)
+    return {session: _sum_usage(_tree(pids, children), table) for session, pids in roots.items()}
+
+
+def _tree(roots: Iterable[int], children: dict[int, list[int]]) -> set[int]:
+    found: set[int] = set()
+    queue = list(roots)
+    while queue:
+        pid = queue.pop()
+        if pid not in found:
+            found.add(pid)
+            queue.extend(children.get(pid, ()))
+    return found
+
+
+def _sum_usage(pids: set[int], table: dict[int, psutil.Process]) -> Usage:
+    count, memory, cpu = 0, 0, 0.0
+    for pid in pids:
+        process = table.get(pid)
+        if process is None:
+            continue
+        try:
+            with process.oneshot():
+                times = process.cpu_times()
+                memory += process.memory_info().rss
+                cpu += times.user + times.system
+                count += 1
+        except psutil.Error:
+            continue
+    return Usage(count, memory, cpu)
+
+
+class ProcessWatch:
+    """Holds a pidfd for each process of interest and tells, once, when it ends.
+
+    ``on_exit`` is called on the event loop. The watched set follows the looks; a process
+    that is no longer named keeps its descriptor until it ends or the set drops it.
+    """
+
+    def __init__(self, clock: Clock, on_exit: Callable[[Exit], None]) -> None:
+        self._clock = clock
+        self._on_exit = on_exit
+        self._descriptors: dict[int, tuple[int, Watched]] = {}
+        self._oom_kills = oom_kills()
+
+    def follow(self, wanted: Iterable[Watched]) -> None:
+        """Watch exactly these from now on. A process may be named once; the last naming wins."""
+        by_pid = {watched.pid: watched for watched in wanted}
+        for pid in self._descriptors.keys() - by_pid.keys():
+            self._drop(pid)
+        for pid, watched in by_pid.items():
+            held = self._descriptors.get(pid)
+            if held is None:
+                self._open(watched)
+            elif held[1] != watched:
+                self._descriptors[pid] = (held[0], watched)
+
+    def watching(self, pid: int) -> bool:
+        """Whether the process is held and has not ended."""
+        return pid in self._descriptors
+
+    def close(self) -> None:
+        for pid in list(self._descriptors):
+            self._drop(pid)
+
+    def _open(self, watched: Watched) -> None:
+        try:
+            descriptor = os.pidfd_open(watched.pid)
+        except OSError:
+            # Gone before it could be held, or out of descriptors: the next look tells.
+            return
+        self._descriptors[watched.pid] = (descriptor, watched)
+        asyncio.get_running_loop().add_reader(descriptor, self._ended, watched.pid)
+
+    def _drop(self, pid: int) -> None:
+        descriptor, _ = self._descriptors.pop(pid)
+        asyncio.get_running_loop().remove_reader(descriptor)
+        os.close(descriptor)
+
+    def _ended(self, pid: int) -> None:
+        descriptor, watched = self._descriptors[pid]
+        code, source = exit_code(pid, descriptor)
+        self._drop(pid)
+        kills = oom_kills() if code == -9 else self._oom_kills
+        fresh, self._oom_kills = kills - self._oom_kills, kills
+        self._on_exit(
+            Exit(
+                role=watched.role,
+                pid=pid,
+                session=watched.session,
+                pane=watched.pane,
+                code=code,
+                seen=self._clock.monotonic(),
+                source=source,
+                oom_kills=fresh,
+            )
+        )
+
+
+def _complete_session(session: Session, seen: dict[str, Pane]) -> Session:
+    return replace(session, windows=tuple(_complete_window(window, seen) for window in session.windows))
+
+
+def _complete_window(window: Window, seen: dict[str, Pane]) -> Window:
+    # A linked window shows the same panes in several sessions; each is read once.
+    panes = []
+    for pane in window.panes:
+        if pane.id not in seen:
+            seen[pane.id] = pane if pane.dead else _complete_pane(pane)
+        known = seen[pane.id]
+        panes.append(replace(pane, argv=known.argv, program=known.program))
+    return replace(window, panes=tuple(panes))
+
+
+def _complete_pane(pane: Pane) -> Pane:
+    argv = _argv(pane.pid)
+    fields = _stat(pane.pid)
+    leader = int(fields[_STAT_TPGID]) if fields else -1
+    program = None
+    if leader > 0 and leader != pane.pid:
+        command = _argv(leader)
+        program = Process(leader, command) if command else None
+    return replace(pane, argv=argv, program=program)
+
+
+def _argv(pid: int) -> tuple[str, ...]:
+    raw = _read(f"/proc/{pid}/cmdline", _ARGV_LIMIT)
+    if not raw:
+        return ()
+    return tuple(part.decode("utf-8", "surrogateescape") for part in raw.removesuffix(b"\0").split(b"\0"))
+
+
+def _stat(pid: int) -> list[bytes]:
+    """The fields of /proc/PID/stat after ``comm``; empty when there is no such process."""
+    raw = _read(f"/proc/{pid}/stat")
+    return raw[raw.rindex(b")") + 2 :].split() if raw else []
+
+
+def _reaped_status(pidfd: int) -> int | None:
+    buffer = bytearray(_INFO_SIZE)
+    struct.pack_into("=Q", buffer, 0, _PIDFD_INFO_EXIT)
+    try:
+        fcntl.ioctl(pidfd, _PIDFD_GET_INFO, buffer)
+    except OSError:
+        return None
+    (mask,) = struct.unpack_from("=Q", buffer, 0)
+    if not mask & _PIDFD_INFO_EXIT:
+        return None
+    (status,) = struct.unpack_from("=i", buffer, _INFO_SIZE - 4)
+    return int(status)
+
+
+def _read(path: str, limit: int = 65536) -> bytes:
+    """A small file of /proc, or nothing. Plain descriptors: this runs hundreds of times a look."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return b""
+    try:
+        return os.read(descriptor, limit)
+    except OSError:
+        return b""
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,87 @@
+"""The audit trail: rows that each carry a hash over themselves and the row before.
+
+Any edit, removal or change of order breaks the chain. The row is written in the same transaction
+as the change that it explains.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from sidecar.model.record import Action, AuditRow
+
+
+class Transaction:
+    """One write transaction: plain SQL, and the audit rows that belong to it."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self.audited = 0
+
+    def run(self, sql: str, *values: object) -> sqlite3.Cursor:
+        return self._connection.execute(sql, values)
+
+    def one(self, sql: str, *values: object) -> sqlite3.Row | None:
+        row: sqlite3.Row | None = self._connection.execute(sql, values).fetchone()
+        return row
+
+    def all(self, sql: str, *values: object) -> list[sqlite3.Row]:
+        return self._connection.execute(sql, values).fetchall()
+
+    def audit(
+        self,
+        action: Action,
+        at: float,
+        *,
+        session: str = "",
+        actor: str = "sidecar",
+        reason: str = "",
+        trace: str = "",
+        detail: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Append one row to the chain."""
+        last = self.one("SELECT id, hash FROM audit ORDER BY id DESC LIMIT 1")
+        number, before = (last["id"] + 1, last["hash"]) if last else (1, "")
+        text = json.dumps(detail or {}, sort_keys=True, default=str)
+        values = (number, at, trace, session, action.value, actor, reason, text)
+        self.run(
+            "INSERT INTO audit (id, at, trace, session, action, actor, reason, detail, hash)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            *values,
+            link(before, values),
+        )
+        self.audited += 1
+
+
+def link(before: str, values: Iterable[object]) -> str:
+    """The hash of a row, given the hash of the one before."""
+    return hashlib.sha256(json.dumps([before, *values]).encode()).hexdigest()
+
+
+def broken_link(rows: Iterable[sqlite3.Row]) -> int | None:
+    """The id of the first row, oldest first, that does not follow from the one before; None if all do."""
+    before = ""
+    for number, row in enumerate(rows, start=1):
+        values = [row[key] for key in ("id", "at", "trace", "session", "action", "actor", "reason", "detail")]
+        if row["id"] != number or row["hash"] != link(before, values):
+            return int(row["id"])
+        before = row["hash"]
+    return None
+
+
+def read_audit(row: sqlite3.Row) -> AuditRow:
+    return AuditRow(
+        id=row["id"],
+        at=row["at"],
+        trace=row["trace"],
+        session=row["session"],
+        action=Action(row["action"]),
+        actor=row["actor"],
+        reason=row["reason"],
+        detail=json.loads(row["detail"]),
+        hash=row["hash"],
+    )

@@ -1,0 +1,270 @@
+"""Incidents, recoveries and their steps."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import sqlite3
+from dataclasses import asdict
+
+from sidecar.edges.store.audit import Transaction
+from sidecar.model.incident import Asker, Cause, FailureKind, Finding, IncidentState, Intent
+from sidecar.model.plan import Plan, Refusal, Step, Strategy
+from sidecar.model.record import Action, Ending, IncidentRow, RecoveryRow, StepRow
+
+_CLOSED = (IncidentState.RECOVERED, IncidentState.FAILED, IncidentState.DISMISSED)
+_AFTER = {"verified": IncidentState.RECOVERED}
+
+
+def open_incident(tx: Transaction, finding: Finding, first_sign: float, now: float) -> IncidentRow:
+    failure = finding.failure
+    evidence = json.dumps([asdict(fact) for fact in finding.evidence])
+    facts = (
+        failure.kind.value,
+        failure.unit.value,
+        finding.cause.value,
+        finding.intent.value,
+        finding.origin,
+        evidence,
+    )
+    known = tx.one(
+        "SELECT id, trace FROM incidents WHERE session = ? AND closed IS NULL ORDER BY id DESC LIMIT 1",
+        failure.session,
+    )
+    if known is not None:
+        tx.run(
+            "UPDATE incidents SET failure = ?, unit = ?, cause = ?, intent = ?, origin = ?, evidence = ?"
+            " WHERE id = ?",
+            *facts, known["id"],
+        )  # fmt: skip
+        number, trace = known["id"], known["trace"]
+    else:
+        trace = secrets.token_hex(8)
+        number = tx.run(
+            "INSERT INTO incidents (trace, session, failure, unit, cause, intent, origin, evidence, state,"
+            " first_sign, opened) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            trace, failure.session, *facts, IncidentState.OPEN.value, first_sign, now,
+        ).lastrowid  # fmt: skip
+    tx.audit(
+        Action.INCIDENT_OPENED,
+        now,
+        session=failure.session,
+        reason=finding.cause,
+        trace=trace,
+        detail={
+            "incident": number,
+            "unit": failure.unit,
+            "intent": finding.intent,
+            "evidence": json.loads(evidence),
+        },
+    )
+    row = tx.one("SELECT * FROM incidents WHERE id = ?", number)
+    assert row is not None
+    return read_incident(row)
+
+
+def move(
+    tx: Transaction, incident: int, state: IncidentState, now: float, reason: str = "", sentence: str = ""
+) -> None:
+    row = tx.one("SELECT * FROM incidents WHERE id = ?", incident)
+    if row is None or row["state"] == state:
+        return
+    tx.run(
+        "UPDATE incidents SET state = ?, closed = ?, reason = ?, sentence = ? WHERE id = ?",
+        state.value, now if state in _CLOSED else None, reason, sentence, incident,
+    )  # fmt: skip
+    tx.audit(
+        Action.INCIDENT_MOVED,
+        now,
+        session=row["session"],
+        reason=reason or state,
+        trace=row["trace"],
+        detail={"incident": incident, "from": row["state"], "to": state, "sentence": sentence},
+    )
+
+
+def refuse(
+    tx: Transaction,
+    session: str,
+    refusal: Refusal,
+    asker: Asker,
+    now: float,
+    incident: int | None,
+    state: IncidentState | None,
+) -> None:
+    row = tx.one("SELECT trace FROM incidents WHERE id = ?", incident) if incident else None
+    tx.audit(
+        Action.REFUSED,
+        now,
+        session=session,
+        actor=asker,
+        reason=refusal.reason,
+        trace=row["trace"] if row else "",
+        detail={"sentence": refusal.sentence, "hint": refusal.hint},
+    )
+    if incident is not None and state is not None:
+        move(tx, incident, state, now, refusal.reason, refusal.sentence)
+
+
+def begin_recovery(tx: Transaction, incident: int, plan: Plan, asker: Asker, now: float) -> RecoveryRow:
+    row = tx.one("SELECT * FROM incidents WHERE id = ?", incident)
+    assert row is not None
+    number = tx.run(
+        "INSERT INTO recoveries (incident, trace, session, failure, cause, origin, strategy, asker,"
+        " checkpoint, state, begun, evidence) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'running', ?, ?)",
+        incident, row["trace"], plan.session, plan.finding.failure.kind.value, plan.finding.cause.value,
+        plan.finding.origin, plan.strategy.value, asker.value,
+        plan.checkpoint.id if plan.checkpoint else None, now, row["evidence"],
+    ).lastrowid  # fmt: skip
+    move(tx, incident, IncidentState.RECOVERING, now)
+    tx.audit(
+        Action.RECOVERY_BEGUN,
+        now,
+        session=plan.session,
+        actor=asker,
+        reason=plan.strategy,
+        trace=row["trace"],
+        detail={"recovery": number, "steps": [step.describe() for step in plan.steps]},
+    )
+    begun = recovery(tx, int(number or 0))
+    assert begun is not None
+    return begun
+
+
+def step_begun(tx: Transaction, recovery_id: int, seq: int, step: Step, now: float) -> None:
+    tx.run(
+        "INSERT INTO steps (recovery, seq, kind, description, state, begun) VALUES (?, ?, ?, ?, 'begun', ?)",
+        recovery_id, seq, step.kind.value, step.describe(), now,
+    )  # fmt: skip
+    _audit_step(tx, Action.STEP_BEGUN, recovery_id, seq, now, step.describe())
+
+
+def step_ended(tx: Transaction, recovery_id: int, seq: int, now: float, error: str) -> None:
+    tx.run(
+        "UPDATE steps SET state = ?, ended = ?, error = ? WHERE recovery = ? AND seq = ?",
+        "failed" if error else "done", now, error, recovery_id, seq,
+    )  # fmt: skip
+    _audit_step(tx, Action.STEP_ENDED, recovery_id, seq, now, error)
+
+
+def _audit_step(tx: Transaction, action: Action, recovery_id: int, seq: int, now: float, words: str) -> None:
+    row = tx.one("SELECT session, trace FROM recoveries WHERE id = ?", recovery_id)
+    assert row is not None
+    tx.audit(
+        action,
+        now,
+        session=row["session"],
+        trace=row["trace"],
+        detail={"recovery": recovery_id, "step": seq, "words": words},
+    )
+
+
+def end_recovery(tx: Transaction, ending: Ending) -> None:
+    tx.run(
+        "UPDATE recoveries SET state = ?, ended = ?, duration = ?, time_to_recovery = ?, verdict = ?,"
+        " differences = ? WHERE id = ?",
+        ending.outcome.value, ending.at, ending.duration, ending.time_to_recovery, ending.verdict,
+        json.dumps(list(ending.differences)), ending.recovery,
+    )  # fmt: skip
+    row = tx.one("SELECT session, trace FROM recoveries WHERE id = ?", ending.recovery)
+    assert row is not None
+    tx.audit(
+        Action.RECOVERY_ENDED,
+        ending.at,
+        session=row["session"],
+        reason=ending.outcome,
+        trace=row["trace"],
+        detail={"recovery": ending.recovery, "verdict": ending.verdict, "seconds": ending.time_to_recovery},
+    )
+    state = _AFTER.get(ending.outcome, IncidentState.FAILED)
+    move(tx, ending.incident, state, ending.at, ending.outcome, ending.verdict)
+
+
+def interrupt_running(tx: Transaction, now: float) -> tuple[RecoveryRow, ...]:
+    rows = tx.all("SELECT * FROM recoveries WHERE state = 'running' ORDER BY id")
+    for row in rows:
+        tx.run("UPDATE recoveries SET state = 'interrupted', ended = ? WHERE id = ?", now, row["id"])
+        tx.audit(
+            Action.RECOVERY_INTERRUPTED,
+            now,
+            session=row["session"],
+            trace=row["trace"],
+            detail={"recovery": row["id"]},
+        )
+        move(
+            tx,
+            row["incident"],
+            IncidentState.OPEN,
+            now,
+            "interrupted",
+            "the sidecar ended in the middle of it",
+        )
+    return tuple(_read_recovery(row, ()) for row in rows)
+
+
+def recovery(tx: Transaction, number: int) -> RecoveryRow | None:
+    row = tx.one("SELECT * FROM recoveries WHERE id = ?", number)
+    if row is None:
+        return None
+    steps = tx.all("SELECT * FROM steps WHERE recovery = ? ORDER BY seq", number)
+    return _read_recovery(
+        row,
+        tuple(
+            StepRow(s["seq"], s["kind"], s["description"], s["state"], s["begun"], s["ended"], s["error"])
+            for s in steps
+        ),
+    )
+
+
+def recoveries(
+    tx: Transaction, limit: int, before: int | None, session: str | None
+) -> tuple[RecoveryRow, ...]:
+    rows = tx.all(
+        "SELECT * FROM recoveries WHERE (?1 IS NULL OR id < ?1) AND (?2 IS NULL OR session = ?2)"
+        " ORDER BY id DESC LIMIT ?3",
+        before, session, limit,
+    )  # fmt: skip
+    return tuple(_read_recovery(row, ()) for row in rows)
+
+
+def read_incident(row: sqlite3.Row) -> IncidentRow:
+    return IncidentRow(
+        id=row["id"],
+        trace=row["trace"],
+        session=row["session"],
+        failure=FailureKind(row["failure"]),
+        unit=row["unit"],
+        cause=Cause(row["cause"]),
+        intent=Intent(row["intent"]),
+        origin=row["origin"],
+        state=IncidentState(row["state"]),
+        evidence=tuple(json.loads(row["evidence"])),
+        first_sign=row["first_sign"],
+        opened=row["opened"],
+        closed=row["closed"],
+        reason=row["reason"],
+        sentence=row["sentence"],
+    )
+
+
+def _read_recovery(row: sqlite3.Row, steps: tuple[StepRow, ...]) -> RecoveryRow:
+    return RecoveryRow(
+        id=row["id"],
+        incident=row["incident"],
+        trace=row["trace"],
+        session=row["session"],
+        failure=FailureKind(row["failure"]),
+        cause=Cause(row["cause"]),
+        strategy=Strategy(row["strategy"]),
+        asker=Asker(row["asker"]),
+        checkpoint=row["checkpoint"],
+        state=row["state"],
+        begun=row["begun"],
+        ended=row["ended"],
+        duration=row["duration"],
+        time_to_recovery=row["time_to_recovery"],
+        verdict=row["verdict"],
+        differences=tuple(json.loads(row["differences"])),
+        steps=steps,
+        evidence=tuple(json.loads(row["evidence"])),
+    )

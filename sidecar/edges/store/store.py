@@ -1,0 +1,328 @@
+"""The book: one database, one writer thread, one transaction for each public write.
+
+A write that its caller gave up on still ends as a whole. Every error leaves nothing half written.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sidecar.clock import Clock
+from sidecar.edges.store import alerts, checkpoints, codec, incidents
+from sidecar.edges.store.audit import Transaction, read_audit
+from sidecar.edges.store.database import lock_state, open_database, prepare_folder, unavailable
+from sidecar.errors import StoreUnavailable
+from sidecar.model.incident import Asker, Finding, IncidentState
+from sidecar.model.plan import Plan, Refusal, Step
+from sidecar.model.policy import BreakerState, Circuit, Retention
+from sidecar.model.record import (
+    Action,
+    AlertIntake,
+    AlertRow,
+    AuditRow,
+    Capture,
+    Ending,
+    IncidentRow,
+    KnownSession,
+    Receipt,
+    RecoveryRow,
+    Standing,
+    StoredTotals,
+)
+from sidecar.model.session import Checkpoint, Operation
+
+T = TypeVar("T")
+
+_SECONDS = 10.0
+
+
+class Store:
+    """Implements :class:`sidecar.flow.ports.Book` on SQLite."""
+
+    def __init__(
+        self,
+        folder: Path,
+        clock: Clock,
+        chooser: checkpoints.Chooser,
+        *,
+        on_corrupt: Callable[[int], None],
+        on_write: Callable[[float], None],
+        on_audit: Callable[[int], None],
+    ) -> None:
+        """Open it; blocks, so it belongs before the event loop's work begins.
+
+        Raises:
+            AlreadyRunning, UnsafeState, Permanent, StoreUnavailable: see ``database``.
+        """
+        prepare_folder(folder)
+        self._lock = lock_state(folder)
+        try:
+            self._db, self.set_aside = open_database(folder)
+        except BaseException:
+            os.close(self._lock)
+            raise
+        self._clock = clock
+        self._chooser = chooser
+        self._on_corrupt = on_corrupt
+        self._on_write = on_write
+        self._on_audit = on_audit
+        self._connection: sqlite3.Connection = self._db.conn
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
+        self._path = folder / "sidecar.db"
+
+    def close(self) -> None:
+        """Finish what is under way, fold the log into the file, let go of the lock."""
+        self._thread.shutdown(wait=True)
+        self._connection.close()
+        os.close(self._lock)
+
+    def size_bytes(self) -> int:
+        """What the database and its log take on disk."""
+        return sum(
+            path.stat().st_size
+            for ending in ("", "-wal")
+            if (path := self._path.with_name(self._path.name + ending)).exists()
+        )
+
+    async def known_sessions(self) -> tuple[KnownSession, ...]:
+        rows = await self._read(lambda tx: tx.all("SELECT * FROM sessions ORDER BY name"))
+        return tuple(
+            KnownSession(
+                row["name"],
+                Standing(row["standing"]),
+                row["instance"],
+                bool(row["declared"]),
+                row["last_seen"],
+            )
+            for row in rows
+        )
+
+    async def remember(self, session: KnownSession, action: Action | None = None, reason: str = "") -> None:
+        def write(tx: Transaction) -> None:
+            _remember(tx, session)
+            if action is not None:
+                tx.audit(action, session.last_seen, session=session.name, reason=reason)
+
+        await self._write(write)
+
+    async def forget(self, name: str, action: Action, reason: str) -> None:
+        def write(tx: Transaction) -> None:
+            tx.run("DELETE FROM sessions WHERE name = ?", name)
+            tx.audit(action, self._clock.wall(), session=name, reason=reason)
+
+        await self._write(write)
+
+    async def rename(self, old: str, new: KnownSession) -> None:
+        def write(tx: Transaction) -> None:
+            tx.run("DELETE FROM sessions WHERE name = ?", old)
+            _remember(tx, new)
+            tx.audit(Action.SESSION_RENAMED, new.last_seen, session=new.name, detail={"old": old})
+
+        await self._write(write)
+
+    async def add_checkpoint(self, capture: Capture, operation: Operation) -> Checkpoint:
+        body, packed = await asyncio.to_thread(
+            lambda: (codec.encode(capture.image), checkpoints.pack(capture))
+        )
+        return await self._write(lambda tx: checkpoints.add(tx, capture, operation, body, packed))
+
+    async def newest_checkpoint(self, session: str) -> Checkpoint | None:
+        now = self._clock.wall()
+        found, bad = await self._write(lambda tx: checkpoints.newest(tx, session, now))
+        if bad:
+            self._on_corrupt(bad)
+        return found
+
+    async def scrollback(self, digest: str) -> bytes | None:
+        return await self._read(lambda tx: checkpoints.scrollback(tx, digest))
+
+    async def totals(self) -> tuple[StoredTotals, ...]:
+        return await self._read(checkpoints.totals)
+
+    async def prune(self, retention: Retention, now: float) -> int:
+        return await self._write(lambda tx: checkpoints.prune(tx, self._chooser, retention, now))
+
+    async def open_incident(self, finding: Finding, first_sign: float, now: float) -> IncidentRow:
+        return await self._write(lambda tx: incidents.open_incident(tx, finding, first_sign, now))
+
+    async def open_incidents(self) -> tuple[IncidentRow, ...]:
+        rows = await self._read(lambda tx: tx.all("SELECT * FROM incidents WHERE closed IS NULL ORDER BY id"))
+        return tuple(incidents.read_incident(row) for row in rows)
+
+    async def move_incident(
+        self, incident: int, state: IncidentState, now: float, reason: str = "", sentence: str = ""
+    ) -> None:
+        await self._write(lambda tx: incidents.move(tx, incident, state, now, reason, sentence))
+
+    async def refuse(
+        self,
+        session: str,
+        refusal: Refusal,
+        asker: Asker,
+        now: float,
+        incident: int | None,
+        state: IncidentState | None,
+    ) -> None:
+        await self._write(lambda tx: incidents.refuse(tx, session, refusal, asker, now, incident, state))
+
+    async def begin_recovery(self, incident: int, plan: Plan, asker: Asker, now: float) -> RecoveryRow:
+        return await self._write(lambda tx: incidents.begin_recovery(tx, incident, plan, asker, now))
+
+    async def step_begun(self, recovery: int, seq: int, step: Step, now: float) -> None:
+        await self._write(lambda tx: incidents.step_begun(tx, recovery, seq, step, now))
+
+    async def step_ended(self, recovery: int, seq: int, now: float, error: str = "") -> None:
+        await self._write(lambda tx: incidents.step_ended(tx, recovery, seq, now, error))
+
+    async def end_recovery(self, ending: Ending) -> None:
+        await self._write(lambda tx: incidents.end_recovery(tx, ending))
+
+    async def interrupt_running(self, now: float) -> tuple[RecoveryRow, ...]:
+        return await self._write(lambda tx: incidents.interrupt_running(tx, now))
+
+    async def recovery(self, recovery: int) -> RecoveryRow | None:
+        return await self._read(lambda tx: incidents.recovery(tx, recovery))
+
+    async def recoveries(
+        self, limit: int, before: int | None = None, session: str | None = None
+    ) -> tuple[RecoveryRow, ...]:
+        return await self._read(lambda tx: incidents.recoveries(tx, limit, before, session))
+
+    async def recoveries_since(self, session: str, since: float) -> tuple[float, ...]:
+        rows = await self._read(
+            lambda tx: tx.all(
+                "SELECT begun FROM recoveries WHERE session = ? AND begun >= ? ORDER BY begun", session, since
+            )
+        )
+        return tuple(row["begun"] for row in rows)
+
+    async def origins_since(self, since: float) -> Mapping[str, float]:
+        rows = await self._read(
+            lambda tx: tx.all(
+                "SELECT origin, MIN(begun) AS first FROM recoveries WHERE begun >= ? GROUP BY origin", since
+            )
+        )
+        return {row["origin"]: row["first"] for row in rows}
+
+    async def circuits(self) -> Mapping[str, BreakerState]:
+        rows = await self._read(lambda tx: tx.all("SELECT * FROM circuits"))
+        return {
+            row["name"]: BreakerState(
+                Circuit(row["state"]), tuple(json.loads(row["failures"])), row["opened"], row["probe_until"]
+            )
+            for row in rows
+        }
+
+    async def save_circuit(self, name: str, state: BreakerState, now: float) -> None:
+        def write(tx: Transaction) -> None:
+            old = tx.one("SELECT state FROM circuits WHERE name = ?", name)
+            tx.run(
+                "INSERT OR REPLACE INTO circuits (name, state, failures, opened, probe_until)"
+                " VALUES (?, ?, ?, ?, ?)",
+                name, state.circuit.value, json.dumps(state.failures), state.opened, state.probe_until,
+            )  # fmt: skip
+            before = old["state"] if old else Circuit.CLOSED.value
+            if before != state.circuit:
+                tx.audit(Action.CIRCUIT_MOVED, now, reason=name, detail={"from": before, "to": state.circuit})
+
+        await self._write(write)
+
+    async def accept_alerts(self, batch: Sequence[AlertIntake], now: float) -> tuple[Receipt, ...]:
+        return await self._write(lambda tx: alerts.accept(tx, batch, now))
+
+    async def pending_alerts(self) -> tuple[AlertRow, ...]:
+        rows = await self._read(lambda tx: tx.all("SELECT * FROM alerts WHERE state = 'pending' ORDER BY id"))
+        return tuple(alerts.read_alert(row) for row in rows)
+
+    async def settle_alert(self, alert: int, reason: str, recovery: int | None, now: float) -> None:
+        await self._write(lambda tx: alerts.settle(tx, alert, reason, recovery, now))
+
+    async def recall(self, key: str) -> Mapping[str, Any] | None:
+        row = await self._read(lambda tx: tx.one("SELECT answer FROM answers WHERE key = ?", key))
+        return None if row is None else json.loads(row["answer"])
+
+    async def keep_answer(self, key: str, answer: Mapping[str, Any], now: float) -> None:
+        text = json.dumps(answer)
+        await self._write(
+            lambda tx: tx.run(
+                "INSERT OR IGNORE INTO answers (key, answer, kept) VALUES (?, ?, ?)", key, text, now
+            )
+        )
+
+    async def audit(
+        self,
+        action: Action,
+        now: float,
+        session: str = "",
+        actor: str = "sidecar",
+        reason: str = "",
+        trace: str = "",
+        detail: Mapping[str, Any] | None = None,
+    ) -> None:
+        await self._write(
+            lambda tx: tx.audit(
+                action, now, session=session, actor=actor, reason=reason, trace=trace, detail=detail
+            )
+        )
+
+    async def audit_rows(
+        self, limit: int, before: int | None = None, session: str | None = None
+    ) -> tuple[AuditRow, ...]:
+        rows = await self._read(
+            lambda tx: tx.all(
+                "SELECT * FROM audit WHERE (?1 IS NULL OR id < ?1) AND (?2 IS NULL OR session = ?2)"
+                " ORDER BY id DESC LIMIT ?3",
+                before, session, limit,
+            )
+        )  # fmt: skip
+        return tuple(read_audit(row) for row in rows)
+
+    async def _read(self, work: Callable[[Transaction], T]) -> T:
+        return await self._in_thread(lambda: work(Transaction(self._connection)))
+
+    async def _write(self, work: Callable[[Transaction], T]) -> T:
+        began = self._clock.monotonic()
+        result, audited = await self._in_thread(lambda: self._transact(work))
+        self._on_write(self._clock.monotonic() - began)
+        self._on_audit(audited)
+        return result
+
+    def _transact(self, work: Callable[[Transaction], T]) -> tuple[T, int]:
+        tx = Transaction(self._connection)
+        tx.run("BEGIN IMMEDIATE")
+        try:
+            result = work(tx)
+            tx.run("COMMIT")
+        except BaseException:
+            if self._connection.in_transaction:
+                tx.run("ROLLBACK")
+            raise
+        return result, tx.audited
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        job = asyncio.get_running_loop().run_in_executor(self._thread, work)
+        try:
+            async with asyncio.timeout(_SECONDS):
+                return await asyncio.shield(job)
+        except TimeoutError as error:
+            raise StoreUnavailable(
+                f"the database did not answer within {_SECONDS:g} s",
+                hint="Check the disk under the state folder.",
+            ) from error
+        except sqlite3.Error as error:
+            raise unavailable(error) from error
+
+
+def _remember(tx: Transaction, session: KnownSession) -> None:
+    tx.run(
+        "INSERT OR REPLACE INTO sessions (name, standing, instance, declared, last_seen)"
+        " VALUES (?, ?, ?, ?, ?)",
+        session.name, session.standing.value, session.instance, session.declared, session.last_seen,
+    )  # fmt: skip

@@ -1,0 +1,1 @@
+"""The tmux door. ``run`` is the only module that starts a tmux process."""

@@ -1,0 +1,28 @@
+"""Making windows keep the panes whose process failed, and undoing it where it was ours.
+
+Without ``remain-on-exit`` a pane vanishes with its process, and its id, place and history with it.
+"""
+
+from __future__ import annotations
+
+from sidecar.edges.tmux.text import command, in_one
+
+_MARK = "@sidecar_armed"
+
+
+def arm_line(window: str) -> str:
+    """Arm one window; a window whose user has set the option is left as it is."""
+    setting = in_one(
+        command("set-option", "-w", "-t", window, "remain-on-exit", "failed"),
+        command("set-option", "-w", "-t", window, _MARK, "1"),
+    )
+    return command("if-shell", "-F", "-t", window, "#{==:#{remain-on-exit},off}", setting)
+
+
+def disarm_line(window: str) -> str:
+    """Undo :func:`arm_line`, only where the mark tells that it was done."""
+    undoing = in_one(
+        command("set-option", "-w", "-u", "-t", window, "remain-on-exit"),
+        command("set-option", "-w", "-u", "-t", window, _MARK),
+    )
+    return command("if-shell", "-F", "-t", window, f"#{{{_MARK}}}", undoing)

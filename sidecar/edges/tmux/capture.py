@@ -1,0 +1,137 @@
+"""Everything a checkpoint needs that a look does not hold, through one client.
+
+The parts of the answer are separated by lines with a random word, since captured text may hold
+anything. A capture is whole or it is an error: never a smaller session.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+from dataclasses import dataclass
+
+from sidecar.edges.tmux.text import command, read_environment, script
+from sidecar.errors import Temporary, TmuxUnknown
+from sidecar.model.record import Capture
+from sidecar.model.session import Look, Pane, ServerOrigin, Session, image_of
+
+_SIZE = re.compile(r"[0-9a-f]{4},(\d+)x(\d+),")
+_SERVER, _LOCAL, _GLOBAL, _END = "server", "session", "global", "end"
+_HINT = "Nothing was stored; the next look tells what is there."
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What to capture, and the word that marks the parts of the answer."""
+
+    session: Session
+    look: Look
+    lines: int
+    """Of history, for each pane; 0 takes no text."""
+    private: bool
+    """Leave text and environment out."""
+    mark: str
+
+
+def request(session: Session, look: Look, lines: int, private: bool) -> Request:
+    """A request with a mark that no captured text can hold."""
+    return Request(session, look, lines, private, f"sidecar-{secrets.token_hex(12)}")
+
+
+def capture_script(wanted: Request) -> bytes:
+    """Commands that print, each behind a marker line: the server's identity, environments, texts."""
+    lines = [_part(wanted, _SERVER, "display-message", "-p", "#{pid} #{start_time}")]
+    if not wanted.private:
+        lines.append(_part(wanted, _LOCAL, "show-environment", "-s", "-t", wanted.session.id))
+        lines.append(_part(wanted, _GLOBAL, "show-environment", "-g", "-s"))
+    lines.extend(
+        _part(wanted, str(number), *_capture_pane(pane, wanted.lines))
+        for number, pane in enumerate(_with_text(wanted))
+    )
+    return script(*lines, command("display-message", "-p", f"{wanted.mark} {_END}"))
+
+
+def read_capture(raw: bytes, wanted: Request, *, taken: float, cwd: str) -> Capture:
+    """The answer to :func:`capture_script`. ``taken`` is wall seconds, ``cwd`` the server's own folder.
+
+    Raises:
+        TmuxUnknown: the answer is not whole, as from a server that died meanwhile.
+        Temporary: another server has answered.
+    """
+    parts = _parts(raw, wanted.mark)
+    server = wanted.look.server
+    if _END not in parts or server is None:
+        raise TmuxUnknown("the capture was cut off", hint=_HINT)
+    if parts[_SERVER].split() != [str(server.pid).encode(), str(server.started).encode()]:
+        raise Temporary("the capture came from another tmux server than the look", hint=_HINT)
+    texts = _texts(parts, wanted)
+    digests = {pane: hashlib.sha256(text).hexdigest() for pane, text in texts.items()}
+    width, height = _size(wanted.session)
+    image = image_of(
+        wanted.session,
+        width=width,
+        height=height,
+        environment=tuple(sorted(_environment(parts.get(_LOCAL, b"")).items())),
+        origin=ServerOrigin(
+            environment=tuple(
+                sorted((k, v) for k, v in _environment(parts.get(_GLOBAL, b"")).items() if v is not None)
+            ),
+            cwd=cwd,
+            config_files=wanted.look.config_files,
+        ),
+        scrollbacks=digests,
+    )
+    return Capture(
+        image=image,
+        instance=f"{server}/{wanted.session.id}",
+        taken=taken,
+        scrollbacks={digests[pane]: text for pane, text in texts.items()},
+    )
+
+
+def _with_text(wanted: Request) -> list[Pane]:
+    """The panes to read, each once, however often its window is linked."""
+    if wanted.private or not wanted.lines:
+        return []
+    panes = {pane.id: pane for pane in wanted.session.panes()}
+    return [pane for pane in panes.values() if not pane.alternate or pane.history_lines]
+
+
+def _part(wanted: Request, key: str, *arguments: str) -> str:
+    return f"{command('display-message', '-p', f'{wanted.mark} {key}')} ; {command(*arguments)}"
+
+
+def _capture_pane(pane: Pane, lines: int) -> tuple[str, ...]:
+    # A full-screen program's picture is its own to draw again; only what lies before it is kept.
+    until = ("-E", "-1") if pane.alternate else ()
+    return ("capture-pane", "-p", "-e", "-S", f"-{lines}", *until, "-t", pane.id)
+
+
+def _parts(raw: bytes, mark: str) -> dict[str, bytes]:
+    pieces = re.split(rb"^" + mark.encode() + rb" (\w+)\n", raw, flags=re.MULTILINE)
+    return {key.decode(): body for key, body in zip(pieces[1::2], pieces[2::2], strict=True)}
+
+
+def _texts(parts: dict[str, bytes], wanted: Request) -> dict[str, bytes]:
+    """Text by pane id, without the empty lines below the last one."""
+    trimmed = {
+        pane.id: parts[str(number)].rstrip(b"\n") for number, pane in enumerate(_with_text(wanted))
+    }
+    return {pane: text + b"\n" for pane, text in trimmed.items() if text}
+
+
+def _environment(raw: bytes) -> dict[str, str | None]:
+    try:
+        return read_environment(raw.decode("utf-8", "surrogateescape"))
+    except ValueError as error:
+        raise TmuxUnknown(str(error), hint=_HINT) from error
+
+
+def _size(session: Session) -> tuple[int, int]:
+    """The size of the window that is shown, from its layout: a zoomed pane's own size is the window's."""
+    active = next((window for window in session.windows if window.active), session.windows[0])
+    match = _SIZE.match(active.layout)
+    if match is None:
+        raise TmuxUnknown(f"tmux tells a layout without a size: {active.layout!r}", hint=_HINT)
+    return int(match[1]), int(match[2])

@@ -1,0 +1,33 @@
+"""Working folders: which exist, and where a process is. Blocks: call it in a thread."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+
+from sidecar.model.session import SessionImage
+
+
+def existing(path: str) -> str:
+    """The folder, or its nearest parent that exists: tmux would silently take its client's own."""
+    folder = path if path.startswith("/") else "/"
+    while not os.path.isdir(folder):
+        folder = os.path.dirname(folder)
+    return folder
+
+
+def with_existing(image: SessionImage) -> SessionImage:
+    """The image with every pane's folder replaced by :func:`existing`."""
+    windows = tuple(
+        replace(window, panes=tuple(replace(pane, cwd=existing(pane.cwd)) for pane in window.panes))
+        for window in image.windows
+    )
+    return replace(image, windows=windows)
+
+
+def of_process(pid: int) -> str:
+    """Where a process works; the root if that cannot be read."""
+    try:
+        return os.readlink(f"/proc/{pid}/cwd")
+    except OSError:
+        return "/"

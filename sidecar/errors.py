@@ -1,0 +1,113 @@
+"""Every error that the sidecar raises on purpose, as one tree.
+
+::
+
+    SidecarError                  has a sentence for the log and a hint for the operator
+    ├── Temporary                 may pass: worth another attempt, after ``delay`` seconds
+    │   ├── TmuxUnknown           tmux did not answer, so nothing is known about it
+    │   └── StoreUnavailable      the database is locked, full or not writable just now
+    └── Permanent                 will not pass by waiting
+        ├── TmuxAbsent            there is no server behind the socket
+        ├── TmuxRefused           tmux answered: it will not do this
+        ├── CheckpointUnusable    a stored checkpoint does not match its checksum or does not parse
+        ├── NoBirthplace          a new tmux server could not be started where it would outlive us
+        ├── AlreadyRunning        another sidecar looks after this tmux server or this state folder
+        ├── UnsafeState           the state folder belongs to somebody else or is open to others
+        ├── ConfigInvalid         the configuration has faults, all of them listed
+        └── ServiceUnreachable    a command needs the running service and did not find it
+
+Retry, breaker and HTTP status all follow from the branch, so a new error has to
+choose one. Permanent errors never count towards a breaker.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+class SidecarError(Exception):
+    """Base of all errors here: one clear sentence, and what an operator can do about it."""
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class Temporary(SidecarError):
+    """May pass by itself; ``delay`` (seconds) is the least time to wait, if the raiser knows one."""
+
+    def __init__(self, message: str, *, hint: str = "", delay: float | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.delay = delay
+
+
+class Permanent(SidecarError):
+    """Will be the same at the next attempt; retrying is pointless."""
+
+
+class TmuxUnknown(Temporary):
+    """tmux gave no usable answer (time-out, EAGAIN, permission): neither present nor absent."""
+
+
+class StoreUnavailable(Temporary):
+    """The database could not take the write; nothing of it was stored."""
+
+
+class TmuxAbsent(Permanent):
+    """No tmux server listens behind the socket."""
+
+
+class TmuxRefused(Permanent):
+    """tmux answered with an error of its own."""
+
+
+class CheckpointUnusable(Permanent):
+    """The checkpoint's bytes are not the bytes that were stored, or make no session."""
+
+
+class NoBirthplace(Permanent):
+    """A server started from here would die with the sidecar, so none is started."""
+
+
+class AlreadyRunning(Permanent):
+    """Another sidecar holds the lock; ``pid`` is its process id, 0 if unknown."""
+
+    def __init__(self, message: str, *, pid: int, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.pid = pid
+
+
+class UnsafeState(Permanent):
+    """The state folder's owner or mode would let another user read or change it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing wrong in a configuration file: where, which key, and the sentence why."""
+
+    file: str
+    line: int
+    key: str
+    sentence: str
+
+    def __str__(self) -> str:
+        where = f"{self.file}:{self.line}" if self.line else self.file
+        return f"{where}: {self.key}: {self.sentence}" if self.key else f"{where}: {self.sentence}"
+
+
+class ConfigInvalid(Permanent):
+    """The configuration cannot be used; ``faults`` holds every reason, in file order."""
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        self.faults = tuple(faults)
+        count = len(self.faults)
+        super().__init__(
+            f"{count} fault{'s' if count != 1 else ''} in the configuration: "
+            + "; ".join(str(fault) for fault in self.faults),
+            hint="Mend the named lines, then run `sidecar config check FILE`.",
+        )
+
+
+class ServiceUnreachable(Permanent):
+    """The command line could not reach a running service."""

@@ -1,0 +1,1 @@
+"""The corridor: asks the doors, consults the quiet floor, writes the book."""

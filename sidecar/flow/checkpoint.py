@@ -1,0 +1,157 @@
+"""Checkpoints: when one is due, what may become one, and what is kept.
+
+A change of structure is stored at once, output at every interval, and nothing when nothing has
+changed. A capture that could be a dying or a just-started server's is held back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from fnmatch import fnmatchcase
+
+from sidecar.clock import Clock
+from sidecar.decide.detect import instance_of
+from sidecar.decide.retain import admit
+from sidecar.errors import SidecarError
+from sidecar.flow.ports import Book, Logbook, Meter, Tmux
+from sidecar.flow.ward import Ward
+from sidecar.model.record import Action, Capture
+from sidecar.model.session import Checkpoint, Look, Operation, Presence, Session
+
+_PRUNE_EVERY = 300.0
+
+
+class Checkpointer:
+    """Keeps the newest good checkpoint of every session in our care close to the truth."""
+
+    def __init__(self, ward: Ward, tmux: Tmux, book: Book, clock: Clock, meter: Meter, log: Logbook) -> None:
+        self._ward = ward
+        self._tmux = tmux
+        self._book = book
+        self._clock = clock
+        self._meter = meter
+        self._log = log
+        self._stored: dict[str, tuple[object, ...]] = {}
+        self._activity: dict[str, int] = {}
+        self._taken: dict[str, float] = {}
+        self._due: dict[str, Operation] = {}
+        self._wake = asyncio.Event()
+        self._one = asyncio.Lock()
+
+    def consider(self, look: Look) -> None:
+        """Note what a look makes due. Cheap: called after every look."""
+        for name, entry in self._ward.expected.items():
+            if entry.session is None or look.find(name) is None or name in self._ward.cases:
+                continue
+            if self._stored.get(name) != structure(entry.session):
+                self._due[name] = Operation.STRUCTURE
+            elif self._interval_due(name, entry.session):
+                self._due.setdefault(name, Operation.INTERVAL)
+        if self._due:
+            self._wake.set()
+
+    def forget(self, name: str) -> None:
+        """The session is no longer in our care."""
+        for memory in (self._stored, self._activity, self._taken, self._due):
+            memory.pop(name, None)
+
+    async def run(self) -> None:
+        """Take what is due, one after the other, for ever; prune now and then."""
+        pruned = self._clock.monotonic()
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._due:
+                name, operation = next(iter(self._due.items()))
+                del self._due[name]
+                await self._take(name, operation)
+            if self._clock.monotonic() - pruned > _PRUNE_EVERY:
+                pruned = self._clock.monotonic()
+                await self._book.prune(self._ward.settings.checkpoints.retention, self._clock.wall())
+                await self.count()
+
+    async def save(self, session: Session, operation: Operation) -> Checkpoint | None:
+        """Store the session as given. None when the capture was held back.
+
+        Raises:
+            SidecarError: tmux or the store could not do it.
+        """
+        async with self._one:
+            began = self._clock.monotonic()
+            capture = await self._capture(session)
+            age = capture.taken - session.created
+            newest = await self._book.newest_checkpoint(session.name)
+            held = admit(capture.image, capture.instance, newest, age)
+            if held is not None:
+                self._meter.checkpoint_failed(held.reason)
+                self._log.say(Action.CHECKPOINT_HELD_BACK, session=session.name, sentence=held.sentence)
+                return None
+            self._taken[session.name] = began
+            if newest is not None and newest.image == capture.image and newest.instance == capture.instance:
+                return newest
+            checkpoint = await self._book.add_checkpoint(capture, operation)
+            self._meter.checkpoint(self._clock.monotonic() - began)
+        await self.count()
+        return checkpoint
+
+    async def count(self) -> None:
+        """Bring the figures that are shown up to date."""
+        self._ward.totals = {total.session: total for total in await self._book.totals()}
+
+    async def _take(self, name: str, operation: Operation) -> None:
+        entry = self._ward.expected.get(name)
+        if entry is None or entry.session is None or name in self._ward.cases:
+            return
+        shape, activity = structure(entry.session), entry.session.activity
+        try:
+            await self.save(entry.session, operation)
+        except SidecarError as error:
+            reason = type(error).__name__
+            self._meter.checkpoint_failed(reason)
+            self._log.say(
+                Action.CHECKPOINT_FAILED, level="warning", session=name, error=str(error), hint=error.hint
+            )
+            # Not before the next interval: what failed now would fail at every look.
+            self._taken[name] = self._clock.monotonic()
+        self._stored[name] = shape
+        self._activity[name] = activity
+
+    async def _capture(self, session: Session) -> Capture:
+        settings = self._ward.settings.checkpoints
+        look = self._ward.look
+        private = any(fnmatchcase(session.name, glob) for glob in settings.exclude)
+        capture = await self._tmux.capture(
+            session, look, settings.scrollback_lines, self._clock.wall(), private
+        )
+        if look.presence is Presence.PRESENT and look.server is not None:
+            return replace(capture, instance=instance_of(look.server, session))
+        return capture
+
+    def _interval_due(self, name: str, session: Session) -> bool:
+        waited = self._clock.monotonic() - self._taken.get(name, float("-inf"))
+        changed = session.activity != self._activity.get(name)
+        return changed and waited >= self._ward.settings.checkpoints.interval
+
+
+def structure(session: Session) -> tuple[object, ...]:
+    """What makes a new checkpoint due at once. Titles are left out: programs animate them."""
+    return (
+        session.id,
+        session.name,
+        tuple(
+            (
+                window.index,
+                "" if window.automatic_rename else window.name,
+                window.layout,
+                window.zoomed,
+                window.active,
+                tuple(
+                    (pane.index, pane.cwd, pane.start_command, pane.argv, pane.active, pane.resume)
+                    + ((pane.program.argv,) if pane.program else ())
+                    for pane in window.panes
+                ),
+            )
+            for window in session.windows
+        ),
+    )

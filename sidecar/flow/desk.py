@@ -1,0 +1,133 @@
+"""Where requests and alerts meet the pipeline. Whoever asks, the same lease is taken.
+
+An alert is committed before it is acknowledged, and settled only when the pipeline has come to an
+end with it; what is pending when the sidecar dies is taken up again at the next start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from sidecar.clock import Clock
+from sidecar.errors import SidecarError
+from sidecar.flow.ports import Book, Meter
+from sidecar.flow.ward import Case, Ward
+from sidecar.flow.watch import Spawn, Watch
+from sidecar.model.incident import Asker
+from sidecar.model.plan import Refusal, RefusalReason
+from sidecar.model.record import AlertIntake, AlertRow, Receipt, RecoveryRow
+from sidecar.model.status import Answer, RecoverRequest, Ticket, UnknownSession
+
+
+class FrontDesk:
+    """Answers requests and works off alerts."""
+
+    def __init__(
+        self, ward: Ward, watch: Watch, book: Book, clock: Clock, meter: Meter, spawn: Spawn
+    ) -> None:
+        self._ward = ward
+        self._watch = watch
+        self._book = book
+        self._clock = clock
+        self._meter = meter
+        self._spawn = spawn
+        self.pending_alerts = 0
+
+    async def request(self, request: RecoverRequest, asker: Asker = Asker.OPERATOR) -> Answer:
+        """Decide; a plan has begun when this returns, and goes on by itself."""
+        if self._ward.draining:
+            return Refusal(RefusalReason.DRAINING, "the sidecar is stopping", hint="Ask again in a moment.")
+        joined = self._ward.cases.get(request.session)
+        if joined is not None:
+            return await self._join(joined)
+        if not await self._known(request.session):
+            return UnknownSession(request.session)
+        asked = await self._watch.ask(request.session)
+        if asked is None:
+            return Refusal(
+                RefusalReason.HEALTHY,
+                f"{request.session} is in good order: nothing to recover",
+                hint="A healthy session is never touched.",
+            )
+        failure, look = asked
+        joined = self._ward.cases.get(failure.session)
+        if joined is not None:
+            return await self._join(joined)
+        case = self._watch.case_for(failure, look, asker)
+        case.strategy = request.strategy
+        case.dry_run = request.dry_run
+        self._watch.open_case(case)
+        return await case.answer
+
+    async def accept_alerts(self, alerts: Sequence[AlertIntake]) -> tuple[Receipt, ...]:
+        """Commit, then work off the fresh ones.
+
+        Raises:
+            StoreUnavailable: nothing was accepted.
+        """
+        for alert in alerts:
+            self._meter.alert_received(alert.status)
+        receipts = await self._book.accept_alerts(alerts, self._clock.wall())
+        for receipt in receipts:
+            if receipt.skip is not None:
+                self._meter.alert_skipped(receipt.skip)
+            elif receipt.row is not None:
+                self._take_up(receipt.row)
+        return receipts
+
+    async def take_up_pending(self) -> None:
+        """Alerts that were accepted before a restart."""
+        for row in await self._book.pending_alerts():
+            self._take_up(row)
+
+    async def recall(self, key: str) -> Mapping[str, Any] | None:
+        return await self._book.recall(key)
+
+    async def keep_answer(self, key: str, answer: Mapping[str, Any]) -> None:
+        await self._book.keep_answer(key, answer, self._clock.wall())
+
+    async def recovery(self, recovery: int) -> RecoveryRow | None:
+        return await self._book.recovery(recovery)
+
+    async def recoveries(
+        self, limit: int, before: int | None = None, session: str | None = None
+    ) -> tuple[RecoveryRow, ...]:
+        return await self._book.recoveries(limit, before, session)
+
+    def _take_up(self, row: AlertRow) -> None:
+        self.pending_alerts += 1
+        self._spawn(f"alert {row.id}", self._work_off(row))
+
+    async def _work_off(self, row: AlertRow) -> None:
+        try:
+            await self._watch.first_cycle.wait()
+            request = RecoverRequest(row.session, row.failure, row.strategy)
+            answer = await self.request(request, Asker.ALERT)
+            if isinstance(answer, Refusal) and answer.reason is RefusalReason.DRAINING:
+                return
+            reason, recovery = _settlement(answer)
+            await self._book.settle_alert(row.id, reason, recovery, self._clock.wall())
+        except SidecarError:
+            # It stays pending in the book, and is taken up again at the next start.
+            raise
+        finally:
+            self.pending_alerts -= 1
+
+    async def _join(self, case: Case) -> Answer:
+        answer = await case.answer
+        return replace(answer, joined=True) if isinstance(answer, Ticket) else answer
+
+    async def _known(self, name: str) -> bool:
+        if name in self._ward.expected or name in self._ward.released or self._ward.look.find(name):
+            return True
+        return await self._book.newest_checkpoint(name) is not None
+
+
+def _settlement(answer: Answer) -> tuple[str, int | None]:
+    if isinstance(answer, Ticket):
+        return "recovery", answer.recovery.id
+    if isinstance(answer, Refusal):
+        return answer.reason, None
+    return "unknown_session", None

@@ -1,0 +1,102 @@
+"""Running a plan by its journal: every step is written down before and after its effect.
+
+Retry and the circuit live here. A temporary error repeats the step after a backoff; a permanent
+one ends the plan at once and does not count against the circuit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sidecar.clock import Clock, Dice
+from sidecar.decide import backoff, breaker
+from sidecar.errors import Permanent, SidecarError, Temporary
+from sidecar.flow.ports import Book, Logbook, Meter
+from sidecar.flow.steps import STEPS, Surgery
+from sidecar.model.plan import Step
+from sidecar.model.policy import BreakerPolicy, BreakerState, RetryPolicy
+from sidecar.model.record import Action, RecoveryRow
+
+
+class Circuits:
+    """The breakers, by strategy, as the book keeps them."""
+
+    def __init__(self, book: Book, clock: Clock, meter: Meter, policy: BreakerPolicy) -> None:
+        self._book = book
+        self._clock = clock
+        self._meter = meter
+        self.policy = policy
+        self.states: dict[str, BreakerState] = {}
+
+    async def load(self) -> None:
+        self.states = dict(await self._book.circuits())
+
+    async def lend(self, name: str) -> None:
+        """Take the permit that the decision has counted on."""
+        old = self.states.get(name, BreakerState())
+        _, new = breaker.ask(old, self.policy, self._clock.wall())
+        await self._keep(name, old, new)
+
+    async def settle(self, name: str, event: breaker.BreakerEvent) -> None:
+        old = self.states.get(name, BreakerState())
+        new = breaker.advance(old, event, self.policy, self._clock.wall())
+        self._meter.circuit_call(name, event)
+        await self._keep(name, old, new)
+
+    async def _keep(self, name: str, old: BreakerState, new: BreakerState) -> None:
+        if new == old:
+            return
+        self.states[name] = new
+        if new.circuit is not old.circuit:
+            self._meter.circuit_moved(name, new.circuit)
+        await self._book.save_circuit(name, new, self._clock.wall())
+
+
+@dataclass(frozen=True, slots=True)
+class Executor:
+    """Carries plans out."""
+
+    book: Book
+    clock: Clock
+    dice: Dice
+    meter: Meter
+    log: Logbook
+    retry: RetryPolicy
+
+    async def run(self, surgery: Surgery, recovery: RecoveryRow) -> SidecarError | None:
+        """Every step in order. Returns the error that ended it, if one did."""
+        for seq, step in enumerate(surgery.plan.steps):
+            error = await self._step(surgery, recovery, seq, step)
+            if error is not None:
+                return error
+        return None
+
+    async def _step(
+        self, surgery: Surgery, recovery: RecoveryRow, seq: int, step: Step
+    ) -> SidecarError | None:
+        await self.book.step_begun(recovery.id, seq, step, self.clock.wall())
+        error: SidecarError | None = None
+        for attempt in range(1, self.retry.max_attempts + 1):
+            error = await self._attempt(surgery, step)
+            if not isinstance(error, Temporary) or attempt == self.retry.max_attempts:
+                break
+            self.meter.retry(step.kind)
+            wait = backoff.delay(self.retry, attempt, self.dice.roll())
+            await self.clock.sleep(max(wait, error.delay or 0.0))
+        await self.book.step_ended(recovery.id, seq, self.clock.wall(), str(error) if error else "")
+        return error
+
+    async def _attempt(self, surgery: Surgery, step: Step) -> SidecarError | None:
+        try:
+            await STEPS[step.kind](surgery, step)
+        except (Temporary, Permanent) as error:
+            self.log.say(
+                Action.STEP_ENDED,
+                level="warning",
+                session=surgery.plan.session,
+                step=step.describe(),
+                error=str(error),
+                hint=error.hint,
+            )
+            return error
+        return None

@@ -1,0 +1,82 @@
+"""The present state as one immutable picture, for the windows and the metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from sidecar.flow.ward import Ward
+from sidecar.model.plan import RefusalReason
+from sidecar.model.policy import BreakerState
+from sidecar.model.record import IncidentRow, StoredTotals, Usage
+from sidecar.model.session import Health, Presence, Session
+from sidecar.model.status import SessionStatus, Status
+
+
+def picture(
+    ward: Ward,
+    *,
+    incidents: Iterable[IncidentRow],
+    circuits: Mapping[str, BreakerState],
+    alerts_pending: int,
+    store_bytes: int,
+    started: float,
+    last_look: float,
+) -> Status:
+    """Draw it. Cheap: called after every cycle."""
+    look = ward.look
+    names = dict.fromkeys([*ward.expected, *sorted(ward.released)])
+    return Status(
+        server_up=look.presence is Presence.PRESENT,
+        tmux_version=look.version,
+        mode=ward.settings.recovery.mode,
+        sessions=tuple(_session(ward, name) for name in names),
+        incidents=tuple(incidents),
+        circuits=dict(circuits),
+        recoveries_in_progress=len(ward.cases),
+        alerts_pending=alerts_pending,
+        store_bytes=store_bytes,
+        started=started,
+        last_look=last_look,
+    )
+
+
+def _session(ward: Ward, name: str) -> SessionStatus:
+    live = ward.look.find(name) if ward.look.presence is Presence.PRESENT else None
+    panes = list(live.panes()) if live else []
+    total = ward.totals.get(name, StoredTotals(name, 0, 0, 0.0))
+    usage = ward.usage.get(name, Usage())
+    still = ward.standstills.get(name)
+    entry = ward.expected.get(name)
+    return SessionStatus(
+        name=name,
+        health=_health(ward, name, live),
+        up=live is not None,
+        declared=entry.declared if entry else False,
+        windows=len(live.windows) if live else 0,
+        panes=len(panes),
+        dead_panes=sum(pane.dead for pane in panes),
+        last_activity=float(live.activity) if live else 0.0,
+        processes=usage.processes,
+        memory_bytes=usage.memory_bytes,
+        cpu_seconds=usage.cpu_seconds,
+        checkpoints=total.count,
+        checkpoint_bytes=total.size,
+        last_checkpoint=total.newest,
+        note=still.sentence if still else "",
+    )
+
+
+def _health(ward: Ward, name: str, live: Session | None) -> Health:
+    if name in ward.released:
+        return Health.RELEASED
+    if name in ward.cases:
+        return Health.RECOVERING
+    if ward.look.presence is Presence.UNKNOWN:
+        return Health.UNKNOWN
+    if "" in ward.cases or "" in ward.standstills:
+        return Health.DISCONNECTED
+    still = ward.standstills.get(name)
+    if still is not None and still.reason is RefusalReason.GIVEN_UP:
+        return Health.GIVEN_UP
+    broken = live is None or any(pane.dead for pane in live.panes())
+    return Health.CRASHED if broken else Health.HEALTHY

@@ -1,0 +1,273 @@
+"""What the corridor needs from the doors, declared by the corridor. Only ``app`` knows who fits.
+
+Every method may raise :class:`~sidecar.errors.Temporary` or :class:`~sidecar.errors.Permanent`,
+and has a time limit of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol
+
+from sidecar.model.incident import Asker, Finding, IncidentState
+from sidecar.model.plan import Plan, Refusal, Resumption, Step
+from sidecar.model.policy import BreakerState, Retention
+from sidecar.model.record import (
+    Action,
+    AlertIntake,
+    AlertRow,
+    AuditRow,
+    Capture,
+    Ending,
+    IncidentRow,
+    KnownSession,
+    Receipt,
+    RecoveryRow,
+    StoredTotals,
+    Usage,
+    Watched,
+)
+from sidecar.model.session import Checkpoint, Look, Operation, Session, SessionImage
+
+
+class Book(Protocol):
+    """The durable store. Each writing method is one transaction that carries its own audit row."""
+
+    async def known_sessions(self) -> tuple[KnownSession, ...]: ...
+
+    async def remember(self, session: KnownSession, action: Action | None = None, reason: str = "") -> None:
+        """Insert or replace by name; ``action`` is audited unless None."""
+
+    async def forget(self, name: str, action: Action, reason: str) -> None:
+        """No longer expect this session; its checkpoints stay."""
+
+    async def rename(self, old: str, new: KnownSession) -> None:
+        """The same session has another name; its checkpoints follow."""
+
+    async def add_checkpoint(self, capture: Capture, operation: Operation) -> Checkpoint: ...
+
+    async def newest_checkpoint(self, session: str) -> Checkpoint | None:
+        """The newest whose checksum holds; those that fail on the way are quarantined and audited."""
+
+    async def scrollback(self, digest: str) -> bytes | None:
+        """The text, checked against its digest; None if it is missing or does not match."""
+
+    async def totals(self) -> tuple[StoredTotals, ...]: ...
+
+    async def prune(self, retention: Retention, now: float) -> int:
+        """Remove what retention does not keep; never a session's newest good one. Returns how many."""
+
+    async def open_incident(self, finding: Finding, first_sign: float, now: float) -> IncidentRow:
+        """A new incident, or the open one of this session (state open, held or given_up), updated."""
+
+    async def open_incidents(self) -> tuple[IncidentRow, ...]:
+        """Those that are not closed, oldest first."""
+
+    async def move_incident(
+        self, incident: int, state: IncidentState, now: float, reason: str = "", sentence: str = ""
+    ) -> None: ...
+
+    async def refuse(
+        self,
+        session: str,
+        refusal: Refusal,
+        asker: Asker,
+        now: float,
+        incident: int | None,
+        state: IncidentState | None,
+    ) -> None:
+        """Write a refusal, and the state it puts the incident in."""
+
+    async def begin_recovery(self, incident: int, plan: Plan, asker: Asker, now: float) -> RecoveryRow:
+        """Written before the first effect."""
+
+    async def step_begun(self, recovery: int, seq: int, step: Step, now: float) -> None: ...
+
+    async def step_ended(self, recovery: int, seq: int, now: float, error: str = "") -> None: ...
+
+    async def end_recovery(self, ending: Ending) -> None: ...
+
+    async def interrupt_running(self, now: float) -> tuple[RecoveryRow, ...]:
+        """At start: recoveries that a crash of the sidecar cut off become ``interrupted``."""
+
+    async def recovery(self, recovery: int) -> RecoveryRow | None: ...
+
+    async def recoveries(
+        self, limit: int, before: int | None = None, session: str | None = None
+    ) -> tuple[RecoveryRow, ...]:
+        """Newest first, without their steps."""
+
+    async def recoveries_since(self, session: str, since: float) -> tuple[float, ...]:
+        """When recoveries of this session began, oldest first."""
+
+    async def origins_since(self, since: float) -> Mapping[str, float]:
+        """Incident origins with a recovery begun since then, each with the first such time."""
+
+    async def circuits(self) -> Mapping[str, BreakerState]: ...
+
+    async def save_circuit(self, name: str, state: BreakerState, now: float) -> None: ...
+
+    async def accept_alerts(self, alerts: Sequence[AlertIntake], now: float) -> tuple[Receipt, ...]:
+        """Commit all or nothing; a key seen before is a duplicate and not acted on again."""
+
+    async def pending_alerts(self) -> tuple[AlertRow, ...]: ...
+
+    async def settle_alert(self, alert: int, reason: str, recovery: int | None, now: float) -> None: ...
+
+    async def recall(self, key: str) -> Mapping[str, Any] | None:
+        """The answer stored under an idempotency key."""
+
+    async def keep_answer(self, key: str, answer: Mapping[str, Any], now: float) -> None: ...
+
+    async def audit(
+        self,
+        action: Action,
+        now: float,
+        session: str = "",
+        actor: str = "sidecar",
+        reason: str = "",
+        trace: str = "",
+        detail: Mapping[str, Any] | None = None,
+    ) -> None:
+        """A record that belongs to no other change."""
+
+    async def audit_rows(
+        self, limit: int, before: int | None = None, session: str | None = None
+    ) -> tuple[AuditRow, ...]:
+        """Newest first."""
+
+
+class Tmux(Protocol):
+    """The live server."""
+
+    async def look(self) -> Look:
+        """One full observation; never raises for absent or unknown, it says so."""
+
+    async def capture(self, session: Session, look: Look, lines: int, taken: float, private: bool) -> Capture:
+        """Everything a checkpoint needs, in one client.
+
+        ``lines`` of history per pane (0 takes none); ``private`` leaves scrollback and environment out.
+        """
+
+    async def arm(self, windows: Sequence[str]) -> None:
+        """Make these windows keep panes whose process failed (``remain-on-exit failed``)."""
+
+    async def disarm(self, windows: Sequence[str]) -> None:
+        """Undo :meth:`arm` where it is ours."""
+
+    async def respawn(self, pane: str, pid: int, cwd: str) -> bool:
+        """Start a dead pane's command again, only while ``pid`` is its dead process. False: it was not."""
+
+    async def close_pane(self, pane: str, pid: int) -> bool:
+        """Close a pane, only while it is dead and ``pid`` was its process."""
+
+    async def enter(self, pane: str, pid: int, resumption: Resumption) -> None:
+        """Type a command line into the pane's shell once it waits for input, only while it is ``pid``."""
+
+    async def rebuild(self, image: SessionImage, scrollbacks: Mapping[str, bytes]) -> str:
+        """Build the session, all or nothing, in a server that outlives us. Returns its session id.
+
+        ``scrollbacks`` holds texts by digest; a pane whose text is not there starts without.
+        """
+
+    async def recreate_socket(self) -> None:
+        """Ask a live server whose socket is gone to make it again."""
+
+    async def announce(self, session: str, text: str) -> bool:
+        """Show a message to the clients of this session, or to all if it has none. False: nobody saw it."""
+
+    async def live_server(self) -> int:
+        """The pid of a live server of ours, whether or not its socket answers; 0 if there is none."""
+
+
+class Meter(Protocol):
+    """What the corridor counts. Every call is cheap and never fails."""
+
+    def failure(self, session: str, failure: str) -> None: ...
+
+    def finding(self, cause: str) -> None: ...
+
+    def recovery(
+        self, failure: str, strategy: str, outcome: str, duration: float, time_to_recovery: float | None
+    ) -> None: ...
+
+    def refusal(self, reason: str) -> None: ...
+
+    def retry(self, operation: str) -> None: ...
+
+    def circuit_call(self, circuit: str, outcome: str) -> None: ...
+
+    def circuit_moved(self, circuit: str, to: str) -> None: ...
+
+    def checkpoint(self, seconds: float) -> None: ...
+
+    def checkpoint_failed(self, reason: str) -> None: ...
+
+    def checkpoint_corrupt(self) -> None: ...
+
+    def checkpoint_restored(self, seconds: float) -> None: ...
+
+    def alert_received(self, status: str) -> None: ...
+
+    def alert_skipped(self, reason: str) -> None: ...
+
+    def notified(self, channel: str, outcome: str) -> None: ...
+
+    def task_restarted(self, task: str) -> None: ...
+
+    def loop_lag(self, seconds: float) -> None: ...
+
+    def forget_session(self, session: str) -> None:
+        """The session is neither live nor expected: its series go."""
+
+
+class Logbook(Protocol):
+    """Log lines for people and machines; a closed set of action words."""
+
+    def say(
+        self, action: Action, *, level: str = "info", session: str = "", trace: str = "", **detail: object
+    ) -> None: ...
+
+
+class Bell(Protocol):
+    """Events from tmux: looks that end in waiting."""
+
+    async def arm(self) -> Look:
+        """Look, and be ready to ring. ABSENT and UNKNOWN are answers."""
+
+    async def rung(self) -> str:
+        """Wait for a ring. Returns tmux's last words when the server left instead, else nothing."""
+
+    async def ring(self) -> None:
+        """Ring it ourselves."""
+
+    async def close(self) -> None:
+        """Leave no hook and no client behind."""
+
+
+class Processes(Protocol):
+    """Ends of processes, told through the callback given at construction."""
+
+    def follow(self, wanted: Iterable[Watched]) -> None:
+        """Watch exactly these from now on."""
+
+    def watching(self, pid: int) -> bool:
+        """Whether the process is held and has not ended."""
+
+    def close(self) -> None: ...
+
+
+class Host(Protocol):
+    """Facts about the machine that cost nothing to ask."""
+
+    @property
+    def boot_id(self) -> str: ...
+
+    def socket_there(self) -> bool:
+        """Whether the tmux socket file exists."""
+
+    def missing_folders(self, paths: Iterable[str]) -> tuple[str, ...]:
+        """Those of the paths that are not folders now."""
+
+    async def usage(self, roots: Mapping[str, tuple[int, ...]]) -> Mapping[str, Usage]:
+        """What the process trees under these processes use, by session."""

@@ -1,0 +1,296 @@
+"""The pipeline: signal -> failure -> cause -> plan -> execution -> verdict -> record.
+
+``recover`` is the whole of it on one screen. A lease (``Ward.cases``) is held by the caller for as
+long as it runs, so a session is never healed twice at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from sidecar.clock import Clock
+from sidecar.decide import resume
+from sidecar.decide.breaker import BreakerEvent
+from sidecar.decide.choose import Limits, Situation, choose
+from sidecar.decide.judge import judge
+from sidecar.errors import Permanent, SidecarError
+from sidecar.flow.checkpoint import Checkpointer
+from sidecar.flow.execute import Circuits, Executor
+from sidecar.flow.ports import Book, Host, Logbook, Meter, Tmux
+from sidecar.flow.steps import Surgery
+from sidecar.flow.ward import Case, Standstill, Ward
+from sidecar.model.incident import IncidentState, Unit
+from sidecar.model.plan import Outcome, Plan, Refusal, RefusalReason, Resumption, Verdict
+from sidecar.model.record import Action, Ending, IncidentRow, RecoveryRow
+from sidecar.model.session import Look, Presence, SavedPane
+from sidecar.model.status import Rehearsed, Ticket
+
+_VERIFY_SECONDS = 10.0
+_VERIFY_FIRST_PAUSE = 0.005
+_VERIFY_LAST_PAUSE = 0.2
+
+_STATE_AFTER = {
+    RefusalReason.GIVEN_UP: IncidentState.GIVEN_UP,
+    RefusalReason.STALE: IncidentState.DISMISSED,
+    RefusalReason.HEALTHY: IncidentState.DISMISSED,
+}
+"""Where a refusal leaves an incident; every other one leaves it held."""
+
+
+class Recoverer:
+    """Takes one case from diagnosis to record."""
+
+    def __init__(
+        self,
+        ward: Ward,
+        tmux: Tmux,
+        book: Book,
+        host: Host,
+        clock: Clock,
+        meter: Meter,
+        log: Logbook,
+        checkpointer: Checkpointer,
+        executor: Executor,
+        circuits: Circuits,
+    ) -> None:
+        self._ward = ward
+        self._tmux = tmux
+        self._book = book
+        self._host = host
+        self._clock = clock
+        self._meter = meter
+        self._log = log
+        self._checkpointer = checkpointer
+        self._executor = executor
+        self._circuits = circuits
+        self._wall_offset = clock.wall() - clock.monotonic()
+
+    async def recover(self, case: Case) -> None:
+        """Decide, act, verify, record. The case's ``answer`` is set as soon as it is decided."""
+        incident = await self._open(case)
+        decision = choose(await self._situation(case, incident), self._resume)
+        if isinstance(decision, Plan) and case.dry_run:
+            await self._rehearse(case, incident, decision)
+            return
+        if isinstance(decision, Plan):
+            decision = await self._confirm(case, decision)
+        if isinstance(decision, Refusal):
+            await self._refuse(case, incident, decision)
+            return
+        record = await self._begin(case, incident, decision)
+        began = self._clock.monotonic()
+        surgery = Surgery(self._tmux, self._book, self._checkpointer, case, decision)
+        error = await self._executor.run(surgery, record)
+        verdict, after = await self._verify(decision, error)
+        await self._end(case, incident, record, decision, verdict, after, error, began)
+
+    async def _open(self, case: Case) -> IncidentRow:
+        finding = case.finding
+        first_sign = finding.failure.first_sign + self._wall_offset
+        incident = await self._book.open_incident(finding, first_sign, self._clock.wall())
+        self._meter.failure(case.session, finding.failure.kind)
+        self._meter.finding(finding.cause)
+        self._log.say(
+            Action.INCIDENT_OPENED,
+            session=case.session,
+            trace=incident.trace,
+            failure=finding.failure.kind,
+            unit=finding.failure.unit,
+            cause=finding.cause,
+            intent=finding.intent,
+            evidence=[fact.fact for fact in finding.evidence],
+        )
+        return incident
+
+    async def _situation(self, case: Case, incident: IncidentRow) -> Situation:
+        settings, now = self._ward.settings.recovery, self._clock.wall()
+        checkpoint = await self._book.newest_checkpoint(case.session) if case.session else None
+        folders = (
+            {pane.cwd for window in checkpoint.image.windows for pane in window.panes} if checkpoint else ()
+        )
+        return Situation(
+            finding=case.finding,
+            asker=case.asker,
+            managed=not case.session or self._ward.manages(case.session, case.before),
+            released=case.session in self._ward.released,
+            restore=self._ward.restore_policy(case.session),
+            mode=settings.mode,
+            ladder=self._ward.ladder(case.finding.failure),
+            limits=Limits(settings.per_session, settings.overall, settings.slow_retry, settings.circuit),
+            now=now,
+            look=self._ward.look,
+            session=case.before,
+            checkpoint=checkpoint,
+            asked_strategy=case.strategy,
+            recent=await self._book.recoveries_since(case.session, now - settings.per_session.period),
+            origins=await self._book.origins_since(now - settings.overall.period),
+            circuits=self._circuits.states,
+            incident=incident.state,
+            missing=self._host.missing_folders(folders),
+        )
+
+    def _resume(self, pane: SavedPane, window: int, shell: str) -> Resumption | None:
+        return resume.resumption(pane, window, self._ward.settings.resume, shell)
+
+    async def _confirm(self, case: Case, plan: Plan) -> Plan | Refusal:
+        """Look again at the moment of action: what was broken must still be, and be the same break."""
+        look = await self._tmux.look()
+        if look.presence is Presence.UNKNOWN:
+            return Refusal(
+                RefusalReason.SERVER_UNKNOWN,
+                f"tmux gives no usable answer: {look.reason}",
+                hint="Nothing is done until it does.",
+                retry_after=5.0,
+            )
+        if all(
+            _still_broken(case, part.unit, part.pane, part.pid, look) for part in case.finding.failure.broken
+        ):
+            return plan
+        return Refusal(RefusalReason.STALE, "it came back, or changed, before anything was done")
+
+    async def _rehearse(self, case: Case, incident: IncidentRow, plan: Plan) -> None:
+        refusal = Refusal(RefusalReason.DRY_RUN, f"dry run: {plan.strategy} would have been done")
+        await self._book.refuse(
+            case.session, refusal, case.asker, self._clock.wall(), incident.id, IncidentState.HELD
+        )
+        case.reply(
+            Rehearsed(
+                plan.strategy,
+                tuple(step.describe() for step in plan.steps),
+                case.finding.cause,
+                tuple(asdict(fact) for fact in case.finding.evidence),
+            )
+        )
+
+    async def _refuse(self, case: Case, incident: IncidentRow, refusal: Refusal) -> None:
+        state = _STATE_AFTER.get(refusal.reason, IncidentState.HELD)
+        now = self._clock.wall()
+        await self._book.refuse(case.session, refusal, case.asker, now, incident.id, state)
+        self._meter.refusal(refusal.reason)
+        self._log.say(
+            Action.REFUSED,
+            level="warning",
+            session=case.session,
+            trace=incident.trace,
+            reason=refusal.reason,
+            sentence=refusal.sentence,
+            hint=refusal.hint,
+        )
+        if state is not IncidentState.DISMISSED:
+            retry_at = None if refusal.retry_after is None else now + refusal.retry_after
+            self._ward.standstills[case.session] = Standstill(
+                case.finding.failure.broken, refusal.reason, refusal.sentence, retry_at
+            )
+        case.reply(refusal)
+        if refusal.reason is RefusalReason.GIVEN_UP and incident.state is not IncidentState.GIVEN_UP:
+            await self._call_a_person(case.session, f"sidecar: {refusal.sentence}. {refusal.hint}")
+
+    async def _begin(self, case: Case, incident: IncidentRow, plan: Plan) -> RecoveryRow:
+        await self._circuits.lend(plan.strategy)
+        record = await self._book.begin_recovery(incident.id, plan, case.asker, self._clock.wall())
+        self._log.say(
+            Action.RECOVERY_BEGUN,
+            session=case.session,
+            trace=incident.trace,
+            recovery=record.id,
+            strategy=plan.strategy,
+            steps=[step.describe() for step in plan.steps],
+        )
+        case.reply(Ticket(record))
+        return record
+
+    async def _verify(self, plan: Plan, error: SidecarError | None) -> tuple[Verdict, Look]:
+        """Look until the expectation holds or the time is over; programs take a moment to appear."""
+        deadline = self._clock.monotonic() + (0.0 if error else _VERIFY_SECONDS)
+        pause = _VERIFY_FIRST_PAUSE
+        while True:
+            after = await self._tmux.look()
+            verdict = judge(plan.expectation, self._ward.look, after)
+            if verdict.holds or self._clock.monotonic() >= deadline:
+                return verdict, after
+            await self._clock.sleep(pause)
+            pause = min(pause * 2, _VERIFY_LAST_PAUSE)
+
+    async def _end(
+        self,
+        case: Case,
+        incident: IncidentRow,
+        record: RecoveryRow,
+        plan: Plan,
+        verdict: Verdict,
+        after: Look,
+        error: SidecarError | None,
+        began: float,
+    ) -> None:
+        ended = self._clock.monotonic()
+        verified = verdict.holds and error is None
+        outcome = Outcome.VERIFIED if verified else Outcome.FAILED
+        took = ended - case.finding.failure.first_sign if verified else None
+        sentence = str(error) if error else verdict.sentence()
+        ending = Ending(
+            recovery=record.id,
+            incident=incident.id,
+            outcome=outcome,
+            verdict=sentence,
+            differences=tuple(asdict(difference) for difference in verdict.differences),
+            duration=ended - began,
+            time_to_recovery=took,
+            at=self._clock.wall(),
+        )
+        await self._book.end_recovery(ending)
+        await self._circuits.settle(plan.strategy, _circuit_event(verified, error))
+        self._meter.recovery(case.finding.failure.kind, plan.strategy, outcome, ending.duration, took)
+        if plan.checkpoint is not None and verified:
+            self._meter.checkpoint_restored(ending.duration)
+        self._settle(case, after)
+        self._log.say(
+            Action.RECOVERY_ENDED,
+            level="info" if verified else "error",
+            session=case.session,
+            trace=incident.trace,
+            recovery=record.id,
+            outcome=outcome,
+            verdict=sentence,
+            seconds=round(took if took is not None else ending.duration, 4),
+        )
+        if not verified:
+            await self._call_a_person(case.session, f"sidecar: recovery of {case.session} failed: {sentence}")
+
+    def _settle(self, case: Case, after: Look) -> None:
+        """From now on, what is there is what has to be there."""
+        self._ward.standstills.pop(case.session, None)
+        for part in case.finding.failure.broken:
+            self._ward.exits.pop(part.pid, None)
+        live = after.find(case.session) if after.presence is Presence.PRESENT else None
+        if live is not None:
+            self._ward.expect(after, live)
+
+    async def _call_a_person(self, session: str, text: str) -> None:
+        if not self._ward.settings.notify.tmux:
+            return
+        try:
+            seen = await self._tmux.announce(session, text)
+        except SidecarError:
+            seen = False
+        self._meter.notified("tmux", "delivered" if seen else "nobody_there")
+        self._log.say(Action.NOTIFIED, level="error", session=session, text=text, seen=seen)
+
+
+def _circuit_event(verified: bool, error: SidecarError | None) -> BreakerEvent:
+    if verified:
+        return BreakerEvent.SUCCESS
+    return BreakerEvent.CANCELLED if isinstance(error, Permanent) else BreakerEvent.FAILURE
+
+
+def _still_broken(case: Case, unit: Unit, pane_id: str, pid: int, look: Look) -> bool:
+    if unit is Unit.SOCKET:
+        return look.presence is Presence.ABSENT
+    if unit in (Unit.SESSION, Unit.SERVER):
+        return look.presence is Presence.ABSENT or look.find(case.session) is None
+    pane = look.pane(pane_id)
+    if pane is None:
+        return False
+    if unit is Unit.PANE:
+        return pane.dead and pane.pid == pid
+    before = next((p for p in case.before.panes() if p.id == pane_id), None) if case.before else None
+    return before is not None and pane.pid == before.pid and pane.program is None and not pane.dead

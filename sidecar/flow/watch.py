@@ -1,0 +1,381 @@
+"""The watch: events and ticks become signals in one inbox; each cycle looks, compares, sets to work.
+
+Whatever happens, there is a full look at least every five seconds. A cycle itself never heals:
+it hands cases to the pipeline, one for each session, and goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from sidecar.clock import Clock
+from sidecar.decide.detect import Detection, Expected, detect, instance_of
+from sidecar.decide.diagnose import Context, diagnose
+from sidecar.decide.resume import is_shell
+from sidecar.errors import SidecarError
+from sidecar.flow.checkpoint import Checkpointer
+from sidecar.flow.ports import Bell, Book, Host, Logbook, Processes, Tmux
+from sidecar.flow.recover import Recoverer
+from sidecar.flow.ward import Case, Ward
+from sidecar.model.incident import (
+    Asker,
+    Broken,
+    Cause,
+    Evidence,
+    Exit,
+    Failure,
+    FailureKind,
+    Finding,
+    IncidentState,
+    Intent,
+    Role,
+    Signal,
+    SignalKind,
+    Unit,
+)
+from sidecar.model.policy import Restore
+from sidecar.model.record import Action, KnownSession, Standing, Watched
+from sidecar.model.session import Look, Presence, Session
+
+LOOK_EVERY = 5.0
+"""Seconds; the longest time between two full looks."""
+_SOCKET_POLL = 0.25
+_BELL_RETRY = 1.0
+_REST = 3.0
+"""After a look, rest this many times as long as it took, so that a storm of events stays bounded."""
+
+Spawn = Callable[[str, Coroutine[Any, Any, None]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What the watch works with."""
+
+    tmux: Tmux
+    bell: Bell
+    book: Book
+    host: Host
+    processes: Processes
+    clock: Clock
+    log: Logbook
+    checkpointer: Checkpointer
+    recoverer: Recoverer
+    spawn: Spawn
+
+
+class Watch:
+    """Sees to it that what is expected is there."""
+
+    def __init__(self, ward: Ward, tools: Tools, on_cycle: Callable[[], None]) -> None:
+        self._ward = ward
+        self._t = tools
+        self._on_cycle = on_cycle
+        self._inbox: asyncio.Queue[Signal] = asyncio.Queue()
+        self._bell_look: Look | None = None
+        self._server_seen = ""
+        self.cycled = 0.0
+        """Wall seconds of the last finished cycle."""
+        self.first_cycle = asyncio.Event()
+
+    def signal(self, kind: SignalKind, *, ended: Exit | None = None, session: str = "") -> None:
+        """Put a reason to look into the inbox."""
+        seen = ended.seen if ended else self._t.clock.monotonic()
+        self._inbox.put_nowait(Signal(kind, seen, ended, session))
+
+    def process_ended(self, ended: Exit) -> None:
+        """Callback of the process door."""
+        self._ward.note_exit(ended)
+        self.signal(
+            SignalKind.SERVER_EXIT if ended.role is Role.SERVER else SignalKind.PROCESS_EXIT, ended=ended
+        )
+
+    async def load(self) -> None:
+        """Remember whom an earlier run looked after."""
+        for known in await self._t.book.known_sessions():
+            if known.standing is Standing.RELEASED:
+                self._ward.released.add(known.name)
+            else:
+                self._ward.expected[known.name] = Expected(
+                    known.name, instance=known.instance, declared=known.declared
+                )
+
+    async def tick(self) -> None:
+        """A signal at least every :data:`LOOK_EVERY` seconds, for ever."""
+        while True:
+            self.signal(SignalKind.TICK)
+            await self._t.clock.sleep(LOOK_EVERY)
+
+    async def socket(self) -> None:
+        """A signal when the socket file comes or goes; nothing else tells of that."""
+        was = self._t.host.socket_there()
+        while True:
+            await self._t.clock.sleep(_SOCKET_POLL)
+            now = self._t.host.socket_there()
+            if now != was:
+                self.signal(SignalKind.SOCKET)
+            was = now
+
+    async def doorbell(self) -> None:
+        """Arm the bell, wait for a ring, again, for ever."""
+        while True:
+            look = await self._t.bell.arm()
+            if look.presence is not Presence.PRESENT:
+                await self._t.clock.sleep(_BELL_RETRY)
+                continue
+            self._bell_look = look
+            self.signal(SignalKind.DOORBELL)
+            words = await self._t.bell.rung()
+            if words:
+                self._ward.bell_words = words
+            self.signal(SignalKind.DOORBELL)
+
+    async def run(self) -> None:
+        """Cycles, for ever."""
+        while True:
+            signals = [await self._inbox.get()]
+            while not self._inbox.empty():
+                signals.append(self._inbox.get_nowait())
+            began = self._t.clock.monotonic()
+            await self._cycle(await self._fresh_look(max(signal.seen for signal in signals)))
+            self.cycled = self._t.clock.wall()
+            self.first_cycle.set()
+            if len(signals) > 1 or not self._inbox.empty():
+                took = self._t.clock.monotonic() - began
+                await self._t.clock.sleep(min(took * _REST, 0.5))
+
+    async def _fresh_look(self, since: float) -> Look:
+        """The bell's own look if it is younger than the signals, else another one."""
+        look, self._bell_look = self._bell_look, None
+        if look is not None and look.taken >= since:
+            return look
+        return await self._t.tmux.look()
+
+    async def _cycle(self, look: Look) -> None:
+        self._ward.look = look
+        if look.presence is not Presence.UNKNOWN:
+            alive = look.presence is Presence.ABSENT and await self._t.tmux.live_server() != 0
+            await self._compare(look, alive)
+        self._t.checkpointer.consider(look)
+        self._on_cycle()
+
+    async def _compare(self, look: Look, server_alive: bool) -> None:
+        ward = self._ward
+        free = {name: entry for name, entry in ward.expected.items() if name not in ward.cases}
+        found = detect(free, look, ward.exits, server_alive=server_alive, now=look.taken)
+        await self._follow_names(look, found)
+        for failure in found.failures:
+            await self._attend(failure, look)
+        if look.presence is Presence.PRESENT:
+            await self._adopt(look, found)
+            self._watch_processes(look)
+            await self._arm(look)
+
+    async def _follow_names(self, look: Look, found: Detection) -> None:
+        for old, live in found.renamed:
+            entry = self._ward.expected.pop(old)
+            self._ward.expected[live.name] = Expected(
+                live.name, entry.server, entry.session, entry.instance, entry.declared
+            )
+            self._t.checkpointer.forget(old)
+            await self._t.book.rename(old, self._known(look, live))
+            self._t.log.say(Action.SESSION_RENAMED, session=live.name, old=old)
+        for live in found.replaced:
+            await self._dismiss(live.name, "somebody has made a session of this name")
+
+    async def _attend(self, failure: Failure, look: Look) -> None:
+        """Hand a failure to the pipeline, unless it was refused and nothing has changed since."""
+        ward = self._ward
+        if failure.session in ward.cases or ward.stands_still(failure, self._t.clock.wall()):
+            return
+        for finding in self.diagnose(failure, look):
+            if finding.intent is Intent.PERSON and await self._leave_alone(finding, look):
+                continue
+            if failure.session not in ward.cases:
+                self.open_case(Case(finding, self._before(finding, look), Asker.WATCHER))
+
+    def diagnose(self, failure: Failure, look: Look) -> tuple[Finding, ...]:
+        """Name the causes of a failure by what is known now."""
+        entry = self._ward.expected.get(failure.session)
+        server = self._ward.exits.get(entry.server.pid) if entry and entry.server else None
+        context = Context(
+            look=look,
+            expected=entry,
+            exits=self._ward.exits,
+            server_exit=server,
+            bell_words=self._ward.bell_words if entry and entry.server else "",
+            boot_id=self._t.host.boot_id,
+        )
+        return diagnose(failure, context, is_shell)
+
+    def _before(self, finding: Finding, look: Look) -> Session | None:
+        live = look.find(finding.failure.session) if look.presence is Presence.PRESENT else None
+        if live is None:
+            return None
+        return self._ward.expect(look, live, finding.failure.broken).session
+
+    def open_case(self, case: Case) -> None:
+        """Take the lease and set the pipeline going."""
+        self._ward.cases[case.session] = case
+        self._t.spawn(f"recover {case.session}", self._recover(case))
+
+    async def _recover(self, case: Case) -> None:
+        try:
+            await self._t.recoverer.recover(case)
+        except SidecarError as error:
+            if not case.answer.done():
+                case.answer.set_exception(error)
+                case.answer.exception()
+            self._t.log.say(
+                Action.TASK_FAILED, level="error", session=case.session, error=str(error), hint=error.hint
+            )
+        finally:
+            self._ward.cases.pop(case.session, None)
+            case.answer.cancel()
+            self.signal(SignalKind.RETRY, session=case.session)
+
+    async def _leave_alone(self, finding: Finding, look: Look) -> bool:
+        """What a person closed stays closed. False when policy wants it back all the same."""
+        name = finding.failure.session
+        if finding.failure.unit is Unit.SESSION:
+            if self._ward.restore_policy(name) is Restore.ALWAYS:
+                return False
+            await self._t.book.forget(name, Action.SESSION_CLOSED, finding.cause)
+            self._forget(name)
+            self._t.log.say(
+                Action.SESSION_CLOSED,
+                session=name,
+                cause=finding.cause,
+                evidence=[fact.fact for fact in finding.evidence],
+                hint=f"`sidecar recover {name}` brings it back.",
+            )
+            return True
+        for part in finding.failure.broken:
+            self._ward.exits.pop(part.pid, None)
+            if part.unit is Unit.PANE and self._ours(part, look):
+                await self._close_pane(name, part, finding)
+        return True
+
+    def _ours(self, part: Broken, look: Look) -> bool:
+        """Whether the dead pane is there only because we asked tmux to keep it."""
+        return any(
+            window.armed
+            for session in look.sessions
+            for window in session.windows
+            for pane in window.panes
+            if pane.id == part.pane
+        )
+
+    async def _close_pane(self, name: str, part: Broken, finding: Finding) -> None:
+        """Close what tmux itself would have closed, had we not asked it to keep failed panes."""
+        await self._t.book.audit(
+            Action.PANE_CLOSED,
+            self._t.clock.wall(),
+            session=name,
+            reason=finding.cause,
+            detail={"pane": part.pane, "evidence": [fact.fact for fact in finding.evidence]},
+        )
+        await self._t.tmux.close_pane(part.pane, part.pid)
+
+    async def _adopt(self, look: Look, found: Detection) -> None:
+        """Expect from now on what is there now, and remember it."""
+        ward = self._ward
+        assert look.server is not None
+        broken = {failure.session: failure.broken for failure in found.failures}
+        for live in look.sessions:
+            if live.name in ward.cases or live.name in ward.released:
+                continue
+            if not ward.manages(live.name, live):
+                if live.name in ward.expected:
+                    await self._t.book.forget(live.name, Action.SESSION_RELEASED, "not managed any more")
+                    self._forget(live.name)
+                    await self._t.tmux.disarm([w.id for w in live.windows if w.armed])
+                continue
+            previous = ward.expected.get(live.name)
+            if previous is None or previous.instance != instance_of(look.server, live):
+                ward.expect(look, live)
+                await self._t.book.remember(self._known(look, live), Action.SESSION_ADOPTED)
+                self._t.log.say(Action.SESSION_ADOPTED, session=live.name)
+            else:
+                ward.expect(look, live, broken.get(live.name, ()))
+            if live.name in ward.standstills and live.name not in broken:
+                await self._dismiss(live.name, "it is in good order again")
+
+    async def _dismiss(self, name: str, why: str) -> None:
+        self._ward.standstills.pop(name, None)
+        for incident in await self._t.book.open_incidents():
+            if incident.session == name:
+                await self._t.book.move_incident(
+                    incident.id, IncidentState.DISMISSED, self._t.clock.wall(), sentence=why
+                )
+
+    def _forget(self, name: str) -> None:
+        self._ward.expected.pop(name, None)
+        self._ward.standstills.pop(name, None)
+        self._t.checkpointer.forget(name)
+
+    def _known(self, look: Look, live: Session) -> KnownSession:
+        assert look.server is not None
+        entry = self._ward.expected.get(live.name)
+        return KnownSession(
+            name=live.name,
+            standing=Standing.LIVE,
+            instance=instance_of(look.server, live),
+            declared=entry.declared if entry else False,
+            last_seen=self._t.clock.wall(),
+        )
+
+    def _watch_processes(self, look: Look) -> None:
+        assert look.server is not None
+        self._t.processes.follow([Watched(Role.SERVER, look.server.pid), *self._programs()])
+
+    def _programs(self) -> Iterable[Watched]:
+        for name, entry in self._ward.expected.items():
+            if entry.session is None or entry.server != self._ward.look.server:
+                continue
+            for pane in entry.session.panes():
+                if pane.dead:
+                    continue
+                yield Watched(Role.PANE, pane.pid, name, pane.id)
+                if pane.program is not None and pane.program.pid not in self._ward.exits:
+                    yield Watched(Role.PROGRAM, pane.program.pid, name, pane.id)
+
+    async def _arm(self, look: Look) -> None:
+        windows = {
+            window.id
+            for session in look.sessions
+            if session.name in self._ward.expected
+            for window in session.windows
+            if window.remain_on_exit == "off" and not window.armed
+        }
+        if windows and self._ward.settings.recovery.mode == "auto":
+            await self._t.tmux.arm(sorted(windows))
+
+    async def ask(self, name: str) -> tuple[Failure, Look] | None:
+        """Look at one session on request. None: it is in good order."""
+        look = await self._t.tmux.look()
+        entry = self._ward.expected.get(name)
+        if entry is not None:
+            alive = look.presence is Presence.ABSENT and await self._t.tmux.live_server() != 0
+            found = detect({name: entry}, look, self._ward.exits, server_alive=alive, now=look.taken)
+            return (found.failures[0], look) if found.failures else None
+        if look.presence is Presence.PRESENT and look.find(name) is not None:
+            return None
+        return Failure(name, FailureKind.REQUESTED, (Broken(Unit.SESSION),), look.taken), look
+
+    def case_for(self, failure: Failure, look: Look, asker: Asker) -> Case:
+        """A case on request. A session that is not expected any more has only the request as evidence."""
+        if failure.session in self._ward.expected or not failure.session:
+            finding = self.diagnose(failure, look)[0]
+        else:
+            fact = Evidence(asker, "asked for; the session is not there and not expected")
+            finding = Finding(
+                failure,
+                Cause.REPORTED,
+                Intent.UNKNOWN,
+                (fact,),
+                f"{failure.session}@{failure.first_sign:.6f}",
+            )
+        return Case(finding, self._before(finding, look), asker)

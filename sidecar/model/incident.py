@@ -1,0 +1,181 @@
+"""What went wrong, from the first sign to the named cause.
+
+A :class:`Signal` says only "look now". A :class:`Failure` says what is broken. A
+:class:`Finding` says why, and whether a person meant it, with the evidence verbatim.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class SignalKind(StrEnum):
+    """Where a signal came from; all of them end in the one inbox."""
+
+    STARTUP = "startup"
+    TICK = "tick"
+    DOORBELL = "doorbell"
+    PROCESS_EXIT = "process_exit"
+    SERVER_EXIT = "server_exit"
+    SOCKET = "socket"
+    ALERT = "alert"
+    REQUEST = "request"
+    RETRY = "retry"
+
+
+class Unit(StrEnum):
+    """What is broken, smallest first; only the smallest broken unit is healed."""
+
+    SOCKET = "socket"
+    PROGRAM = "program"
+    PANE = "pane"
+    SESSION = "session"
+    SERVER = "server"
+
+
+class FailureKind(StrEnum):
+    """The ``failure`` label."""
+
+    CRASHED = "crashed"
+    DISCONNECTED = "disconnected"
+    CORRUPTED = "corrupted"
+    FROZEN = "frozen"
+    UNHEALTHY = "unhealthy"
+    REQUESTED = "requested"
+
+
+class Cause(StrEnum):
+    """The ``cause`` label: why it broke."""
+
+    SERVER_KILLED = "server_killed"
+    SERVER_CRASHED = "server_crashed"
+    SERVER_STOPPED = "server_stopped"
+    HOST_REBOOTED = "host_rebooted"
+    SESSION_CLOSED = "session_closed"
+    OUT_OF_MEMORY = "out_of_memory"
+    PROCESS_KILLED = "process_killed"
+    PROCESS_CRASHED = "process_crashed"
+    COMMAND_FAILED = "command_failed"
+    PROCESS_ENDED = "process_ended"
+    SOCKET_REMOVED = "socket_removed"
+    NEVER_STARTED = "never_started"
+    REPORTED = "reported"
+    UNKNOWN = "unknown"
+
+
+class Intent(StrEnum):
+    """Whether a person (or an orderly stop) meant it."""
+
+    FAILURE = "failure"
+    PERSON = "person"
+    UNKNOWN = "unknown"
+
+
+class Role(StrEnum):
+    """What a watched process is to tmux."""
+
+    SERVER = "server"
+    PANE = "pane"
+    PROGRAM = "program"
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """A watched process has ended."""
+
+    role: Role
+    pid: int
+    session: str
+    """Name of the session; empty for the server."""
+    pane: str
+    """Pane id; empty for the server."""
+    code: int | None
+    """Python exit code (negative: signal); None if it could not be learnt."""
+    seen: float
+    """Monotonic seconds."""
+    source: str
+    """Where the code came from: ``zombie``, ``pidfd`` or ``none``."""
+    oom_kills: int = 0
+    """How many processes the kernel killed for memory since the look before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """A reason to look now. ``seen`` is the first sign, in monotonic seconds."""
+
+    kind: SignalKind
+    seen: float
+    exit: Exit | None = None
+    session: str = ""
+    """For alerts and requests: the session that is asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """One broken part of a session."""
+
+    unit: Unit
+    pane: str = ""
+    """Pane id, for units PANE and PROGRAM."""
+    pid: int = 0
+    """The process that is gone, so that a later look can tell whether this is still the same break."""
+    code: int | None = None
+    """How it ended, if known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A session that differs from what is expected, and in what."""
+
+    session: str
+    kind: FailureKind
+    broken: tuple[Broken, ...]
+    first_sign: float
+    """Monotonic seconds; MTTR runs from here."""
+
+    @property
+    def unit(self) -> Unit:
+        """The largest broken unit."""
+        order = list(Unit)
+        return max((part.unit for part in self.broken), key=order.index, default=Unit.SESSION)
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """One observed fact, verbatim, and where it was observed."""
+
+    source: str
+    fact: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """The named cause of a failure."""
+
+    failure: Failure
+    cause: Cause
+    intent: Intent
+    evidence: tuple[Evidence, ...]
+    origin: str
+    """Failures with the same origin (one dead server) are one incident and cost one unit of budget."""
+
+
+class Asker(StrEnum):
+    """Who set a recovery going."""
+
+    WATCHER = "watcher"
+    ALERT = "alert"
+    OPERATOR = "operator"
+
+
+class IncidentState(StrEnum):
+    """Where an incident stands; the legal moves are in ``decide/lifecycle.py``."""
+
+    OPEN = "open"
+    RECOVERING = "recovering"
+    HELD = "held"
+    GIVEN_UP = "given_up"
+    RECOVERED = "recovered"
+    FAILED = "failed"
+    DISMISSED = "dismissed"

@@ -1,0 +1,184 @@
+"""What is to be done, what came of it, and whether it is true."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from sidecar.model.incident import Finding
+from sidecar.model.session import Checkpoint, SessionImage
+
+
+class Strategy(StrEnum):
+    """The ``strategy`` label: the rungs of the ladders."""
+
+    RETRY = "retry"
+    CONTINUE_PROCESS = "continue_process"
+    UNBLOCK_TERMINAL = "unblock_terminal"
+    RECREATE_SOCKET = "recreate_socket"
+    RESPAWN_PANE = "respawn_pane"
+    RESUME_PROGRAM = "resume_program"
+    REBUILD_WINDOW = "rebuild_window"
+    RESTORE_CHECKPOINT = "restore_checkpoint"
+    REBUILD_WORKSPACE = "rebuild_workspace"
+    HEAL_CHECK = "heal_check"
+    CUSTOM = "custom"
+
+
+class StepKind(StrEnum):
+    """One effect on the world; ``flow/steps.py`` has the coroutine for each."""
+
+    SAVE = "save"
+    CLOSE_PANE = "close_pane"
+    RESPAWN_PANE = "respawn_pane"
+    START_PROGRAM = "start_program"
+    REBUILD_SESSION = "rebuild_session"
+    SIGNAL_SERVER = "signal_server"
+
+
+class Entry(StrEnum):
+    """What is done with a program's command line in a shell."""
+
+    TYPED = "typed"
+    """Typed and entered: it runs."""
+    HELD = "held"
+    """Typed but not entered: a person decides."""
+    SKIPPED = "skipped"
+    """Not typed, because it could not be typed safely."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resumption:
+    """How one pane's program comes back."""
+
+    window: int
+    """Window index."""
+    pane: int
+    """Pane index within the window."""
+    entry: Entry
+    line: str
+    """The shell command line; empty when skipped."""
+    argv: tuple[str, ...]
+    """What ran before."""
+    reason: str
+    """The rule that decided, for people."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of a plan. Only the fields that its kind needs are filled."""
+
+    kind: StepKind
+    pane: str = ""
+    pid: int = 0
+    """Guard: the step acts only while this is still the process in question."""
+    cwd: str = ""
+    resumption: Resumption | None = None
+
+    def describe(self) -> str:
+        """One line for people and the audit trail."""
+        words = self.kind.value.replace("_", " ")
+        if self.resumption is not None:
+            return f"{words} in {self.pane or 'pane'}: {self.resumption.entry} `{self.resumption.line}`"
+        return f"{words} {self.pane}".rstrip()
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """What has to be true afterwards for the recovery to count as a success."""
+
+    image: SessionImage | None
+    """The session as it has to be; None when the session is expected to be gone."""
+    resumptions: tuple[Resumption, ...] = ()
+    untouched: tuple[tuple[str, int], ...] = ()
+    """(pane id, pid) of healthy siblings, which have to be the same processes afterwards."""
+    replaced: tuple[tuple[str, int], ...] = ()
+    """(pane id, pid) of processes that must no longer be the pane's own."""
+    tolerated_cwd: tuple[str, ...] = ()
+    """Folders that no longer exist, so that nothing can be started in them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A decision to act, complete: nothing more is decided while it runs."""
+
+    session: str
+    strategy: Strategy
+    steps: tuple[Step, ...]
+    expectation: Expectation
+    finding: Finding
+    checkpoint: Checkpoint | None = None
+    fallback: tuple[Strategy, ...] = ()
+
+
+class RefusalReason(StrEnum):
+    """The ``reason`` label: why nothing is done."""
+
+    HEALTHY = "healthy"
+    STALE = "stale"
+    IN_PROGRESS = "in_progress"
+    OBSERVE_MODE = "observe_mode"
+    DRY_RUN = "dry_run"
+    NOT_MANAGED = "not_managed"
+    RELEASED = "released"
+    POLICY_NEVER = "policy_never"
+    CLOSED_BY_PERSON = "closed_by_person"
+    CAUSE_UNKNOWN = "cause_unknown"
+    GIVEN_UP = "given_up"
+    BUDGET_EXHAUSTED = "budget_exhausted"
+    CIRCUIT_OPEN = "circuit_open"
+    NO_CHECKPOINT = "no_checkpoint"
+    NO_STRATEGY = "no_strategy"
+    SERVER_UNKNOWN = "server_unknown"
+    DRAINING = "draining"
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A decision not to act, with its reason and what a person can do."""
+
+    reason: RefusalReason
+    sentence: str
+    hint: str = ""
+    retry_after: float | None = None
+    """Seconds until the same question may get another answer."""
+
+
+class Outcome(StrEnum):
+    """How one recovery ended."""
+
+    VERIFIED = "verified"
+    FAILED = "failed"
+    COMPENSATED = "compensated"
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One field that is not what the checkpoint says."""
+
+    where: str
+    field: str
+    wanted: str
+    found: str
+    tolerated: bool
+    """True: named in the report, but no reason to call the recovery failed."""
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether the expectation holds, and every difference either way."""
+
+    holds: bool
+    differences: tuple[Difference, ...] = ()
+
+    def sentence(self) -> str:
+        hard = [d for d in self.differences if not d.tolerated]
+        if self.holds:
+            return f"verified, {len(self.differences)} tolerated differences"
+        first = hard[0] if hard else None
+        if first is None:
+            return "not verified"
+        return (
+            f"{first.where}: {first.field} is {first.found!r}, wanted {first.wanted!r} ({len(hard)} in all)"
+        )

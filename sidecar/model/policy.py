@@ -1,0 +1,100 @@
+"""Numbers and words that steer decisions. All durations in seconds, all sizes in bytes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Restore(StrEnum):
+    """When a lost session comes back."""
+
+    ALWAYS = "always"
+    ON_FAILURE = "on-failure"
+    NEVER = "never"
+
+
+class Mode(StrEnum):
+    """``observe`` decides everything and does nothing."""
+
+    AUTO = "auto"
+    OBSERVE = "observe"
+
+
+class Jitter(StrEnum):
+    """``full``: the delay is uniform between zero and the computed one."""
+
+    FULL = "full"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """Exponential backoff for temporary errors."""
+
+    max_attempts: int = 3
+    initial_delay: float = 0.2
+    max_delay: float = 60.0
+    base: float = 2.0
+    jitter: Jitter = Jitter.FULL
+
+
+@dataclass(frozen=True, slots=True)
+class BreakerPolicy:
+    """A circuit opens after ``failure_threshold`` failures within ``window`` seconds."""
+
+    failure_threshold: int = 5
+    window: float = 60.0
+    recovery_timeout: float = 60.0
+
+
+class Circuit(StrEnum):
+    """The ``state`` label of ``sidecar_circuit_state``."""
+
+    CLOSED = "closed"
+    OPEN = "open"
+    HALF_OPEN = "half_open"
+
+
+@dataclass(frozen=True, slots=True)
+class BreakerState:
+    """One circuit, as a value. Times are wall seconds, so that it survives a restart."""
+
+    circuit: Circuit = Circuit.CLOSED
+    failures: tuple[float, ...] = ()
+    """When the failures within the window happened."""
+    opened: float = 0.0
+    probe_until: float = 0.0
+    """Half-open: the one permit is lent until then."""
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """At most ``count`` recoveries in ``period`` seconds."""
+
+    count: int
+    period: float
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """Which generations of a session are kept."""
+
+    latest: int = 20
+    hourly_for: float = 86_400.0
+    max_age: float = 7 * 86_400.0
+    max_bytes: int = 100_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeRule:
+    """How a program that ran in a shell comes back.
+
+    ``match`` is a regular expression on the shell-quoted argv. ``command`` may use ``{argv}`` (the
+    argv, quoted) and ``{id}`` (a conversation id found in it); when ``{id}`` is wanted and there is
+    none, ``fallback`` is used, and without one the command line is held.
+    """
+
+    match: str
+    command: str
+    fallback: str = ""

@@ -1,0 +1,288 @@
+"""Rows of the book: what the store keeps and gives back, as frozen values. Times are wall seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from sidecar.model.incident import Asker, Cause, FailureKind, IncidentState, Intent, Role
+from sidecar.model.plan import Outcome, Strategy
+from sidecar.model.session import SessionImage
+
+
+class Action(StrEnum):
+    """The closed set of words for what the audit trail and the log lines tell."""
+
+    STARTED = "started"
+    STOPPED = "stopped"
+    TASK_FAILED = "task_failed"
+    SESSION_ADOPTED = "session_adopted"
+    SESSION_RENAMED = "session_renamed"
+    SESSION_CLOSED = "session_closed"
+    SESSION_RELEASED = "session_released"
+    SERVER_FOUND = "server_found"
+    SERVER_LOST = "server_lost"
+    CHECKPOINT_CREATED = "checkpoint_created"
+    CHECKPOINT_HELD_BACK = "checkpoint_held_back"
+    CHECKPOINT_FAILED = "checkpoint_failed"
+    CHECKPOINT_QUARANTINED = "checkpoint_quarantined"
+    CHECKPOINTS_PRUNED = "checkpoints_pruned"
+    DATABASE_SET_ASIDE = "database_set_aside"
+    INCIDENT_OPENED = "incident_opened"
+    INCIDENT_MOVED = "incident_moved"
+    REFUSED = "refused"
+    RECOVERY_BEGUN = "recovery_begun"
+    STEP_BEGUN = "step_begun"
+    STEP_ENDED = "step_ended"
+    RECOVERY_ENDED = "recovery_ended"
+    RECOVERY_INTERRUPTED = "recovery_interrupted"
+    PANE_CLOSED = "pane_closed"
+    CIRCUIT_MOVED = "circuit_moved"
+    ALERT_ACCEPTED = "alert_accepted"
+    ALERT_SKIPPED = "alert_skipped"
+    ALERT_SETTLED = "alert_settled"
+    REQUEST_ACCEPTED = "request_accepted"
+    CONFIG_RELOADED = "config_reloaded"
+    CONFIG_REFUSED = "config_refused"
+    NOTIFIED = "notified"
+    HTTP_FAILED = "http_failed"
+
+
+class Standing(StrEnum):
+    """What the sidecar's duty towards a known session is."""
+
+    LIVE = "live"
+    """Seen, and expected to be there."""
+    LOST = "lost"
+    """Expected, not there, and not known to be closed by a person."""
+    RELEASED = "released"
+    """A person took it out of our hands."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownSession:
+    """A session that is expected to be there, as remembered across restarts."""
+
+    name: str
+    standing: Standing
+    instance: str
+    """``boot/pid/started/$id`` of the life in which it was last seen; empty if never."""
+    declared: bool
+    """Named in a workspace file."""
+    last_seen: float
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentRow:
+    """One incident: a failure, its cause, and where it stands."""
+
+    id: int
+    trace: str
+    session: str
+    failure: FailureKind
+    unit: str
+    cause: Cause
+    intent: Intent
+    origin: str
+    state: IncidentState
+    evidence: tuple[Mapping[str, str], ...]
+    first_sign: float
+    opened: float
+    closed: float | None
+    reason: str = ""
+    """The last refusal's reason, if it was refused."""
+    sentence: str = ""
+    """The last refusal or verdict, for people."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepRow:
+    """One journal line of a recovery."""
+
+    seq: int
+    kind: str
+    description: str
+    state: str
+    """``begun``, ``done`` or ``failed``."""
+    begun: float
+    ended: float | None
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RecoveryRow:
+    """One recovery: what was tried, by whom, and what came of it."""
+
+    id: int
+    incident: int
+    trace: str
+    session: str
+    failure: FailureKind
+    cause: Cause
+    strategy: Strategy
+    asker: Asker
+    checkpoint: int | None
+    state: str
+    """``running``, an :class:`Outcome`, or ``interrupted``."""
+    begun: float
+    ended: float | None
+    duration: float | None
+    """Seconds that the plan ran."""
+    time_to_recovery: float | None
+    """Seconds from the first bad sign to verified healthy; None unless verified."""
+    verdict: str = ""
+    differences: tuple[Mapping[str, Any], ...] = ()
+    steps: tuple[StepRow, ...] = ()
+    evidence: tuple[Mapping[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AuditRow:
+    """One link of the audit chain."""
+
+    id: int
+    at: float
+    trace: str
+    session: str
+    action: Action
+    actor: str
+    reason: str
+    detail: Mapping[str, Any]
+    hash: str
+
+
+class SkipReason(StrEnum):
+    """The ``reason`` label of ``sidecar_alerts_skipped_total``: why an alert leads to nothing."""
+
+    DUPLICATE = "duplicate"
+    RESOLVED = "resolved"
+    NO_SESSION = "no_session"
+    UNKNOWN_SESSION = "unknown_session"
+    UNKNOWN_FAILURE = "unknown_failure"
+
+
+@dataclass(frozen=True, slots=True)
+class AlertIntake:
+    """One alert of a webhook call, already routed, on its way into the book."""
+
+    fingerprint: str
+    starts_at: str
+    """As sent, RFC 3339; with the fingerprint it is the key."""
+    status: str
+    """``firing`` or ``resolved``."""
+    labels: Mapping[str, str]
+    session: str = ""
+    failure: FailureKind = FailureKind.REQUESTED
+    strategy: Strategy | None = None
+    skip: SkipReason | None = None
+    """Set when routing alone already says that nothing is to be done."""
+
+
+@dataclass(frozen=True, slots=True)
+class AlertRow:
+    """An accepted alert. ``pending`` until the pipeline has come to an end with it."""
+
+    id: int
+    fingerprint: str
+    starts_at: str
+    session: str
+    failure: FailureKind
+    strategy: Strategy | None
+    state: str
+    """``pending``, ``settled`` or ``skipped``."""
+    reason: str
+    received: float
+    recovery: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What became of one alert of a webhook call: ``row`` is set when it is to be acted on."""
+
+    fingerprint: str
+    skip: SkipReason | None
+    row: AlertRow | None
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """The end of one recovery, to be written in one transaction."""
+
+    recovery: int
+    incident: int
+    outcome: Outcome
+    verdict: str
+    differences: tuple[Mapping[str, Any], ...]
+    duration: float
+    time_to_recovery: float | None
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Capture:
+    """A session as it was captured, on its way into the book."""
+
+    image: SessionImage
+    instance: str
+    taken: float
+    scrollbacks: Mapping[str, bytes] = field(default_factory=dict)
+    """Raw text by its SHA-256; texts already stored may be left out."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredTotals:
+    """What the checkpoints of one session amount to."""
+
+    session: str
+    count: int
+    size: int
+    """Bytes: JSON and compressed scrollback, each text counted once."""
+    newest: float
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """One stored checkpoint of a session, as far as retention cares."""
+
+    id: int
+    """Grows with every generation, whatever the wall clock does."""
+    taken: float
+    size: int
+    """Bytes that go when this generation goes."""
+
+
+class HoldBackReason(StrEnum):
+    """Why a capture does not become the newest good checkpoint."""
+
+    EMPTY = "empty"
+    JUST_STARTED = "just_started"
+
+
+@dataclass(frozen=True, slots=True)
+class HoldBack:
+    """A capture that is not stored, with its reason and the sentence for people."""
+
+    reason: HoldBackReason
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What the process trees under one session's panes use."""
+
+    processes: int = 0
+    memory_bytes: int = 0
+    """Resident."""
+    cpu_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """One process to be watched, and what it is to tmux."""
+
+    role: Role
+    pid: int
+    session: str = ""
+    pane: str = ""

@@ -1,0 +1,96 @@
+"""What the windows show: one immutable picture of the service, replaced as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from sidecar.model.incident import FailureKind
+from sidecar.model.plan import Refusal, Strategy
+from sidecar.model.policy import BreakerState, Mode
+from sidecar.model.record import IncidentRow, RecoveryRow
+from sidecar.model.session import Health
+
+
+@dataclass(frozen=True, slots=True)
+class SessionStatus:
+    """One managed session, live or expected."""
+
+    name: str
+    health: Health
+    up: bool
+    declared: bool
+    windows: int = 0
+    panes: int = 0
+    dead_panes: int = 0
+    last_activity: float = 0.0
+    """Wall seconds; 0 when never seen."""
+    processes: int = 0
+    memory_bytes: int = 0
+    """Resident memory of the process trees under the panes."""
+    cpu_seconds: float = 0.0
+    """Processor time of those trees; never decreases while the session lives."""
+    checkpoints: int = 0
+    checkpoint_bytes: int = 0
+    last_checkpoint: float = 0.0
+    """Wall seconds; 0 when there is none."""
+    note: str = ""
+    """For people: why it is not healthy and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Everything that is shown without asking the database or tmux."""
+
+    server_up: bool = False
+    tmux_version: str = ""
+    mode: Mode = Mode.AUTO
+    sessions: tuple[SessionStatus, ...] = ()
+    incidents: tuple[IncidentRow, ...] = ()
+    """Open ones."""
+    circuits: Mapping[str, BreakerState] = field(default_factory=dict)
+    recoveries_in_progress: int = 0
+    alerts_pending: int = 0
+    store_bytes: int = 0
+    started: float = 0.0
+    """Wall seconds."""
+    last_look: float = 0.0
+    """Wall seconds of the last look that got an answer (present or absent)."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecoverRequest:
+    """A person asks for a session to be recovered."""
+
+    session: str
+    failure: FailureKind = FailureKind.REQUESTED
+    strategy: Strategy | None = None
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """A recovery that has begun, or (``joined``) was already running for this session."""
+
+    recovery: RecoveryRow
+    joined: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsed:
+    """What a dry run would have done."""
+
+    strategy: Strategy
+    steps: tuple[str, ...]
+    cause: str
+    evidence: tuple[Mapping[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownSession:
+    """Neither live, nor expected, nor in any checkpoint."""
+
+    session: str
+
+
+Answer = Ticket | Rehearsed | Refusal | UnknownSession

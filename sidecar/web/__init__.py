@@ -1,0 +1,1 @@
+"""The windows: what the service shows and accepts over HTTP."""

@@ -1,0 +1,222 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sidecar.decide.resume import MATCHED, conversation_id, resumption
+from sidecar.decide.shells import command_line, typeable
+from sidecar.model.plan import Entry, Resumption
+from sidecar.model.policy import ResumeRule
+from sidecar.model.session import SavedPane
+
+BASH = "/bin/bash"
+UUID = "0b9c1f0e-58a4-4b1e-9f43-0a4f6f9b2c11"
+AGENT = ResumeRule(r"^claude\b", "claude --resume {id}", "claude --continue")
+
+
+def pane(
+    *program: str, resume: str = "", start_command: str = "", argv: tuple[str, ...] = ("-bash",)
+) -> SavedPane:
+    return SavedPane(2, "", "/", start_command, argv, program, True, resume)
+
+
+def answer(saved: SavedPane, *rules: ResumeRule, shell: str = BASH) -> tuple[Entry, str]:
+    found = resumption(saved, 4, rules, shell)
+    assert found is not None
+    return found.entry, found.line
+
+
+@pytest.mark.parametrize(
+    "saved",
+    [
+        pane(),
+        pane("", ""),
+        pane(resume="claude --continue"),
+        pane("node", "server.js", start_command="npm start", argv=("npm", "start")),
+        pane("node", "server.js", start_command="npm start", argv=()),
+    ],
+    ids=["shell only", "blank", "option without a program", "command", "unknown command"],
+)
+def test_nothing_to_bring_back(saved: SavedPane) -> None:
+    assert resumption(saved, 0, (), BASH) is None
+
+
+def test_a_shell_that_was_started_as_a_command_is_typed_into() -> None:
+    assert answer(pane("top", start_command="bash -l", argv=("bash", "-l"))) == (Entry.TYPED, "top")
+
+
+def test_names_the_pane_the_argv_and_the_rule() -> None:
+    assert resumption(pane("/usr/bin/top", "-d", "5"), 4, (), BASH) == Resumption(
+        4, 2, Entry.TYPED, "/usr/bin/top -d 5", ("/usr/bin/top", "-d", "5"), "rule ^(top|htop|btop)( |$)"
+    )
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ("top",),
+        ("/usr/bin/htop", "-u", "me"),
+        ("tail", "-f", "/var/log/syslog"),
+        ("tail", "-n", "50", "-F", "a b.log"),
+        ("tail", "-fn100", "x"),
+        ("tail", "--follow=name", "x"),
+        ("less", "notes.md"),
+        ("man", "tmux"),
+        ("watch", "-n1", "date; uptime"),
+        ("vim",),
+        ("nvim", "-p", "a.py", "b.py"),
+        ("python3", "-m", "http.server"),
+        ("/tmp/v/bin/python3.11", "-u", "-m", "http.server", "8000", "--bind", "127.0.0.1"),
+    ],
+)
+def test_harmless_programs_run_again_as_they_were(argv: tuple[str, ...]) -> None:
+    assert answer(pane(*argv)) == (Entry.TYPED, command_line(argv, BASH))
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ("make", "deploy"),
+        ("top-secret", "--launch"),
+        ("tail", "file-f"),
+        ("less",),
+        ("viking",),
+        ("python3", "-c", "import http.server"),
+        ("python3", "x.py", "-m", "http.server"),
+        ("codex",),
+        ("gemini",),
+        ("aider", "--yes"),
+        ("claude",),
+        ("claude", "--continue"),
+        ("claude", "--resume"),
+        ("claude", "--resume", "--verbose"),
+        ("claude", "--resume", "fix the bug; rm -rf"),
+        ("ssh", "host"),
+        ("bash",),
+        ("echo", "top"),
+    ],
+)
+def test_everything_else_waits_for_a_person(argv: tuple[str, ...]) -> None:
+    assert answer(pane(*argv)) == (Entry.HELD, command_line(argv, BASH))
+
+
+@pytest.mark.parametrize(
+    ("argv", "found"),
+    [
+        (("claude", "--resume", UUID), UUID),
+        (("claude", f"--resume={UUID}", "-p"), UUID),
+        (("claude", "-r", "abc-1"), "abc-1"),
+        (("claude", "--resume", "old", "--fork-session", "--session-id", UUID), UUID),
+        (("codex", "resume", UUID), UUID),
+        (("claude", "-r", "--verbose"), ""),
+        (("claude", "-r"), ""),
+        (("claude", "--session-id", "$(id)"), ""),
+        (("claude", "--session-id", "a" * 200), ""),
+        (("claude", "see " + UUID), ""),
+        ((UUID,), ""),
+    ],
+)
+def test_the_conversation_in_an_argv(argv: tuple[str, ...], found: str) -> None:
+    assert conversation_id(argv) == found
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ("claude", "--session-id", UUID),
+        ("/usr/bin/claude", "--resume", UUID),
+        ("node", "/usr/local/bin/claude", f"--resume={UUID}"),
+        ("node", "--no-warnings", "--enable-source-maps", "/usr/local/bin/claude", "-r", UUID),
+        ("/opt/bun", "/home/me/bin/claude", "-r", UUID),
+    ],
+)
+def test_an_agent_goes_on_with_its_conversation(argv: tuple[str, ...]) -> None:
+    assert answer(pane(*argv)) == (Entry.TYPED, f"claude --resume {UUID}")
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ("node", "claude", "-r", UUID),
+        ("node", "-e", "x", "/usr/local/bin/claude", "-r", UUID),
+        ("python3", "-m", "x", "/usr/local/bin/claude", "-r", UUID),
+        ("cat", "/usr/local/bin/claude", "-r", UUID),
+        ("node",),
+    ],
+)
+def test_only_a_script_that_an_interpreter_runs_counts(argv: tuple[str, ...]) -> None:
+    assert answer(pane(*argv))[0] is Entry.HELD
+
+
+def test_the_pane_option_wins_over_every_rule() -> None:
+    saved = pane("claude", "--resume", UUID, resume=" agent resume {id} ")
+    assert answer(saved, AGENT) == (Entry.TYPED, "agent resume {id}")
+
+
+def test_rules_of_the_user_come_before_the_built_in_ones_and_in_order() -> None:
+    rules = (ResumeRule("^top", "htop"), ResumeRule("^top", "btop"))
+    assert answer(pane("top"), *rules) == (Entry.TYPED, "htop")
+
+
+@pytest.mark.parametrize(
+    ("rule", "argv", "wanted"),
+    [
+        (AGENT, ("claude", "-r", "x1"), (Entry.TYPED, "claude --resume x1")),
+        (AGENT, ("claude",), (Entry.TYPED, "claude --continue")),
+        (ResumeRule("^claude", "claude -r {id}", "claude -r {id}"), ("claude",), (Entry.HELD, "claude")),
+        (ResumeRule("^claude", ""), ("claude",), (Entry.HELD, "claude")),
+        (
+            ResumeRule("^job", "nice {argv} # ${HOME}"),
+            ("job", "a b"),
+            (Entry.TYPED, "nice job 'a b' # ${HOME}"),
+        ),
+        (ResumeRule("^job", "{argv}"), ("job", "{id}"), (Entry.TYPED, "job '{id}'")),
+        (ResumeRule("(", "boom"), ("job",), (Entry.HELD, "job")),
+        (ResumeRule("^job", "a\nb"), ("job",), (Entry.SKIPPED, "")),
+        (ResumeRule("^job", "a\tb"), ("job",), (Entry.SKIPPED, "")),
+    ],
+)
+def test_rules(rule: ResumeRule, argv: tuple[str, ...], wanted: tuple[Entry, str]) -> None:
+    assert answer(pane(*argv), rule) == wanted
+
+
+@pytest.mark.parametrize("shell", ["/bin/sh", "/usr/bin/fish", "/usr/bin/nu"])
+@pytest.mark.parametrize("argv", [("tail", "-f", "a\tb"), ("make", "a\nb"), ("vim", "caf\udce9")])
+def test_what_cannot_be_typed_is_skipped_with_a_reason(argv: tuple[str, ...], shell: str) -> None:
+    found = resumption(pane(*argv), 0, (), shell)
+    assert found is not None
+    assert (found.entry, found.line, found.argv) == (Entry.SKIPPED, "", argv)
+    assert found.reason.endswith("cannot be typed safely into this shell")
+
+
+def test_a_pane_option_with_a_newline_is_skipped() -> None:
+    assert answer(pane("top", resume="a\nb")) == (Entry.SKIPPED, "")
+
+
+def test_a_line_without_the_unsafe_arguments_is_typed_all_the_same() -> None:
+    assert answer(pane("claude", "a\tb"), AGENT, shell="/bin/sh") == (Entry.TYPED, "claude --continue")
+
+
+def test_a_title_over_the_argv_leaves_no_blanks_behind() -> None:
+    assert answer(pane("claude", "", "", "", "")) == (Entry.HELD, "claude")
+    assert answer(pane("grep", "")) == (Entry.HELD, "grep ''")
+
+
+def test_only_the_beginning_of_a_long_command_line_is_matched() -> None:
+    rule = ResumeRule("needle", "found")
+    assert answer(pane("job", "x" * 100, "needle"), rule)[0] is Entry.TYPED
+    assert answer(pane("job", "x" * MATCHED, "needle"), rule)[0] is Entry.SKIPPED
+
+
+@given(
+    program=st.lists(st.text(max_size=20), max_size=6).map(tuple),
+    option=st.text(max_size=10),
+    template=st.text(max_size=10) | st.sampled_from(["{argv}", "run {argv} {id}", "{id}"]),
+    shell=st.sampled_from(["/bin/bash", "/bin/sh", "/usr/bin/fish", "/bin/csh", "/usr/bin/nu", ""]),
+)
+def test_any_program_gets_an_answer_that_is_safe_to_type(
+    program: tuple[str, ...], option: str, template: str, shell: str
+) -> None:
+    found = resumption(pane(*program, resume=option), 0, (ResumeRule(".", template),), shell)
+    if found is not None:
+        assert typeable(found.line)
+        assert found.reason
