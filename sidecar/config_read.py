@@ -1,393 +1,320 @@
-"""Settings from YAML, with every fault at once, each with its line.
+"""Settings from YAML: every fault at once, each with its line, its key and one sentence.
 
-Nothing is guessed and nothing is ignored: an unknown key is a fault. The defaults live in
-``config`` alone.
+Nothing is guessed and nothing is ignored: an unknown key is a fault, and so is one that this
+version cannot fulfil. The defaults live in ``config`` alone. Aliases are refused, so that a small
+file cannot become a large one.
 """
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import yaml
 
-from sidecar import config
-from sidecar.config import Settings
+from sidecar import config_units as units
+from sidecar.config import (
+    DEFAULT_LADDERS,
+    AlertRoute,
+    CheckpointSettings,
+    HttpSettings,
+    NotifySettings,
+    RecoverySettings,
+    SessionOverride,
+    SessionSettings,
+    Settings,
+    TmuxSettings,
+)
+from sidecar.config_fields import (
+    Place,
+    Reader,
+    Report,
+    Wrong,
+    decimal,
+    duration,
+    list_of,
+    member,
+    one_of,
+    read_as,
+    record,
+    regex,
+    section,
+    size,
+    switch,
+    table,
+    text,
+    unavailable,
+    whole,
+)
 from sidecar.errors import ConfigInvalid, Fault
 from sidecar.model.incident import FailureKind
 from sidecar.model.plan import Strategy
-from sidecar.model.policy import BreakerPolicy, Budget, Jitter, Mode, Restore, ResumeRule, RetryPolicy
+from sidecar.model.policy import BreakerPolicy, Jitter, Mode, Restore, ResumeRule, RetryPolicy
 
 _LARGEST_FILE = 1 << 20
-_SCALE = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
-_SIZES = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(B|[KMG]i?B)")
-_BUDGET = re.compile(r"(\d+) per (\S+)")
-_LATER = "not available in this version"
+_DEEPEST = 32
+_WORD_IN_BRACES = re.compile(r"(?<!\$)\{([A-Za-z_]\w*)\}")
+_LABEL_IN_BRACES = re.compile(r"\{\{\s*labels\.[A-Za-z_][A-Za-z0-9_]*\s*\}\}")
+_LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def default_path(environment: Mapping[str, str] = os.environ) -> Path:
     """Where the configuration lies unless another file is named."""
-    home = environment.get("XDG_CONFIG_HOME") or os.path.join(os.path.expanduser("~"), ".config")
-    return Path(home) / "tmux-sidecar" / "config.yml"
+    return _base(environment, "XDG_CONFIG_HOME", ".config") / "config.yml"
 
 
 def state_dir(environment: Mapping[str, str] = os.environ) -> Path:
     """Where the state lies unless another folder is named."""
-    home = environment.get("XDG_STATE_HOME") or os.path.join(os.path.expanduser("~"), ".local", "state")
-    return Path(home) / "tmux-sidecar"
+    return _base(environment, "XDG_STATE_HOME", ".local/state")
+
+
+def load_or_default(path: Path | None) -> Settings:
+    """The settings of the named file; of the default file if none is named; without one, the defaults.
+
+    Raises:
+        ConfigInvalid: every fault of the file.
+    """
+    if path is None and not os.path.lexists(default_path()):
+        return Settings()
+    return load(path or default_path())
 
 
 def load(path: Path) -> Settings:
     """The settings of a file.
 
     Raises:
-        ConfigInvalid: the file cannot be read, or has faults.
+        ConfigInvalid: the file cannot be read, or every fault of it.
     """
     try:
         with path.open("rb") as file:
             raw = file.read(_LARGEST_FILE + 1)
-        text = raw.decode("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise ConfigInvalid([Fault(str(path), 0, "", f"cannot be read: {error.strerror}")]) from error
+    except ValueError as error:
         raise ConfigInvalid([Fault(str(path), 0, "", f"cannot be read: {error}")]) from error
-    if len(raw) > _LARGEST_FILE:
-        raise ConfigInvalid([Fault(str(path), 0, "", "is larger than 1 MiB")])
-    return parse(text, str(path))
+    try:
+        content = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise ConfigInvalid([Fault(str(path), line, "", "is not UTF-8 text")]) from error
+    return replace(parse(content, str(path)), source=path)
 
 
-def parse(text: str, name: str) -> Settings:
+def parse(content: str, name: str) -> Settings:
     """The settings of a text; ``name`` stands in the faults.
 
     Raises:
-        ConfigInvalid: every fault of it.
+        ConfigInvalid: every fault of the text.
     """
+    if len(content) > _LARGEST_FILE:
+        raise ConfigInvalid([Fault(name, 0, "", f"is larger than {_LARGEST_FILE} bytes")])
+    root = _compose(content, name)
+    report = Report(name)
+    values: dict[str, Any] = {}
+    if root is not None and not (place := Place(root, "", report)).blank:
+        try:
+            values = section(place, _SETTINGS)
+        except Wrong as wrong:
+            place.fault(str(wrong))
+    if report.faults:
+        raise ConfigInvalid(sorted(report.faults, key=lambda fault: fault.line))
+    return Settings(**values)
+
+
+class _Loader(yaml.SafeLoader):
+    """Composes a document of bounded depth, without aliases."""
+
+    def __init__(self, content: str) -> None:
+        super().__init__(content)
+        self._depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        mark = self.peek_event().start_mark
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.composer.ComposerError(None, None, "aliases are refused; write the value out", mark)
+        if self._depth == _DEEPEST:
+            raise yaml.composer.ComposerError(None, None, "it is nested too deeply", mark)
+        self._depth += 1
+        try:
+            return super().compose_node(parent, index)
+        finally:
+            self._depth -= 1
+
+
+def _compose(content: str, name: str) -> yaml.Node | None:
     try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        loader = _Loader(content)
+        try:
+            return loader.get_single_node()
+        finally:
+            loader.dispose()
     except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 0
-        raise ConfigInvalid([Fault(name, line, "", f"is not YAML: {error.problem}")]) from error
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        mark = error.problem_mark or error.context_mark
+        reason = " ".join(part for part in (error.context, error.problem) if part)
+        raise ConfigInvalid(
+            [Fault(name, mark.line + 1 if mark else 0, "", f"is not YAML: {reason}")]
+        ) from error
+    except yaml.reader.ReaderError as error:
+        line = content.count("\n", 0, error.position) + 1
+        sentence = f"has the character U+{ord(content[error.position]):04X}, which YAML does not allow"
+        raise ConfigInvalid([Fault(name, line, "", sentence)]) from error
+    except (ValueError, OverflowError) as error:
+        # The scanner lets numbers of escapes and of directives through that Python does not take.
         raise ConfigInvalid([Fault(name, 0, "", f"is not YAML: {error}")]) from error
-    reader = _Reader(name)
-    values = reader.mapping(root, "", _ROOT) if root is not None else {}
-    if reader.faults:
-        raise ConfigInvalid(sorted(reader.faults, key=lambda fault: fault.line))
-    return _settings(values, Path(name))
 
 
-class _Fault(ValueError):
-    """One sentence about one value."""
+def _base(environment: Mapping[str, str], variable: str, otherwise: str) -> Path:
+    # The XDG specification wants relative paths ignored.
+    named = Path(environment.get(variable, ""))
+    folder = named if named.is_absolute() else Path(os.path.expanduser("~")) / otherwise
+    return folder / "tmux-sidecar"
 
 
-Parse = Callable[["_Reader", yaml.Node, str], Any]
-Fields = Mapping[str, Parse]
+def _path(word: str) -> str:
+    path = os.path.expanduser(word)
+    if not path.startswith("/"):
+        raise ValueError(f"{word!r} is not a full path; it has to begin with / or ~/")
+    return path
 
 
-class _Reader:
-    """Walks the nodes, so that every fault knows its line."""
+def _command(*placeholders: str) -> Reader[str]:
+    known = " and ".join(f"{{{name}}}" for name in placeholders)
 
-    def __init__(self, file: str) -> None:
-        self._file = file
-        self.faults: list[Fault] = []
+    def read(word: str) -> str:
+        for match in _WORD_IN_BRACES.finditer(word):
+            if match[1] not in placeholders:
+                raise ValueError(f"{match[0]} is an unknown placeholder; here is only {known}")
+        return word
 
-    def fault(self, node: yaml.Node, key: str, sentence: str) -> None:
-        self.faults.append(Fault(self._file, node.start_mark.line + 1, key, sentence))
+    return read_as(read)
 
-    def mapping(self, node: yaml.Node, path: str, fields: Fields) -> dict[str, Any]:
-        """The values of the known keys that are there; a fault for every other one."""
-        values: dict[str, Any] = {}
-        for key, child in self.pairs(node, path):
-            parse_field = fields.get(key)
-            where = f"{path}.{key}" if path else key
-            if parse_field is None:
-                close = difflib.get_close_matches(key, fields, n=1)
-                hint = f"; did you mean {close[0]}?" if close else f"; known: {', '.join(fields)}"
-                self.fault(child, where, f"is not a key here{hint}")
-            elif not _is_null(child):
-                values[key] = self.value(child, where, parse_field)
-        return values
 
-    def pairs(self, node: yaml.Node, path: str) -> list[tuple[str, yaml.Node]]:
-        if not isinstance(node, yaml.MappingNode):
-            self.fault(node, path, "has to be a mapping of keys to values")
-            return []
-        found: dict[str, yaml.Node] = {}
-        for key_node, child in node.value:
-            if not isinstance(key_node, yaml.ScalarNode):
-                self.fault(key_node, path, "has a key that is not text")
-                continue
-            if key_node.value in found:
-                self.fault(key_node, f"{path}.{key_node.value}".lstrip("."), "is given twice")
-            found[key_node.value] = child
-        return list(found.items())
+def _session_template(word: str) -> str:
+    rest = _LABEL_IN_BRACES.sub("", word)
+    if "{{" in rest or "}}" in rest:
+        raise ValueError(f"{word!r} has braces that are not of the form {{{{ labels.NAME }}}}")
+    return word
 
-    def value(self, node: yaml.Node, path: str, parse_field: Parse) -> Any:
-        try:
-            return parse_field(self, node, path)
-        except _Fault as fault:
-            self.fault(node, path, str(fault))
-            return None
 
-    def items(self, node: yaml.Node, path: str, parse_item: Parse) -> tuple[Any, ...]:
-        if not isinstance(node, yaml.SequenceNode):
-            raise _Fault("has to be a list")
-        return tuple(
-            self.value(child, f"{path}[{number}]", parse_item) for number, child in enumerate(node.value)
+def _label(word: str) -> str:
+    if not _LABEL.fullmatch(word):
+        raise Wrong(f"{word!r} is no label name; it takes letters, digits and _")
+    return word
+
+
+def _ladder(place: Place) -> tuple[Strategy, ...]:
+    rungs = list_of(one_of(Strategy, "strategy"))(place)
+    twice = [rung for number, rung in enumerate(rungs) if rung in rungs[:number]]
+    if twice:
+        raise Wrong(f"names {twice[0]} twice")
+    return rungs
+
+
+def _retry(**values: Any) -> RetryPolicy:
+    policy = RetryPolicy(**values)
+    if policy.initial_delay > policy.max_delay:
+        raise Wrong(
+            f"initial_delay ({units.show_seconds(policy.initial_delay)}) is longer than "
+            f"max_delay ({units.show_seconds(policy.max_delay)})"
         )
+    return policy
 
 
-def _is_null(node: yaml.Node) -> bool:
-    return isinstance(node, yaml.ScalarNode) and node.tag == "tag:yaml.org,2002:null"
+def _recovery(budget: Mapping[str, Any] = MappingProxyType({}), **values: Any) -> RecoverySettings:
+    if "ladders" in values:
+        values["ladders"] = MappingProxyType({**DEFAULT_LADDERS, **values["ladders"]})
+    names = {"per_session": "per_session", "global": "overall"}
+    return RecoverySettings(**values, **{names[key]: value for key, value in budget.items()})
 
 
-def _text(reader: _Reader, node: yaml.Node, path: str) -> str:
-    if not isinstance(node, yaml.ScalarNode) or not node.value:
-        raise _Fault("has to be text")
-    return str(node.value)
+def _notify(place: Place) -> NotifySettings:
+    channel = record(dict, {"tmux": switch, "webhook": unavailable, "alertmanager": unavailable})
+    channels = list_of(channel)(place)
+    # Whoever writes the list names every channel that is wanted; an empty one wants none.
+    return NotifySettings(tmux=any(entry.get("tmux", False) for entry in channels))
 
 
-def _number(least: float, whole: bool = True) -> Parse:
-    def parse_number(reader: _Reader, node: yaml.Node, path: str) -> float:
-        text = _text(reader, node, path)
-        try:
-            value = int(text) if whole else float(text)
-        except ValueError:
-            raise _Fault(f"is {text!r}, which is not a {'whole ' if whole else ''}number") from None
-        if not least <= value < float("inf"):
-            raise _Fault(f"is {text}, and has to be at least {least:g}")
-        return value
+_LADDERS = table(member(FailureKind, "failure"), _ladder)
 
-    return parse_number
-
-
-def _flag(reader: _Reader, node: yaml.Node, path: str) -> bool:
-    if not isinstance(node, yaml.ScalarNode) or node.value not in ("true", "false"):
-        raise _Fault("has to be true or false")
-    return bool(node.value == "true")
-
-
-def seconds(text: str) -> float:
-    """A duration such as ``15s``, ``200ms`` or ``1h30m`` in seconds; raises ValueError."""
-    parts = _DURATION.findall(text)
-    if not parts or "".join(number + unit for number, unit in parts) != text:
-        raise _Fault(f"is {text!r}, which is not a duration such as 15s, 200ms or 1h30m")
-    return sum(float(number) * _SCALE[unit] for number, unit in parts)
-
-
-def _duration(reader: _Reader, node: yaml.Node, path: str) -> float:
-    value = seconds(_text(reader, node, path))
-    if value <= 0:
-        raise _Fault("has to be longer than nothing")
-    return value
-
-
-def _size(reader: _Reader, node: yaml.Node, path: str) -> int:
-    text = _text(reader, node, path)
-    match = _SIZE.fullmatch(text)
-    if match is None:
-        raise _Fault(f"is {text!r}, which is not a size such as 100MB or 64KiB")
-    return int(float(match.group(1)) * _SIZES[match.group(2)])
-
-
-def _choice(kind: Any) -> Parse:
-    def parse_choice(reader: _Reader, node: yaml.Node, path: str) -> Any:
-        text = _text(reader, node, path)
-        try:
-            return kind(text)
-        except ValueError:
-            raise _Fault(f"is {text!r}, and has to be one of {', '.join(kind)}") from None
-
-    return parse_choice
-
-
-def _texts(reader: _Reader, node: yaml.Node, path: str) -> tuple[str, ...]:
-    return reader.items(node, path, _text)
-
-
-def _budget(reader: _Reader, node: yaml.Node, path: str) -> Budget:
-    text = _text(reader, node, path)
-    match = _BUDGET.fullmatch(text)
-    if match is None or int(match.group(1)) < 1:
-        raise _Fault(f"is {text!r}, which is not a budget such as 5 per 10m")
-    return Budget(int(match.group(1)), seconds(match.group(2)))
-
-
-def _regex(reader: _Reader, node: yaml.Node, path: str) -> str:
-    text = _text(reader, node, path)
-    try:
-        re.compile(text)
-    except re.error as error:
-        raise _Fault(f"is not a regular expression: {error}") from None
-    return text
-
-
-def _template(*names: str) -> Parse:
-    def parse_template(reader: _Reader, node: yaml.Node, path: str) -> str:
-        text = _text(reader, node, path)
-        for name in re.findall(r"\{(\w*)\}", text):
-            if name not in names:
-                raise _Fault(f"has the placeholder {{{name}}}; known: {', '.join(names)}")
-        return text
-
-    return parse_template
-
-
-def _alert_session(reader: _Reader, node: yaml.Node, path: str) -> str:
-    text = _text(reader, node, path)
-    rest = re.sub(r"\{\{\s*labels\.[A-Za-z_]\w*\s*\}\}", "", text)
-    if "{" in rest or "}" in rest:
-        raise _Fault("has braces that are not of the form {{ labels.NAME }}")
-    return text
-
-
-def _listen(reader: _Reader, node: yaml.Node, path: str) -> str:
-    text = _text(reader, node, path)
-    host, _, port = text.rpartition(":")
-    if not host or not port.isdecimal() or int(port) > 65535:
-        raise _Fault(f"is {text!r}, which is not HOST:PORT")
-    return text
-
-
-def _later(reader: _Reader, node: yaml.Node, path: str) -> None:
-    raise _Fault(_LATER)
-
-
-def _ladders(reader: _Reader, node: yaml.Node, path: str) -> Mapping[FailureKind, tuple[Strategy, ...]]:
-    found: dict[FailureKind, tuple[Strategy, ...]] = {}
-    for key, child in reader.pairs(node, path):
-        where = f"{path}.{key}"
-        if key not in set(FailureKind):
-            reader.fault(child, where, f"is not a failure; known: {', '.join(FailureKind)}")
-            continue
-        steps = reader.value(child, where, lambda r, n, p: r.items(n, p, _choice(Strategy)))
-        found[FailureKind(key)] = steps or ()
-    return MappingProxyType(found)
-
-
-def _mapping(fields: Fields) -> Parse:
-    return lambda reader, node, path: reader.mapping(node, path, fields)
-
-
-def _list_of(fields: Fields, *required: str) -> Parse:
-    def parse_item(reader: _Reader, node: yaml.Node, path: str) -> dict[str, Any]:
-        values = reader.mapping(node, path, fields)
-        for name in required:
-            if name not in values:
-                reader.fault(node, path, f"has no {name}")
-        return values
-
-    return lambda reader, node, path: reader.items(node, path, parse_item)
-
-
-def _overrides(reader: _Reader, node: yaml.Node, path: str) -> Mapping[str, config.SessionOverride]:
-    fields: Fields = {
-        "restore": _choice(Restore),
-        "ladder": _ladders,
-        "critical_processes": _later,
-        "checkpoint": _later,
-    }
-    return MappingProxyType(
-        {
-            name: config.SessionOverride(**reader.mapping(child, f"{path}.{name}", fields))
-            for name, child in reader.pairs(node, path)
-        }
-    )
-
-
-def _labels(reader: _Reader, node: yaml.Node, path: str) -> Mapping[str, str]:
-    return {key: reader.value(child, f"{path}.{key}", _text) for key, child in reader.pairs(node, path)}
-
-
-_ROOT: Fields = {
-    "tmux": _mapping({"socket_name": _text, "socket_path": _text, "timeout": _duration}),
-    "sessions": _mapping(
-        {
-            "manage": _texts,
-            "ignore": _texts,
-            "restore": _choice(Restore),
-            "workspaces": _later,
-            "overrides": _overrides,
-        }
-    ),
-    "checkpoints": _mapping(
-        {
-            "interval": _duration,
-            "scrollback_lines": _number(0),
-            "exclude": _texts,
-            "max_age": _duration,
-            "max_bytes_per_session": _size,
-            "rehearse": _later,
-        }
-    ),
-    "recovery": _mapping(
-        {
-            "mode": _choice(Mode),
-            "retry": _mapping(
-                {
-                    "max_attempts": _number(1),
-                    "initial_delay": _duration,
-                    "max_delay": _duration,
-                    "base": _number(1, whole=False),
-                    "jitter": _choice(Jitter),
-                }
-            ),
-            "circuit": _mapping(
-                {"failure_threshold": _number(1), "window": _duration, "recovery_timeout": _duration}
-            ),
-            "budget": _mapping({"per_session": _budget, "global": _budget}),
-            "slow_retry": _duration,
-            "ladders": _ladders,
-        }
-    ),
-    "resume": _list_of(
-        {"match": _regex, "command": _template("argv", "id"), "fallback": _template("argv")},
-        "match",
-        "command",
-    ),
-    "checks": _later,
-    "alerts": _list_of(
-        {
-            "match": _labels,
-            "session": _alert_session,
-            "failure": _choice(FailureKind),
-            "strategy": _choice(Strategy),
-        },
-        "match",
-        "session",
-    ),
-    "notify": _list_of({"tmux": _flag, "webhook": _later, "alertmanager": _later}),
-    "http": _mapping({"listen": _listen, "token_file": _text, "web_config_file": _later}),
+_TMUX: Mapping[str, Reader[Any]] = {
+    "socket_name": read_as(units.socket_name),
+    "socket_path": read_as(lambda word: units.socket_path(os.path.expanduser(word))),
+    "timeout": duration("100ms", "1m"),
 }
-
-
-def _settings(values: dict[str, Any], source: Path) -> Settings:
-    recovery = dict(values.get("recovery", {}))
-    budget = recovery.pop("budget", {})
-    if "retry" in recovery:
-        recovery["retry"] = RetryPolicy(**recovery["retry"])
-    if "circuit" in recovery:
-        recovery["circuit"] = BreakerPolicy(**recovery["circuit"])
-    if "ladders" in recovery:
-        recovery["ladders"] = MappingProxyType({**config.DEFAULT_LADDERS, **recovery["ladders"]})
-    if "per_session" in budget:
-        recovery["per_session"] = budget["per_session"]
-    if "global" in budget:
-        recovery["overall"] = budget["global"]
-    notify = {key: value for entry in values.get("notify", ()) for key, value in entry.items()}
-    return Settings(
-        tmux=config.TmuxSettings(**values.get("tmux", {})),
-        sessions=config.SessionSettings(**values.get("sessions", {})),
-        checkpoints=config.CheckpointSettings(**values.get("checkpoints", {})),
-        recovery=config.RecoverySettings(**recovery),
-        resume=tuple(ResumeRule(**rule) for rule in values.get("resume", ())),
-        alerts=tuple(config.AlertRoute(**route) for route in values.get("alerts", ())),
-        notify=config.NotifySettings(**notify),
-        http=config.HttpSettings(**values.get("http", {})),
-        source=source,
-    )
+_OVERRIDE: Mapping[str, Reader[Any]] = {
+    "restore": one_of(Restore, "restore policy"),
+    "ladder": _LADDERS,
+    "critical_processes": unavailable,
+    "checkpoint": unavailable,
+}
+_SESSIONS: Mapping[str, Reader[Any]] = {
+    "manage": list_of(read_as(units.glob)),
+    "ignore": list_of(read_as(units.glob)),
+    "restore": one_of(Restore, "restore policy"),
+    "workspaces": unavailable,
+    "overrides": table(str, record(SessionOverride, _OVERRIDE)),
+}
+_CHECKPOINTS: Mapping[str, Reader[Any]] = {
+    "interval": duration("1s", "1d"),
+    "scrollback_lines": whole(0, 1_000_000),
+    "exclude": list_of(read_as(units.glob)),
+    "max_age": duration("1m", "3650d"),
+    "max_bytes_per_session": size("1MB", "100GB"),
+    "rehearse": unavailable,
+}
+_RETRY: Mapping[str, Reader[Any]] = {
+    "max_attempts": whole(1, 100),
+    "initial_delay": duration("1ms", "1h"),
+    "max_delay": duration("1ms", "1d"),
+    "base": decimal(1, 100),
+    "jitter": one_of(Jitter, "jitter"),
+}
+_CIRCUIT: Mapping[str, Reader[Any]] = {
+    "failure_threshold": whole(1, 1_000),
+    "window": duration("1s", "7d"),
+    "recovery_timeout": duration("1s", "7d"),
+}
+_BUDGETS: Mapping[str, Reader[Any]] = {
+    "per_session": read_as(units.budget),
+    "global": read_as(units.budget),
+}
+_RECOVERY: Mapping[str, Reader[Any]] = {
+    "mode": one_of(Mode, "mode"),
+    "retry": record(_retry, _RETRY),
+    "circuit": record(BreakerPolicy, _CIRCUIT),
+    "budget": record(dict, _BUDGETS),
+    "slow_retry": duration("1s", "7d"),
+    "ladders": _LADDERS,
+}
+_RESUME: Mapping[str, Reader[Any]] = {
+    "match": regex,
+    "command": _command("argv", "id"),
+    "fallback": _command("argv"),
+}
+_ALERT: Mapping[str, Reader[Any]] = {
+    "match": table(_label, text, least=1),
+    "session": read_as(_session_template),
+    "failure": one_of(FailureKind, "failure"),
+    "strategy": one_of(Strategy, "strategy"),
+}
+_HTTP: Mapping[str, Reader[Any]] = {
+    "listen": read_as(units.address),
+    "token_file": read_as(_path),
+    "web_config_file": unavailable,
+}
+_SETTINGS: Mapping[str, Reader[Any]] = {
+    "tmux": record(TmuxSettings, _TMUX),
+    "sessions": record(SessionSettings, _SESSIONS),
+    "checkpoints": record(CheckpointSettings, _CHECKPOINTS),
+    "recovery": record(_recovery, _RECOVERY),
+    "resume": list_of(record(ResumeRule, _RESUME, required=("match", "command"))),
+    "checks": unavailable,
+    "alerts": list_of(record(AlertRoute, _ALERT, required=("match", "session"))),
+    "notify": _notify,
+    "http": record(HttpSettings, _HTTP),
+}

@@ -93,6 +93,7 @@ def _intake(number: int, alert: Alert, routes: tuple[AlertRoute, ...]) -> AlertI
 
 
 def _malformed(error: Exception) -> Rejected:
-    return Rejected(
-        400, "Malformed request", str(error) or "not JSON", hint="See docs/reference for the form."
-    )
+    words = str(error)
+    if not isinstance(error, msgspec.ValidationError):
+        words = f"the body is not JSON: {words}"
+    return Rejected(400, "Malformed request", words, hint="The README names the fields.")

@@ -31,7 +31,9 @@ def test_killed_pane_process_is_respawned_where_it_was(tmux: TmuxBox, sidecar: S
     build(tmux)
     sidecar.stored("web")
     before, form = pids(tmux), shape(tmux)
-    victim = next(line.split()[0] for line in tmux.panes("#{pane_id} #{pane_start_command}") if "5001" in line)
+    victim = next(
+        line.split()[0] for line in tmux.panes("#{pane_id} #{pane_start_command}") if "5001" in line
+    )
     os.kill(before[victim], signal.SIGKILL)
     row = sidecar.verified("web")
     assert (row["strategy"], row["cause"]) == ("respawn_pane", "process_killed")
@@ -93,7 +95,9 @@ def test_killed_program_in_a_shell_is_typed_and_held(tmux: TmuxBox, sidecar: Sid
     os.kill(leader, signal.SIGKILL)
     row = sidecar.verified("web")
     assert (row["strategy"], row["cause"]) == ("resume_program", "process_killed")
-    screen = eventually(lambda: [s for s in [tmux.run("capture-pane", "-p", "-t", "=web:")] if s.count("4321") > 1])
+    screen = eventually(
+        lambda: [s for s in [tmux.run("capture-pane", "-p", "-t", "=web:")] if s.count("4321") > 1]
+    )
     assert screen[0].rstrip().endswith("sleep 4321")
     assert tmux.show("=web:", command) == "bash"
 
@@ -104,7 +108,9 @@ def test_removed_socket_is_made_again_and_no_process_is_lost(tmux: TmuxBox, side
     before = pids(tmux)
     tmux.socket.unlink()
     eventually(tmux.socket.exists, "the socket")
-    eventually(lambda: [r for r in sidecar.get("/api/v1/recoveries")["recoveries"] if r["state"] == "verified"])
+    eventually(
+        lambda: [r for r in sidecar.get("/api/v1/recoveries")["recoveries"] if r["state"] == "verified"]
+    )
     assert pids(tmux) == before
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from sidecar.errors import NoBirthplace
 
-_UNIT = re.compile(r"/([^/\n]+\.service)(?:/|$)", re.MULTILINE)
+_UNIT = re.compile(r"/([^/\n]+\.service)(?=/|$)", re.MULTILINE)
 _SURVIVABLE = frozenset({"process", "none"})
 _ASK_SECONDS = 2.0
 _NOT_INHERITED = frozenset(
@@ -42,6 +42,10 @@ class Birthplace:
     """``user scope``, ``system scope`` or ``setsid``."""
     prefix: tuple[str, ...] = ()
     """Words before the tmux command line."""
+
+    def refused(self, complaint: str) -> bool:
+        """Whether these are words of systemd-run: it could not make the scope, and tmux never ran."""
+        return bool(self.prefix) and complaint.startswith("Failed to ")
 
 
 SETSID = Birthplace("setsid")
@@ -92,11 +96,12 @@ async def find_birthplaces(environment: Mapping[str, str]) -> tuple[Birthplace, 
         NoBirthplace: see :func:`choose_birthplaces`.
     """
     user_manager = _is_socket(f"{environment.get('XDG_RUNTIME_DIR', '')}/systemd/private")
-    unit = unit_of(await asyncio.to_thread(_own_cgroup))
+    cgroup = await asyncio.to_thread(_own_cgroup)
+    unit = unit_of(cgroup)
     return choose_birthplaces(
         Surroundings(
             unit=unit,
-            kill_mode=await _kill_mode(unit) if unit else "",
+            kill_mode=await _kill_mode(unit, of_user="/user@" in cgroup) if unit else "",
             user_manager=user_manager,
             system_manager=os.getuid() == 0 and _is_socket("/run/systemd/private"),
         )
@@ -136,6 +141,13 @@ def scope_arguments(
     return (*place.prefix, "env", *drop, *undo), {**wanted, **lent}
 
 
+def limit_arguments(descriptors: int | None) -> tuple[str, ...]:
+    """Words that give what follows a soft limit of open files, which we may have raised for ourselves."""
+    if descriptors is None:
+        return ()
+    return ("/bin/sh", "-c", 'ulimit -S -n "$1"; shift; exec "$@"', "sidecar", str(descriptors))
+
+
 def config_arguments(config_files: str) -> tuple[str, ...]:
     """``-f`` for each recorded configuration file that still exists; tmux's own choice if none does."""
     named = [name for name in config_files.split(",") if name and Path(name).exists()]
@@ -156,8 +168,8 @@ def _is_socket(path: str) -> bool:
         return False
 
 
-async def _kill_mode(unit: str) -> str:
-    manager = () if os.getuid() == 0 else ("--user",)
+async def _kill_mode(unit: str, *, of_user: bool) -> str:
+    manager = ("--user",) if of_user else ()
     try:
         process = await asyncio.create_subprocess_exec(
             "systemctl", *manager, "show", "--property=KillMode", "--value", "--", unit,

@@ -115,9 +115,7 @@ def _parts(raw: bytes, mark: str) -> dict[str, bytes]:
 
 def _texts(parts: dict[str, bytes], wanted: Request) -> dict[str, bytes]:
     """Text by pane id, without the empty lines below the last one."""
-    trimmed = {
-        pane.id: parts[str(number)].rstrip(b"\n") for number, pane in enumerate(_with_text(wanted))
-    }
+    trimmed = {pane.id: parts[str(number)].rstrip(b"\n") for number, pane in enumerate(_with_text(wanted))}
     return {pane: text + b"\n" for pane, text in trimmed.items() if text}
 
 

@@ -7,6 +7,7 @@ so nobody sees half a session.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -28,10 +29,20 @@ class Blueprint:
     image: SessionImage
     """Every pane's folder has to exist: tmux would silently take another."""
     files: Mapping[str, str]
-    """By a pane's place (see :func:`place`): the file that it prints, and removes, before its program starts."""
+    """By a pane's place (see :func:`place`): the file that it prints and removes before it starts."""
     valid_layout: LayoutCheck
-    spare_name: str
-    """A name that no session has, for the time of building, where the real one cannot be a target."""
+    nonce: str
+    """A word that nobody else uses: it marks our own lines in the answer, and is the session's name
+    while it is built, where the real one cannot be a target."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a rebuild came."""
+
+    session_id: str
+    """Of the session that is ours; empty if it was not even begun."""
+    finished: bool
 
 
 def place(window: SavedWindow, pane: SavedPane) -> str:
@@ -40,8 +51,15 @@ def place(window: SavedWindow, pane: SavedPane) -> str:
 
 
 def rebuild_script(blueprint: Blueprint) -> bytes:
-    """The whole rebuild as one line; it prints the new session's id first."""
+    """The whole rebuild as one line; :func:`read_progress` reads what it prints."""
     return script(in_one(*_Drawing(blueprint).commands()))
+
+
+def read_progress(output: bytes, nonce: str) -> Progress:
+    """How far the line came. A new server's configuration may print, and fail, in the same answer."""
+    begun = re.search(rb"^" + nonce.encode() + rb" (\$\d+)$", output, re.MULTILINE)
+    finished = re.search(rb"^" + nonce.encode() + rb" built$", output, re.MULTILINE)
+    return Progress(begun[1].decode() if begun else "", finished is not None)
 
 
 def _targetable(name: str) -> bool:
@@ -56,7 +74,8 @@ class _Drawing:
         self._image = blueprint.image
         self._files = blueprint.files
         self._valid_layout = blueprint.valid_layout
-        self._name = self._image.name if _targetable(self._image.name) else blueprint.spare_name
+        self._nonce = blueprint.nonce
+        self._name = self._image.name if _targetable(self._image.name) else blueprint.nonce
         self._session = f"={vis(self._name)}:"
         self._removed = [key for key, value in self._image.environment if value is None]
 
@@ -70,6 +89,7 @@ class _Drawing:
         yield from self._focus()
         if self._name != self._image.name:
             yield command("rename-session", "-t", self._session, "--", literal(self._image.name))
+        yield command("display-message", "-p", f"{self._nonce} built")
 
     def _target(self, window: SavedWindow) -> str:
         return f"{self._session}{window.index}"
@@ -79,7 +99,8 @@ class _Drawing:
         kept = [f"{key}={value}" for key, value in image.environment if value is not None]
         # -E: what our client's own environment holds is none of the session's business.
         yield command(
-            "new-session", "-d", "-E", "-P", "-F", "#{session_id}", "-s", literal(self._name),
+            "new-session", "-d", "-E", "-P", "-F", f"{self._nonce} #{{session_id}}",
+            "-s", literal(self._name),
             "-n", literal(window.name), "-x", str(image.width), "-y", str(image.height),
             "-c", literal(pane.cwd), *(word for pair in kept for word in ("-e", pair)),
             *self._start(window, pane),
@@ -148,7 +169,7 @@ class _Drawing:
         return (*self._shed(window, pane), *show)
 
     def _shed(self, window: SavedWindow, pane: SavedPane) -> tuple[str, ...]:
-        """The session's first pane starts before variables can be marked as removed, so it sheds them itself."""
+        """The session's first pane starts before variables can be marked as removed: it drops them itself."""
         if window is not self._image.windows[0] or pane is not window.panes[0]:
             return ()
         inherited = {key for key, _ in self._image.origin.environment}

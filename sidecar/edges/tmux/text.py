@@ -58,6 +58,11 @@ def literal(text: str) -> str:
     return _HASHES.sub(lambda match: match[0] if match[2] else match[1] * 2, text)
 
 
+def message(text: str) -> str:
+    """As :func:`literal`, for ``display-message``, which expands times (``%H``) as well."""
+    return literal(text.replace("%", "%%"))
+
+
 def quote(argument: str) -> str:
     """One argument in tmux's configuration language, to the letter.
 

@@ -1,0 +1,150 @@
+"""Words of the configuration file and the command line as values: durations, sizes, budgets, addresses.
+
+Pure functions of one text. Each raises ``ValueError`` with the sentence that a person needs; where
+the text stood is the caller's to say.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+
+from sidecar.model.policy import Budget
+
+_SECONDS = {"d": 86_400.0, "h": 3_600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
+_DURATION_PART = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,6})?)(ms|d|h|m|s)")
+_DURATION = re.compile(f"(?:{_DURATION_PART.pattern}){{1,5}}")
+_BYTES = {"B": 1, "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12} | {
+    "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40
+}  # fmt: skip
+_SIZE = re.compile(rf"([0-9]{{1,15}}(?:\.[0-9]{{1,6}})?) ?({'|'.join(_BYTES)})")
+_BUDGET = re.compile(r"([0-9]{1,6}) +per +(\S+)")
+_ADDRESS = re.compile(r"(?:\[(?P<v6>[^\[\]]+)\]|(?P<name>[A-Za-z0-9._-]+)):(?P<port>[0-9]{1,5})")
+_SOCKET_PATH_BYTES = 107
+
+
+def seconds(text: str) -> float:
+    """A duration with units, such as ``15s``, ``200ms`` or ``1h30m``, in seconds.
+
+    Raises:
+        ValueError: it has no unit, or is no duration.
+    """
+    if not _DURATION.fullmatch(text):
+        raise ValueError(f"{text!r} is no duration; write it with units, as 200ms, 15s, 10m, 1h30m or 7d")
+    return sum(float(number) * _SECONDS[unit] for number, unit in _DURATION_PART.findall(text))
+
+
+def show_seconds(duration: float) -> str:
+    """The shortest text that :func:`seconds` reads as this duration."""
+    milliseconds = round(duration * 1000)
+    parts = []
+    for unit, scale in _SECONDS.items():
+        count, milliseconds = divmod(milliseconds, round(scale * 1000))
+        if count:
+            parts.append(f"{count}{unit}")
+    return "".join(parts) or "0s"
+
+
+def size(text: str) -> int:
+    """A size with a unit, such as ``100MB`` or ``64KiB``, in bytes.
+
+    Raises:
+        ValueError: it has no unit, or is no size.
+    """
+    match = _SIZE.fullmatch(text)
+    if match is None:
+        raise ValueError(f"{text!r} is no size; write it with a unit, as 100MB or 64KiB")
+    return round(float(match[1]) * _BYTES[match[2]])
+
+
+def show_size(count: int) -> str:
+    """Bytes for people, in the largest decimal unit that leaves at least one."""
+    for unit in ("TB", "GB", "MB", "kB"):
+        if count >= _BYTES[unit]:
+            return f"{count / _BYTES[unit]:.4g}{unit}"
+    return f"{count}B"
+
+
+def budget(text: str) -> Budget:
+    """``5 per 10m``.
+
+    Raises:
+        ValueError: it has another form, or allows nothing.
+    """
+    match = _BUDGET.fullmatch(text)
+    if match is None:
+        raise ValueError(f"{text!r} is no budget; write a count and a duration, as 5 per 10m")
+    count, period = int(match[1]), seconds(match[2])
+    if count == 0 or period == 0:
+        raise ValueError(f"{text!r} allows nothing; give at least 1 per 1s, or set recovery.mode to observe")
+    return Budget(count, period)
+
+
+def address(text: str) -> str:
+    """``HOST:PORT``, unchanged, once it is certain that it is one. IPv6 hosts stand in brackets.
+
+    Raises:
+        ValueError: the host or the port is none.
+    """
+    match = _ADDRESS.fullmatch(text)
+    if match is None:
+        raise ValueError(f"{text!r} is no address; write HOST:PORT, as 127.0.0.1:9847 or [::1]:9847")
+    if match["v6"] and not _is_ipv6(match["v6"]):
+        raise ValueError(f"{match['v6']!r} is no IPv6 address")
+    if int(match["port"]) > 65_535:
+        raise ValueError(f"the port is {match['port']}; ports end at 65535")
+    return text
+
+
+def socket_name(text: str) -> str:
+    """A name for ``tmux -L``.
+
+    Raises:
+        ValueError: it is empty or a path.
+    """
+    if not text or "/" in text or text in (".", ".."):
+        raise ValueError(
+            f"{text!r} is no socket name, since it is empty or a path; paths go into socket_path"
+        )
+    return text
+
+
+def socket_path(text: str) -> str:
+    """A path for ``tmux -S``.
+
+    Raises:
+        ValueError: it is not a full path, or longer than the kernel allows.
+    """
+    if not text.startswith("/"):
+        raise ValueError(f"{text!r} is not a full path; it has to begin with /")
+    if len(text.encode("utf-8", "surrogateescape")) > _SOCKET_PATH_BYTES:
+        raise ValueError(
+            f"{text!r} is longer than the {_SOCKET_PATH_BYTES} bytes that a socket's path may have"
+        )
+    return text
+
+
+def glob(text: str) -> str:
+    """A pattern with ``*``, ``?`` and ``[...]``, unchanged.
+
+    Raises:
+        ValueError: it is empty, or a bracket is never closed and would match itself.
+    """
+    if not text:
+        raise ValueError("an empty pattern matches nothing")
+    start = text.find("[")
+    while start >= 0:
+        inside = start + 1 + text.startswith("!", start + 1)
+        end = text.find("]", inside + text.startswith("]", inside))
+        if end < 0:
+            raise ValueError(f"{text!r} has a [ that is never closed; write [[] for a bracket itself")
+        start = text.find("[", end + 1)
+    return text
+
+
+def _is_ipv6(text: str) -> bool:
+    try:
+        ipaddress.IPv6Address(text)
+    except ValueError:
+        return False
+    return True

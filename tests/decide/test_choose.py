@@ -1,0 +1,159 @@
+"""A plan or a refusal: a row for each thing that can forbid an action."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from sidecar.decide.choose import Limits, Situation, choose
+from sidecar.decide.detect import instance_of
+from sidecar.model.incident import (
+    Asker,
+    Broken,
+    Cause,
+    Failure,
+    FailureKind,
+    Finding,
+    IncidentState,
+    Intent,
+    Unit,
+)
+from sidecar.model.plan import Entry, Plan, Refusal, RefusalReason, Resumption, StepKind, Strategy
+from sidecar.model.policy import BreakerPolicy, BreakerState, Budget, Circuit, Mode, Restore
+from sidecar.model.session import Checkpoint, Operation, SavedPane, image_of
+from tests.decide.builders import SERVER, absent, look, pane, session
+
+LADDER = (
+    Strategy.RESUME_PROGRAM,
+    Strategy.RESPAWN_PANE,
+    Strategy.RESTORE_CHECKPOINT,
+    Strategy.RECREATE_SOCKET,
+)
+LIMITS = Limits(Budget(5, 600.0), Budget(20, 600.0), 600.0, BreakerPolicy())
+SAVED = Checkpoint(
+    7, "web", 900.0, Operation.STRUCTURE, instance_of(SERVER, session()), "c", 10,
+    image_of(session(), width=80, height=24),
+)  # fmt: skip
+
+
+def finding(*broken: Broken, intent: Intent = Intent.FAILURE) -> Finding:
+    failure = Failure("web", FailureKind.CRASHED, broken or (Broken(Unit.SESSION),), 49.0)
+    return Finding(failure, Cause.SERVER_KILLED, intent, (), "server 1")
+
+
+def situation(**changes: object) -> Situation:
+    base = Situation(
+        finding=finding(), asker=Asker.WATCHER, managed=True, released=False, restore=Restore.ON_FAILURE,
+        mode=Mode.AUTO, ladder=LADDER, limits=LIMITS, now=1_000.0, look=absent(), checkpoint=SAVED,
+    )  # fmt: skip
+    return replace(base, **changes)  # type: ignore[arg-type]
+
+
+def nothing(saved: SavedPane, window: int, shell: str) -> Resumption | None:
+    return None
+
+
+def held(saved: SavedPane, window: int, shell: str) -> Resumption | None:
+    return Resumption(window, saved.index, Entry.HELD, "top", ("top",), "test")
+
+
+PERSON = finding(intent=Intent.PERSON)
+UNKNOWN = finding(intent=Intent.UNKNOWN)
+OFTEN = tuple(float(900 + i) for i in range(5))
+MANY = {f"o{i}": float(900 + i) for i in range(20)}
+OPEN = {Strategy.RESTORE_CHECKPOINT: BreakerState(Circuit.OPEN, opened=990.0)}
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"released": True}, RefusalReason.RELEASED),
+        ({"released": True, "asker": Asker.OPERATOR}, RefusalReason.RELEASED),
+        ({"managed": False}, RefusalReason.NOT_MANAGED),
+        ({"managed": False, "asker": Asker.OPERATOR}, RefusalReason.NOT_MANAGED),
+        ({"restore": Restore.NEVER}, RefusalReason.POLICY_NEVER),
+        ({"finding": PERSON}, RefusalReason.CLOSED_BY_PERSON),
+        ({"finding": PERSON, "asker": Asker.ALERT}, RefusalReason.CLOSED_BY_PERSON),
+        ({"finding": UNKNOWN}, RefusalReason.CAUSE_UNKNOWN),
+        ({"checkpoint": None}, RefusalReason.NO_CHECKPOINT),
+        ({"ladder": (Strategy.RESPAWN_PANE,)}, RefusalReason.NO_STRATEGY),
+        ({"asked_strategy": Strategy.RESPAWN_PANE}, RefusalReason.NO_STRATEGY),
+        ({"recent": OFTEN}, RefusalReason.GIVEN_UP),
+        ({"incident": IncidentState.GIVEN_UP, "recent": (990.0,)}, RefusalReason.GIVEN_UP),
+        ({"origins": MANY}, RefusalReason.BUDGET_EXHAUSTED),
+        ({"circuits": OPEN}, RefusalReason.CIRCUIT_OPEN),
+        ({"circuits": OPEN, "asker": Asker.OPERATOR}, RefusalReason.CIRCUIT_OPEN),
+        ({"mode": Mode.OBSERVE}, RefusalReason.OBSERVE_MODE),
+    ],
+)
+def test_refused(changes: dict[str, object], reason: RefusalReason) -> None:
+    decision = choose(situation(**changes), nothing)
+    assert isinstance(decision, Refusal)
+    assert decision.reason is reason
+    assert decision.sentence
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"finding": PERSON, "restore": Restore.ALWAYS},
+        {"finding": PERSON, "asker": Asker.OPERATOR},
+        {"finding": UNKNOWN, "asker": Asker.ALERT},
+        {"restore": Restore.NEVER, "asker": Asker.OPERATOR},
+        {"recent": OFTEN, "asker": Asker.OPERATOR},
+        {"origins": MANY, "asker": Asker.OPERATOR},
+        {"origins": {**MANY, "server 1": 999.0}},
+        {"recent": OFTEN[:4]},
+        {"incident": IncidentState.GIVEN_UP, "recent": (300.0,)},
+        {"incident": IncidentState.GIVEN_UP},
+        {"mode": Mode.OBSERVE, "asker": Asker.OPERATOR},
+    ],
+)
+def test_restored_from_the_checkpoint(changes: dict[str, object]) -> None:
+    plan = choose(situation(**changes), nothing)
+    assert isinstance(plan, Plan)
+    assert (plan.strategy, plan.checkpoint) == (Strategy.RESTORE_CHECKPOINT, SAVED)
+    assert [step.kind for step in plan.steps] == [StepKind.REBUILD_SESSION]
+    assert plan.expectation.image == SAVED.image
+
+
+def test_a_dead_pane_is_respawned_after_a_checkpoint_and_its_siblings_are_named() -> None:
+    live = session(pane(1, dead=True), pane(2), pane(3, dead=True))
+    broken = finding(Broken(Unit.PANE, "%1", 201, -9))
+    plan = choose(situation(finding=broken, session=live, look=look(live)), nothing)
+    assert isinstance(plan, Plan)
+    assert [(step.kind, step.pane, step.pid) for step in plan.steps] == [
+        (StepKind.SAVE, "", 0),
+        (StepKind.RESPAWN_PANE, "%1", 201),
+    ]
+    assert plan.expectation.untouched == (("%2", 202),)
+    assert plan.expectation.replaced == (("%1", 201),)
+
+
+def test_a_killed_program_comes_back_in_its_own_shell() -> None:
+    live = session(pane(1, program=301))
+    broken = finding(Broken(Unit.PROGRAM, "%1", 301, -9))
+    plan = choose(situation(finding=broken, session=live, look=look(live)), held)
+    assert isinstance(plan, Plan)
+    assert plan.strategy is Strategy.RESUME_PROGRAM
+    assert [(step.kind, step.pid) for step in plan.steps] == [
+        (StepKind.SAVE, 0),
+        (StepKind.START_PROGRAM, 201),
+    ]
+    assert plan.expectation.untouched == (("%1", 201),)
+
+
+def test_a_socket_needs_no_checkpoint() -> None:
+    failure = Failure("", FailureKind.DISCONNECTED, (Broken(Unit.SOCKET),), 49.0)
+    lost = Finding(failure, Cause.SOCKET_REMOVED, Intent.FAILURE, (), "socket")
+    plan = choose(situation(finding=lost, checkpoint=None), nothing)
+    assert isinstance(plan, Plan)
+    assert [step.kind for step in plan.steps] == [StepKind.SIGNAL_SERVER]
+
+
+def test_given_up_says_when_it_goes_on() -> None:
+    decision = choose(situation(recent=OFTEN), nothing)
+    assert isinstance(decision, Refusal)
+    assert decision.retry_after == pytest.approx(600.0 - (1_000.0 - 904.0))

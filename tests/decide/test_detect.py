@@ -1,0 +1,104 @@
+"""What counts as broken, by evidence."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from sidecar.decide.detect import Detection, Expected, carry, detect, instance_of
+from sidecar.model.incident import Broken, Exit, FailureKind, Role, Unit
+from sidecar.model.session import Look, Presence, ServerId, Session
+from tests.decide.builders import SERVER, absent, ended, look, pane, session
+
+
+def expected(live: Session | None = None, **changes: object) -> dict[str, Expected]:
+    live = live or session()
+    entry = Expected(live.name, SERVER, live, instance_of(SERVER, live))
+    return {live.name: replace(entry, **changes)}  # type: ignore[arg-type]
+
+
+def found(entries: dict[str, Expected], seen: Look, *exits: Exit, server_alive: bool = False) -> Detection:
+    return detect(entries, seen, {e.pid: e for e in exits}, server_alive=server_alive, now=50.0)
+
+
+def test_a_session_in_good_order_is_no_failure() -> None:
+    assert found(expected(), look(session())) == Detection()
+
+
+def test_no_answer_breaks_nothing() -> None:
+    assert found(expected(), Look(Presence.UNKNOWN, 50.0, reason="time-out")) == Detection()
+
+
+@pytest.mark.parametrize("seen", [absent(), look(session(name="other", identity="$2"))])
+def test_a_session_that_is_not_there_is_crashed(seen: Look) -> None:
+    (failure,) = found(expected(), seen).failures
+    assert (failure.session, failure.kind, failure.unit) == ("web", FailureKind.CRASHED, Unit.SESSION)
+
+
+def test_a_prefix_of_a_name_is_not_the_session() -> None:
+    assert found(expected(), look(session(name="web-2", identity="$2"))).failures
+
+
+def test_the_first_sign_is_the_first_process_that_ended() -> None:
+    exits = ended(100, -9, Role.SERVER, seen=41.0), ended(201, -1, seen=42.0)
+    assert found(expected(), absent(), *exits).failures[0].first_sign == 41.0
+
+
+def test_an_absent_server_whose_process_lives_is_disconnected() -> None:
+    (failure,) = found(expected(), absent(), server_alive=True).failures
+    assert (failure.session, failure.kind, failure.unit) == ("", FailureKind.DISCONNECTED, Unit.SOCKET)
+
+
+def test_the_same_session_under_another_name_is_renamed() -> None:
+    moved = session(name="api")
+    assert found(expected(), look(moved)).renamed == (("web", moved),)
+
+
+def test_another_session_under_the_same_name_is_replaced() -> None:
+    other = session(identity="$7")
+    assert found(expected(), look(other)).replaced == (other,)
+
+
+def test_a_rename_is_not_seen_across_servers() -> None:
+    other = look(session(name="api"), server=ServerId("boot", 101, 2_000))
+    assert found(expected(), other).failures
+
+
+def test_a_dead_pane_is_broken_with_its_exit_code() -> None:
+    live = session(pane(1, dead=True), pane(2))
+    (failure,) = found(expected(), look(live), ended(201, -9)).failures
+    assert failure.broken == (Broken(Unit.PANE, "%1", 201, -9),)
+    assert failure.first_sign == 49.0
+
+
+@pytest.mark.parametrize(
+    ("code", "broken"),
+    [(-9, True), (-11, True), (-6, True), (-15, False), (-2, False), (0, False), (None, False)],
+)
+def test_a_program_in_a_shell_counts_only_when_it_was_killed(code: int | None, broken: bool) -> None:
+    before = expected(session(pane(1, program=301)))
+    got = found(before, look(session(pane(1))), ended(301, code, Role.PROGRAM)).failures
+    assert bool(got) is broken
+    if broken:
+        assert got[0].broken == (Broken(Unit.PROGRAM, "%1", 301, code),)
+
+
+def test_a_pane_that_was_closed_is_no_failure() -> None:
+    before = expected(session(pane(1), pane(2)))
+    assert found(before, look(session(pane(1)))).failures == ()
+
+
+def test_carry_keeps_what_a_dead_pane_was() -> None:
+    before = session(pane(1, program=301))
+    dead = replace(pane(1, dead=True), cwd="", argv=())
+    kept = next(carry(before, session(dead)).panes())
+    assert (kept.dead, kept.cwd, kept.argv) == (True, "/srv", ("-bash",))
+    assert kept.program is not None
+
+
+def test_carry_keeps_the_killed_program_of_a_broken_pane_only() -> None:
+    before = session(pane(1, program=301))
+    broken = [Broken(Unit.PROGRAM, "%1", 301, -9)]
+    assert next(carry(before, session(pane(1)), broken).panes()).program is not None
+    assert next(carry(before, session(pane(1))).panes()).program is None
