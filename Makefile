@@ -10,13 +10,16 @@ FIND_PYTHON = for p in python3.13 python3.12 python3.11 python3; do \
 	then echo $$p; exit; fi; done
 ARGS ?=
 
-.PHONY: run test lint help clean tmux tools
+.PHONY: run demo test lint help clean tmux tools
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  \1\t/' | expand -t 12
 
 run: $(STAMP) tmux ## set up, then run the service in the foreground (ARGS="--observe ...")
 	@exec $(BIN)/sidecar run $(ARGS)
+
+demo: $(STAMP) tmux ## injure a private session four times and show how it is healed
+	@exec $(BIN)/sidecar demo
 
 test: $(STAMP) tmux tools lint ## set up, then run every test
 	$(BIN)/python -m pytest --cov --cov-report=term $(ARGS)

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry
@@ -44,6 +44,8 @@ from sidecar.model.session import Presence
 from sidecar.model.status import Status
 from sidecar.web.guard import ensure_token
 from sidecar.web.routes import Service, make_app
+
+T = TypeVar("T")
 
 _USAGE_EVERY = 15.0
 _LAG_EVERY = 0.5
@@ -122,11 +124,19 @@ class Tasks:
 class Sidecar:
     """The service. ``start`` builds it, ``stop`` leaves nothing behind."""
 
-    def __init__(self, settings: Settings, state: Path) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        state: Path,
+        *,
+        environment: Mapping[str, str] = os.environ,
+        log_level: str = "info",
+    ) -> None:
         self.settings = settings
         self._state = state
+        self._environment = environment
         self._clock = SystemClock()
-        self._log = JsonLog(self._clock)
+        self._log = JsonLog(self._clock, log_level)
         self._status = Status()
         self._incidents: tuple[IncidentRow, ...] = ()
         self._undo = contextlib.AsyncExitStack()
@@ -145,6 +155,16 @@ class Sidecar:
             await self._undo.aclose()
             raise
 
+    @property
+    def status(self) -> Status:
+        """The present picture."""
+        return self._status
+
+    @property
+    def desk(self) -> FrontDesk:
+        """Where requests are made, once it has started."""
+        return self._desk
+
     async def stop(self) -> None:
         """Let running recoveries end, then take everything apart in reverse."""
         self._ward.draining = True
@@ -155,7 +175,7 @@ class Sidecar:
     async def _start(self) -> None:
         clock, settings, log = self._clock, self.settings, self._log
         process.raise_descriptor_limit()
-        runner = TmuxRunner(settings.tmux)
+        runner = TmuxRunner(settings.tmux, dict(self._environment))
         host = LocalHost(runner.socket)
         self.metrics = Metrics(
             CollectorRegistry(), lambda: self._status, version=__version__, python=platform.python_version()
@@ -312,8 +332,21 @@ def serve(settings: Settings, state: Path) -> int:
     """Run the service until SIGTERM or SIGINT. Returns the exit status."""
     # A thread that renders or parses gives the event loop its turn after 1 ms instead of 5.
     sys.setswitchinterval(0.001)
-    asyncio.run(_serve(settings, state))
+    run_loop(_serve(settings, state))
     return 0
+
+
+def run_loop(work: Coroutine[Any, Any, T]) -> T:
+    """Run to the end, with children watched by pidfd, which Python 3.12 and later do by themselves."""
+
+    async def watched() -> T:
+        if sys.version_info < (3, 12):
+            watcher = asyncio.PidfdChildWatcher()
+            watcher.attach_loop(asyncio.get_running_loop())
+            asyncio.set_child_watcher(watcher)
+        return await work
+
+    return asyncio.run(watched())
 
 
 async def _serve(settings: Settings, state: Path) -> None:

@@ -6,147 +6,182 @@ Exit status: 0 done, 1 it failed, 2 wrong usage.
 from __future__ import annotations
 
 import json
-import sys
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 
-from sidecar import __version__, client, clock, config_read
-from sidecar.config import Settings
-from sidecar.errors import ConfigInvalid, SidecarError
+from sidecar import __version__, client, config_read
+from sidecar import config_units as units
+from sidecar.clock import SystemClock, pause
+from sidecar.errors import ConfigInvalid, ServiceRefused, SidecarError
 from sidecar.model.incident import FailureKind
-from sidecar.model.plan import Strategy
-from sidecar.model.policy import Mode
+from sidecar.model.plan import Outcome, Strategy
+from sidecar.model.policy import Circuit, Mode
+from sidecar.model.session import Health
+from sidecar.terminal import Cell, age, colour_allowed, safe, table
 
-_POLL = 0.2
+_POLL_SECONDS = 0.2
+_PATH = click.Path(path_type=Path)
+_COLOURS = {
+    Health.HEALTHY: "green",
+    Health.UNKNOWN: "yellow",
+    Health.RECOVERING: "yellow",
+    Health.RELEASED: None,
+}
+_HEAD = ("SESSION", "HEALTH", "WINDOWS", "PANES", "DEAD", "ACTIVE", "CHECKPOINTS", "SIZE", "NEWEST", "NOTE")
 
-config_option = click.option(
-    "--config", "config_file", type=click.Path(path_type=Path), help="Configuration file."
-)
-state_option = click.option("--state", type=click.Path(path_type=Path), help="State folder.")
 
-
-class _Group(click.Group):
-    """Turns our errors into one line, a hint, and exit status 1."""
+class _Commands(click.Group):
+    """Turns our errors into a line each, a hint, and exit status 1."""
 
     def invoke(self, ctx: click.Context) -> Any:
+        ctx.color = colour_allowed()
         try:
             return super().invoke(ctx)
         except ConfigInvalid as error:
             for fault in error.faults:
-                click.echo(str(fault), err=True)
+                click.echo(safe(str(fault)), err=True)
         except SidecarError as error:
-            click.echo(f"sidecar: {error}", err=True)
+            reason = f"{error.reason}: " if isinstance(error, ServiceRefused) and error.reason else ""
+            click.echo(f"sidecar: {safe(reason + str(error))}", err=True)
             if error.hint:
-                click.echo(f"hint: {error.hint}", err=True)
-        ctx.exit(1)
-        return None
+                click.echo(f"hint: {safe(error.hint)}", err=True)
+        return ctx.exit(1)
 
 
-@click.group(cls=_Group)
+def _checked(read: Callable[[str], str]) -> Callable[..., str | None]:
+    """An option that one of the configuration file's own readers has to understand."""
+
+    def check_option(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+        try:
+            return None if value is None else read(value)
+        except ValueError as error:
+            raise click.BadParameter(str(error), ctx, param) from error
+
+    return check_option
+
+
+_config_option = click.option(
+    "--config", "config_file", type=_PATH, help="Configuration file, instead of the default one."
+)
+_state_option = click.option(
+    "--state", type=_PATH, default=config_read.state_dir, help="State folder, instead of the default one."
+)
+
+
+def _reaches_service(command: Callable[..., None]) -> Callable[..., None]:
+    """Options that lead to the running service; the command receives its ``service``."""
+
+    def with_service(config_file: Path | None, state: Path, url: str | None, **rest: Any) -> None:
+        settings = config_read.load_or_default(config_file)
+        command(service=client.find(settings, state, url), **rest)
+
+    with_service.__name__, with_service.__doc__ = command.__name__, command.__doc__
+    url_option = click.option(
+        "--url", metavar="URL", help="Address of the service, as http://127.0.0.1:9847."
+    )
+    return _config_option(_state_option(url_option(with_service)))
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="sidecar")
 def main() -> None:
-    """Keeps long-lived tmux sessions alive."""
+    """Keeps long-lived tmux sessions alive: watches them, checkpoints them, brings back what breaks."""
 
 
 @main.command()
-@config_option
-@state_option
-@click.option("--listen", metavar="HOST:PORT", help="Address of the HTTP service.")
-@click.option("--tmux-socket-name", metavar="NAME", help="As tmux -L.")
-@click.option("--tmux-socket-path", metavar="PATH", help="As tmux -S.")
+@_config_option
+@_state_option
+@click.option(
+    "--listen", metavar="HOST:PORT", callback=_checked(units.address), help="Address of the HTTP service."
+)
+@click.option("--tmux-socket-name", metavar="NAME", callback=_checked(units.socket_name), help="As tmux -L.")
+@click.option("--tmux-socket-path", metavar="PATH", callback=_checked(units.socket_path), help="As tmux -S.")
 @click.option("--observe", is_flag=True, help="Decide and record everything, do nothing.")
 def run(
     config_file: Path | None,
-    state: Path | None,
+    state: Path,
     listen: str | None,
     tmux_socket_name: str | None,
     tmux_socket_path: str | None,
     observe: bool,
 ) -> None:
     """Run the service in the foreground; SIGTERM and Ctrl-C end it cleanly."""
-    from sidecar.app import serve
-
-    settings = _settings(config_file)
+    if tmux_socket_name and tmux_socket_path:
+        raise click.UsageError("--tmux-socket-name and --tmux-socket-path name two servers; give one.")
+    settings = config_read.load_or_default(config_file)
     if tmux_socket_name or tmux_socket_path:
         tmux = replace(settings.tmux, socket_name=tmux_socket_name, socket_path=tmux_socket_path)
         settings = replace(settings, tmux=tmux)
     if listen:
-        if not listen.rpartition(":")[2].isdecimal():
-            raise click.BadParameter(f"{listen!r} is not HOST:PORT", param_hint="--listen")
         settings = replace(settings, http=replace(settings.http, listen=listen))
     if observe:
         settings = replace(settings, recovery=replace(settings.recovery, mode=Mode.OBSERVE))
-    sys.exit(serve(settings, state or config_read.state_dir()))
+    # The service's libraries take longer to import than the other commands take to run.
+    from sidecar.app import serve
+
+    click.get_current_context().exit(serve(settings, state.absolute()))
 
 
 @main.command()
-@config_option
-@state_option
+@_reaches_service
 @click.option("--json", "as_json", is_flag=True, help="The service's own answer.")
-def status(config_file: Path | None, state: Path | None, as_json: bool) -> None:
-    """Show the sessions, open incidents and circuits."""
-    body = _client(config_file, state).call("GET", "/api/v1/sessions").body
+def status(service: client.Client, as_json: bool) -> None:
+    """Show the sessions, the open incidents and the circuits."""
+    body = service.status()
     if as_json:
         click.echo(json.dumps(body, indent=2))
         return
-    server = f"tmux {body['tmux_version']}" if body["server_up"] else "no tmux server"
-    click.echo(f"{server}, mode {body['mode']}")
-    rows: list[tuple[str, ...]] = [("SESSION", "HEALTH", "WINDOWS", "PANES", "CHECKPOINTS", "NOTE")]
-    for one in body["sessions"]:
-        row = (one["name"], one["health"], one["windows"], one["panes"], one["checkpoints"], one["note"])
-        rows.append(tuple(_plain(str(cell)) for cell in row))
-    _table(rows)
+    now = SystemClock().wall()
+    server = f"tmux {body['tmux_version']}".rstrip() if body["server_up"] else "no tmux server"
+    click.echo(safe(f"{server}, mode {body['mode']}"))
+    if body["sessions"]:
+        click.echo(table(_HEAD, [_session_row(session, now) for session in body["sessions"]]))
+    else:
+        click.echo("no sessions in our care")
     for incident in body["incidents"]:
+        sentence = f": {incident['sentence']}" if incident["sentence"] else ""
         click.echo(
-            _plain(
+            safe(
                 f"incident {incident['id']}: {incident['session']} {incident['failure']}, "
-                f"{incident['cause']}, {incident['state']}: {incident['sentence']}"
+                f"cause {incident['cause']}, {incident['state']}{sentence}"
             )
         )
     for circuit in body["circuits"]:
-        if circuit["state"] != "closed":
-            click.echo(f"circuit {circuit['name']}: {circuit['state']}")
+        if circuit["state"] != Circuit.CLOSED:
+            click.echo(safe(f"circuit {circuit['name']}: {circuit['state']}"))
 
 
 @main.command()
-@config_option
-@state_option
+@_reaches_service
 @click.argument("session")
-@click.option("--failure", type=click.Choice(list(FailureKind)), help="What is wrong.")
-@click.option("--strategy", type=click.Choice(list(Strategy)), help="Use only this one.")
-@click.option("--dry-run", is_flag=True, help="Show what would be done.")
-@click.option("--wait", is_flag=True, help="Wait for the verdict.")
+@click.option("--failure", type=click.Choice([kind.value for kind in FailureKind]), help="What is wrong.")
+@click.option("--strategy", type=click.Choice([kind.value for kind in Strategy]), help="Use only this one.")
+@click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
+@click.option("--wait", is_flag=True, help="Wait for the verdict; fail unless it is `verified`.")
 def recover(
-    config_file: Path | None,
-    state: Path | None,
-    session: str,
-    failure: str | None,
-    strategy: str | None,
-    dry_run: bool,
-    wait: bool,
+    service: client.Client, session: str, failure: str | None, strategy: str | None, dry_run: bool, wait: bool
 ) -> None:
     """Ask the running service to recover a session."""
-    service = _client(config_file, state)
-    asked: dict[str, Any] = {"session": session, "dry_run": dry_run}
-    asked |= {key: value for key, value in (("failure", failure), ("strategy", strategy)) if value}
-    reply = service.call("POST", "/recover", asked)
-    body = reply.body
-    if reply.status >= 400:
-        click.echo(f"{body.get('reason') or body['title']}: {body['detail']}", err=True)
-        if body.get("hint"):
-            click.echo(f"hint: {body['hint']}", err=True)
-        sys.exit(1)
+    answer = service.recover(session, failure, strategy, dry_run=dry_run)
     if dry_run:
-        click.echo(f"would be done: {body['strategy']} (cause: {body['cause']})")
-        for step in body["steps"]:
-            click.echo(_plain(f"  {step}"))
+        _show_dry_run(answer)
         return
-    click.echo(f"recovery {body['id']} {'joined' if body['joined'] else 'begun'}: {body['strategy']}")
-    if wait:
-        _wait(service, int(body["id"]))
+    begun = "was running already" if answer["joined"] else "has begun"
+    click.echo(safe(f"recovery {answer['id']} of {session} {begun} (trace {answer['trace']})"))
+    if wait and not _wait(service, int(answer["id"])):
+        click.get_current_context().exit(1)
+
+
+@main.command()
+def demo() -> None:
+    """Injure a private tmux session in four ways, and watch it come back."""
+    from sidecar.demo import main as show
+
+    click.get_current_context().exit(show())
 
 
 @main.group()
@@ -155,43 +190,48 @@ def config() -> None:
 
 
 @config.command()
-@click.argument("file", type=click.Path(path_type=Path), required=False)
+@click.argument("file", type=_PATH, required=False)
 def check(file: Path | None) -> None:
-    """Name every fault of the file, with its line."""
+    """Name every fault of FILE, or of the default file, with its line."""
     path = file or config_read.default_path()
     config_read.load(path)
-    click.echo(f"{path}: ok")
+    click.echo(f"{safe(str(path))}: ok")
 
 
-def _wait(service: client.Client, recovery: int) -> None:
-    while True:
-        row = service.call("GET", f"/api/v1/recoveries/{recovery}").body["recovery"]
-        if row["state"] != "running":
-            break
-        clock.pause(_POLL)
+def _session_row(session: Mapping[str, Any], now: float) -> list[Cell | str]:
+    return [
+        session["name"],
+        Cell(session["health"], _COLOURS.get(session["health"], "red")),
+        str(session["windows"]),
+        str(session["panes"]),
+        str(session["dead_panes"]),
+        age(session["last_activity"], now),
+        str(session["checkpoints"]),
+        units.show_size(session["checkpoint_bytes"]),
+        age(session["last_checkpoint"], now),
+        session["note"],
+    ]
+
+
+def _show_dry_run(answer: Mapping[str, Any]) -> None:
+    click.echo(safe(f"cause: {answer['cause']}"))
+    for fact in answer["evidence"]:
+        click.echo(safe(f"  {fact['source']}: {fact['fact']}"))
+    click.echo(safe(f"would be done: {answer['strategy']}"))
+    for step in answer["steps"]:
+        click.echo(safe(f"  {step}"))
+
+
+def _wait(service: client.Client, number: int) -> bool:
+    """Whether the recovery ended well; shows its steps and its verdict."""
+    while (row := service.recovery(number))["state"] == "running":
+        pause(_POLL_SECONDS)
+    for step in row["steps"]:
+        error = f": {step['error']}" if step["error"] else ""
+        click.echo(safe(f"  {step['description']}: {step['state']}{error}"))
     took = row["time_to_recovery"]
-    click.echo(_plain(f"{row['state']}: {row['verdict']}" + (f" ({took:.3f} s)" if took else "")))
-    sys.exit(0 if row["state"] == "verified" else 1)
-
-
-def _settings(config_file: Path | None) -> Settings:
-    path = config_file or config_read.default_path()
-    if config_file is None and not path.exists():
-        return Settings()
-    return config_read.load(path)
-
-
-def _client(config_file: Path | None, state: Path | None) -> client.Client:
-    return client.find(_settings(config_file), state or config_read.state_dir())
-
-
-def _plain(text: str) -> str:
-    """Without control characters: a session's name must not act on the reader's terminal."""
-    return "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)
-
-
-def _table(rows: list[tuple[str, ...]]) -> None:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    for row in rows:
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        click.echo("  ".join(cells).rstrip())
+    good = bool(row["state"] == Outcome.VERIFIED)
+    verdict = safe(f"{row['state']}: {row['verdict']}" if row["verdict"] else row["state"])
+    after = f" after {took:.3f} s" if took is not None else ""
+    click.secho(f"{verdict}{after}", fg="green" if good else "red")
+    return good

@@ -134,7 +134,7 @@ class _Loader(yaml.SafeLoader):
         self._depth = 0
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        mark = self.peek_event().start_mark
+        mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
         if self.check_event(yaml.AliasEvent):
             raise yaml.composer.ComposerError(None, None, "aliases are refused; write the value out", mark)
         if self._depth == _DEEPEST:
@@ -233,8 +233,7 @@ def _recovery(budget: Mapping[str, Any] = MappingProxyType({}), **values: Any) -
 
 
 def _notify(place: Place) -> NotifySettings:
-    channel = record(dict, {"tmux": switch, "webhook": unavailable, "alertmanager": unavailable})
-    channels = list_of(channel)(place)
+    channels = list_of(record(dict[str, bool], _CHANNEL))(place)
     # Whoever writes the list names every channel that is wanted; an empty one wants none.
     return NotifySettings(tmux=any(entry.get("tmux", False) for entry in channels))
 
@@ -301,6 +300,11 @@ _ALERT: Mapping[str, Reader[Any]] = {
     "session": read_as(_session_template),
     "failure": one_of(FailureKind, "failure"),
     "strategy": one_of(Strategy, "strategy"),
+}
+_CHANNEL: Mapping[str, Reader[Any]] = {
+    "tmux": switch,
+    "webhook": unavailable,
+    "alertmanager": unavailable,
 }
 _HTTP: Mapping[str, Reader[Any]] = {
     "listen": read_as(units.address),

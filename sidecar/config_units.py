@@ -103,9 +103,7 @@ def socket_name(text: str) -> str:
         ValueError: it is empty or a path.
     """
     if not text or "/" in text or text in (".", ".."):
-        raise ValueError(
-            f"{text!r} is no socket name, since it is empty or a path; paths go into socket_path"
-        )
+        raise ValueError(f"{text!r} is no socket name; a path goes into socket_path")
     return text
 
 
@@ -118,9 +116,7 @@ def socket_path(text: str) -> str:
     if not text.startswith("/"):
         raise ValueError(f"{text!r} is not a full path; it has to begin with /")
     if len(text.encode("utf-8", "surrogateescape")) > _SOCKET_PATH_BYTES:
-        raise ValueError(
-            f"{text!r} is longer than the {_SOCKET_PATH_BYTES} bytes that a socket's path may have"
-        )
+        raise ValueError(f"{text!r} is longer than {_SOCKET_PATH_BYTES} bytes, the most for a socket")
     return text
 
 

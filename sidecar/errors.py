@@ -14,7 +14,8 @@
         ├── AlreadyRunning        another sidecar looks after this tmux server or this state folder
         ├── UnsafeState           the state folder belongs to somebody else or is open to others
         ├── ConfigInvalid         the configuration has faults, all of them listed
-        └── ServiceUnreachable    a command needs the running service and did not find it
+        ├── ServiceUnreachable    a command needs the running service and did not find it
+        └── ServiceRefused        the running service answered a command: it will not do this
 
 Retry, breaker and HTTP status all follow from the branch, so a new error has to
 choose one. Permanent errors never count towards a breaker.
@@ -111,3 +112,11 @@ class ConfigInvalid(Permanent):
 
 class ServiceUnreachable(Permanent):
     """The command line could not reach a running service."""
+
+
+class ServiceRefused(Permanent):
+    """The service answered with an error; ``reason`` is its word for it, empty if it gave none."""
+
+    def __init__(self, message: str, *, reason: str = "", hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.reason = reason

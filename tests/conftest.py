@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 
 from tests.box import SidecarBox, TmuxBox, sidecar_box, tmux_box
+
+# How long an example takes says more about the machine than about the code.
+hypothesis.settings.register_profile("sidecar", deadline=None, derandomize="CI" in os.environ)
+hypothesis.settings.load_profile("sidecar")
 
 
 @pytest.fixture

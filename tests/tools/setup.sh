@@ -20,8 +20,15 @@ root() {
     fi
 }
 
-command -v "$program" >/dev/null && exit 0
-[ "$how" = unpacked ] && [ -x "$tools/usr/bin/$program" ] && exit 0
+templates=/usr/share/prometheus/alertmanager
+ready() {
+    command -v "$program" >/dev/null && return 0
+    [ "$how" = unpacked ] && [ -x "$tools/usr/bin/$program" ] || return 1
+    # Debian's Alertmanager reads its default template from this one place.
+    [ "$program" != amtool ] || [ -e "$templates" ]
+}
+
+ready && exit 0
 command -v apt-get >/dev/null || missing "there is no apt-get here"
 
 apt-cache policy "$package" 2>/dev/null | grep -q 'Candidate: [0-9]' || root apt-get -qq update || missing
@@ -30,6 +37,9 @@ if [ "$how" = installed ]; then
     root apt-get -qq install --no-install-recommends "$package" >/dev/null || missing "apt-get was not allowed"
 else
     mkdir -p "$tools/download"
-    (cd "$tools/download" && apt-get -qq download "$package") || missing "it could not be downloaded"
+    (cd "$tools/download" && apt-get -qq -o APT::Sandbox::User=root download "$package") || missing "it could not be downloaded"
     dpkg-deb -x "$tools/download/$package"_*.deb "$tools"
+    if [ "$program" = amtool ] && [ ! -e "$templates" ]; then
+        root mkdir -p "$templates" && root cp -r "$tools$templates"/* "$templates/" || missing "$templates"
+    fi
 fi

@@ -12,11 +12,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from sidecar.edges.tmux.arming import arm_line
-from sidecar.edges.tmux.text import command, in_one, literal, script, split_arguments, vis
+from sidecar.edges.tmux.text import command, in_one, literal, script, split_arguments
 from sidecar.model.session import SavedPane, SavedWindow, SessionImage
 
 _PRINT_THEN_RUN = '[ -r "$1" ] && cat -- "$1"; rm -f -- "$1"; shift; exec "$@"'
 """Shows the old text, removes its file, becomes the pane's program."""
+
+_PLAIN_NAME = re.compile(r"(?!\$)[^:.\\\x00-\x1f\x7f-\U0010ffff]+")
 
 LayoutCheck = Callable[[str, int], bool]
 """(layout, panes) -> whether tmux may be given it; garbage kills a 3.3a server."""
@@ -63,8 +65,12 @@ def read_progress(output: bytes, nonce: str) -> Progress:
 
 
 def _targetable(name: str) -> bool:
-    """Whether ``=name:`` is this session: ``=$1:`` is the one whose *id* is ``$1``."""
-    return not name.startswith("$") and not {":", "."} & set(name)
+    """Whether ``=name:`` is sure to be this session.
+
+    ``=$1:`` is the one whose *id* is ``$1``; colons and dots end a name; and tmux encodes what it
+    does not think printable, by tables of its own.
+    """
+    return _PLAIN_NAME.fullmatch(name) is not None
 
 
 class _Drawing:
@@ -76,7 +82,7 @@ class _Drawing:
         self._valid_layout = blueprint.valid_layout
         self._nonce = blueprint.nonce
         self._name = self._image.name if _targetable(self._image.name) else blueprint.nonce
-        self._session = f"={vis(self._name)}:"
+        self._session = f"={self._name}:"
         self._removed = [key for key, value in self._image.environment if value is None]
 
     def commands(self) -> Iterator[str]:

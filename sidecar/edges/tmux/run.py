@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -177,5 +178,6 @@ async def end_client(client: asyncio.subprocess.Process) -> None:
     """Kill and reap a client of ours."""
     if client.returncode is None:
         with contextlib.suppress(ProcessLookupError):
-            client.kill()
+            # Not client.kill(): that polls, and so takes the exit status away from the event loop.
+            os.kill(client.pid, signal.SIGKILL)
         await client.wait()

@@ -17,9 +17,10 @@ def find_server(socket: Path) -> int:
     inodes = _inodes(str(socket))
     if not inodes:
         return 0
-    for entry in os.scandir("/proc"):
-        if entry.name.isdigit() and _is_our_server(entry.path) and _holds(entry.path, inodes):
-            return int(entry.name)
+    for name in os.listdir("/proc"):
+        folder = f"/proc/{name}"
+        if name.isdigit() and _is_our_server(folder) and _holds(folder, inodes):
+            return int(name)
     return 0
 
 
@@ -64,6 +65,6 @@ def _is_our_server(folder: str) -> bool:
 
 def _holds(folder: str, inodes: set[str]) -> bool:
     try:
-        return any(os.readlink(entry.path) in inodes for entry in os.scandir(f"{folder}/fd"))
+        return any(os.readlink(f"{folder}/fd/{name}") in inodes for name in os.listdir(f"{folder}/fd"))
     except OSError:
         return False

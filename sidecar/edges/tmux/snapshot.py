@@ -145,7 +145,8 @@ def _window(fields: list[str], reader: _Reader) -> Window:
     return Window(
         id=window_id,
         index=int(index),
-        name=unvis(name),
+        # Not as with sessions: `new-window -n` takes names as they are, and that is how they come back.
+        name=name,
         layout=layout,
         zoomed=zoomed == "1",
         active=active == "1",

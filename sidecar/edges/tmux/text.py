@@ -13,7 +13,6 @@ import re
 _HASHES = re.compile(r"(#+)(\[?)")
 _VIS = re.compile(r"\\([0-7]{3}|.)", re.DOTALL)
 _UNESCAPED = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
-_ESCAPED = {character: f"\\{letter}" for letter, character in _UNESCAPED.items()} | {"\\": "\\\\"}
 _VARIABLE = re.compile(
     r'unset (?P<removed>[^;\n]*);\n|(?P<name>[^=\n]+)="(?P<value>(?:[^"\\]|\\.)*)"; export [^;\n]*;\n',
     re.DOTALL,
@@ -23,7 +22,10 @@ _SHELL_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 
 def unvis(text: str) -> str:
     """Undo the vis(3) encoding that tmux applies to the names it keeps."""
-    return _VIS.sub(_unvis_one, text) if "\\" in text else text
+    if "\\" not in text:
+        return text
+    # Octal escapes are bytes, and several of them may be one character.
+    return _VIS.sub(_unvis_one, text).encode("utf-8", "surrogateescape").decode("utf-8", "surrogateescape")
 
 
 def _unvis_one(match: re.Match[str]) -> str:
@@ -32,22 +34,6 @@ def _unvis_one(match: re.Match[str]) -> str:
         return _UNESCAPED.get(body, body)
     code = int(body, 8)
     return chr(code) if code < 0x80 else chr(0xDC00 + (code & 0xFF))
-
-
-def vis(text: str) -> str:
-    """A name as tmux keeps it, which is how a target has to spell it."""
-    return "".join(map(_vis_one, text))
-
-
-def _vis_one(character: str) -> str:
-    code = ord(character)
-    if character in _ESCAPED:
-        return _ESCAPED[character]
-    if code < 0x20 or code == 0x7F:
-        return f"\\{code:03o}"
-    if 0xDC80 <= code <= 0xDCFF:
-        return f"\\{code - 0xDC00:03o}"
-    return character
 
 
 def literal(text: str) -> str:

@@ -1,0 +1,44 @@
+"""The tmux door, opened onto the private server of a box."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+from sidecar.clock import SystemClock
+from sidecar.config import TmuxSettings
+from sidecar.decide import layout
+from sidecar.edges import process
+from sidecar.edges.tmux.door import TmuxDoor
+from sidecar.edges.tmux.run import TmuxRunner
+from sidecar.edges.tmux.server import find_server
+from tests.box import TmuxBox, eventually
+
+
+@pytest.fixture
+def runner(tmux: TmuxBox) -> Iterator[TmuxRunner]:
+    yield TmuxRunner(TmuxSettings(socket_name=tmux.name, timeout=5.0), tmux.environment)
+    # The box itself only finds a server that answers.
+    if pid := find_server(tmux.socket):
+        os.kill(pid, signal.SIGKILL)
+        eventually(lambda: not find_server(tmux.socket), "the end of the server")
+
+
+@pytest.fixture
+def door(tmux: TmuxBox, runner: TmuxRunner) -> TmuxDoor:
+    return open_door(tmux, runner)
+
+
+def open_door(tmux: TmuxBox, runner: TmuxRunner) -> TmuxDoor:
+    return TmuxDoor(
+        runner,
+        SystemClock(),
+        boot_id="boot",
+        complete=process.complete,
+        in_front=process.in_front,
+        valid_layout=layout.valid,
+        scratch=tmux.folder / "scratch",
+    )
