@@ -5,6 +5,7 @@ Exit status: 0 done, 1 it failed, 2 wrong usage.
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -75,11 +76,11 @@ _state_option = click.option(
 def _reaches_service(command: Callable[..., None]) -> Callable[..., None]:
     """Options that lead to the running service; the command receives its ``service``."""
 
+    @functools.wraps(command)
     def with_service(config_file: Path | None, state: Path, url: str | None, **rest: Any) -> None:
         settings = config_read.load_or_default(config_file)
         command(service=client.find(settings, state, url), **rest)
 
-    with_service.__name__, with_service.__doc__ = command.__name__, command.__doc__
     url_option = click.option(
         "--url", metavar="URL", help="Address of the service, as http://127.0.0.1:9847."
     )

@@ -46,7 +46,7 @@ class Stage:
         deadline = self.clock.monotonic() + _PATIENCE
         while not await question():
             if self.clock.monotonic() > deadline:
-                raise TmuxUnknown(f"{what} did not come about", hint="Run `sidecar demo` again; it is a bug if it stays.")
+                raise TmuxUnknown(f"{what} did not come about", hint="Is the machine very busy? Try again.")
             await self.clock.sleep(_PAUSE)
 
     async def next_recovery(self) -> RecoveryRow:
@@ -67,7 +67,10 @@ class Stage:
 
 async def kill_process(stage: Stage) -> None:
     """kill -9 of the program in one pane"""
-    os.kill(int(await stage.tmux("display-message", "-p", "-t", f"={NAME}:serve.0", "#{pane_pid}")), signal.SIGKILL)
+    os.kill(
+        int(await stage.tmux("display-message", "-p", "-t", f"={NAME}:serve.0", "#{pane_pid}")),
+        signal.SIGKILL,
+    )
 
 
 async def kill_session(stage: Stage) -> None:
@@ -142,7 +145,7 @@ async def _injure_all(stage: Stage) -> int:
         return any(one.name == NAME and one.checkpoints > 0 for one in stage.sidecar.status.sessions)
 
     await stage.until("a checkpoint", stored)
-    print(f"a session of 3 windows and 7 panes on {stage.runner.socket}")
+    print("a session of 3 windows and 7 panes on a private tmux server")
     healed = 0
     for injury in INJURIES:
         await injury(stage)

@@ -18,7 +18,18 @@ from sidecar.edges.tmux.text import command, literal, script
 from sidecar.model.session import Presence
 from tests.box import TmuxBox, eventually
 
-NASTY = ['a b;"$(x)\'é', "#(touch pwned)", "#{pid}", "x\\y", "a#[z", "tab\there", "new\nline", "$1", "%0", "=x"]
+NASTY = [
+    "a b;\"$(x)'é",
+    "#(touch pwned)",
+    "#{pid}",
+    "x\\y",
+    "a#[z",
+    "tab\there",
+    "new\nline",
+    "$1",
+    "%0",
+    "=x",
+]
 
 
 async def test_no_server_is_absent(door: TmuxDoor) -> None:

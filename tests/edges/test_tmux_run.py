@@ -41,7 +41,9 @@ async def test_no_server_is_absent(runner: TmuxRunner) -> None:
         await runner.call("list-sessions")
 
 
-async def test_a_stopped_server_is_unknown_and_its_client_is_killed(tmux: TmuxBox, runner: TmuxRunner) -> None:
+async def test_a_stopped_server_is_unknown_and_its_client_is_killed(
+    tmux: TmuxBox, runner: TmuxRunner
+) -> None:
     tmux.run("new-session", "-d", "-s", "a", "sleep 1000")
     hasty = TmuxRunner(TmuxSettings(socket_name=tmux.name, timeout=0.2), runner.environment)
     server = tmux.server_pid()

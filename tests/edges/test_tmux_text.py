@@ -38,7 +38,13 @@ on_one_server = settings(
 
 @pytest.mark.parametrize(
     ("printed", "meant"),
-    [("a", "a"), ("\\\\", "\\"), ("a\\tb\\nc", "a\tb\nc"), ("\\303\\251\\033", "é\x1b"), ("\\377x", "\udcffx")],
+    [
+        ("a", "a"),
+        ("\\\\", "\\"),
+        ("a\\tb\\nc", "a\tb\nc"),
+        ("\\303\\251\\033", "é\x1b"),
+        ("\\377x", "\udcffx"),
+    ],
 )
 def test_what_tmux_prints_of_a_name_is_undone(printed: str, meant: str) -> None:
     assert unvis(printed) == meant
@@ -100,7 +106,9 @@ async def test_a_literal_is_not_expanded(texts: list[str], tmux: TmuxBox, runner
 async def test_a_message_is_shown_to_the_letter(texts: list[str], tmux: TmuxBox, runner: TmuxRunner) -> None:
     if not tmux.server_pid():
         tmux.run("new-session", "-d", "sleep 1000")
-    answer = await runner.source(script(*(command("display-message", "-p", "--", message(text)) for text in texts)))
+    answer = await runner.source(
+        script(*(command("display-message", "-p", "--", message(text)) for text in texts))
+    )
     assert answer.decode() == "".join(f"{text}\n" for text in texts)
 
 
@@ -115,7 +123,9 @@ async def test_an_environment_is_read_back(
 ) -> None:
     if not tmux.server_pid():
         tmux.run("new-session", "-d", "sleep 1000")
-    variables = [word for key, value in values.items() if value is not None for word in ("-e", f"{key}={value}")]
+    variables = [
+        word for key, value in values.items() if value is not None for word in ("-e", f"{key}={value}")
+    ]
     lines = [command("new-session", "-d", "-E", "-s", "env", *variables, "sleep 1000")]
     lines += [
         command("set-environment", "-r", "-t", "=env:", key) for key, value in values.items() if value is None

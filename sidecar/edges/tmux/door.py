@@ -158,7 +158,8 @@ class TmuxDoor:
         chosen = [name for name, _, at in clients if unvis(at) == session] or [name for name, _, _ in clients]
         shown = message(text[:_LONGEST_MESSAGE])
         await self._each(
-            command("display-message", "-c", client, "-d", _SHOWN_MILLISECONDS, "--", shown) for client in chosen
+            command("display-message", "-c", client, "-d", _SHOWN_MILLISECONDS, "--", shown)
+            for client in chosen
         )
         return bool(chosen)
 

@@ -1,0 +1,118 @@
+"""What is hostile or broken is named in one sentence, runs nothing and loses nothing."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from tests.box import SidecarBox, TmuxBox, eventually
+
+HOSTILE = [
+    "a b;\"$(x)'é",
+    "#(touch pwned)",
+    "#{pid}",
+    "x\\y",
+    "a#[z]",
+    "##(touch pwned)",
+    "%1",
+    "$1",
+    "~x",
+    "=w",
+]
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_names_come_back_to_the_letter_and_run_nothing(
+    tmux: TmuxBox, sidecar: SidecarBox, name: str
+) -> None:
+    folder = tmux.folder / name.replace("/", "_")
+    folder.mkdir()
+    # Doubling is tmux's own escape; in a run before `[` it must not be used.
+    safe = name if "#[" in name else name.replace("#", "##")
+    path = str(folder) if "#[" in name else str(folder).replace("#", "##")
+    tmux.run("new-session", "-d", "-s", safe, "-n", safe, "-c", path, "-x", "100", "-y", "30", "sleep 5000")
+    tmux.run("select-pane", "-T", safe)
+    fields = "#{session_name}|#{window_name}|#{pane_title}|#{pane_current_path}"
+    before = tmux.panes(fields)
+    assert str(folder) in before[0]
+    eventually(lambda: [s for s in sidecar.sessions().values() if s["checkpoints"]], "a checkpoint")
+    (known,) = sidecar.sessions()
+    os.kill(tmux.server_pid(), signal.SIGKILL)
+    sidecar_rows = eventually(
+        lambda: [r for r in sidecar.get("/api/v1/recoveries")["recoveries"] if r["state"] == "verified"],
+        "a verified recovery",
+    )
+    assert sidecar_rows[0]["session"] == known
+    assert tmux.panes(fields) == before
+    assert not list(tmux.folder.rglob("pwned"))
+    assert not (Path(__file__).parent.parent.parent / "pwned").exists()
+
+
+def test_a_folder_that_is_gone_is_named_and_does_not_stop_the_recovery(
+    tmux: TmuxBox, sidecar: SidecarBox
+) -> None:
+    folder = tmux.folder / "work" / "deep"
+    folder.mkdir(parents=True)
+    tmux.run("new-session", "-d", "-s", "web", "-c", str(folder), "sleep 5000")
+    sidecar.stored("web")
+    server = tmux.server_pid()
+    folder.rmdir()
+    os.kill(server, signal.SIGKILL)
+    row = sidecar.verified("web")
+    assert [d["wanted"] for d in row["differences"] if d["field"] == "cwd"] == [str(folder)]
+    assert tmux.show("=web:", "#{pane_current_path}") == str(folder.parent)
+
+
+def test_a_program_that_is_gone_fails_the_verdict_with_its_name(tmux: TmuxBox, sidecar: SidecarBox) -> None:
+    program = tmux.folder / "program"
+    program.write_text("#!/bin/sh\nsleep 5000\n")
+    program.chmod(0o755)
+    tmux.run("new-session", "-d", "-s", "keep", "sleep 5000")
+    tmux.run("new-session", "-d", "-s", "web", shlex.quote(str(program)))
+    sidecar.stored("web", "keep")
+    program.unlink()
+    os.kill(int(tmux.show("=web:", "#{pane_pid}")), signal.SIGKILL)
+    failed = eventually(lambda: [r for r in sidecar.recoveries("web") if r["state"] == "failed"], "a failure")
+    assert "dead" in failed[-1]["verdict"]
+    eventually(lambda: sidecar.sessions()["web"]["health"] == "given_up", "given up", 90)
+    assert tmux.sessions() == {"keep", "web"}
+
+
+def test_a_garbage_database_is_set_aside_and_kept(tmux: TmuxBox, sidecar: SidecarBox) -> None:
+    sidecar.stop()
+    garbage = b"this is not a database" * 500
+    for path in sidecar.state.glob("sidecar.db*"):
+        path.unlink()
+    (sidecar.state / "sidecar.db").write_bytes(garbage)
+    sidecar.start()
+    (aside,) = sidecar.state.glob("sidecar.db.damaged-*")
+    assert aside.read_bytes() == garbage
+    assert [line for line in sidecar.actions() if line["action"] == "database_set_aside"]
+
+
+def test_a_locked_database_delays_and_loses_nothing(tmux: TmuxBox, sidecar: SidecarBox) -> None:
+    tmux.run("new-session", "-d", "-s", "keep", "sleep 5000")
+    tmux.run("new-session", "-d", "-s", "web", "sleep 5000")
+    sidecar.stored("web", "keep")
+    other = sqlite3.connect(sidecar.state / "sidecar.db", isolation_level=None)
+    try:
+        other.execute("BEGIN IMMEDIATE")
+        body = {"version": "4", "alerts": [{"status": "firing", "labels": {"session": "web"},
+                "startsAt": "2026-01-01T00:00:00Z", "fingerprint": "f"}]}  # fmt: skip
+        status, answer = sidecar.call("POST", "/alerts", body)
+        assert status == 503
+        assert "locked" in answer["detail"]
+        os.kill(int(tmux.show("=web:", "#{pane_pid}")), signal.SIGKILL)
+        eventually(
+            lambda: [line for line in sidecar.actions() if "locked" in line.get("error", "")], "said so"
+        )
+        other.execute("ROLLBACK")
+    finally:
+        other.close()
+    sidecar.verified("web")
+    assert sidecar.call("POST", "/alerts", body)[0] == 202

@@ -1,0 +1,35 @@
+"""The demo heals what it injures, leaves nothing behind, and says what README says it does."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def test_the_demo_heals_everything_and_leaves_nothing() -> None:
+    before = set(Path(tempfile.gettempdir()).glob("sidecar-demo-*"))
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-m", "sidecar", "demo"],
+        capture_output=True, text=True, timeout=90, check=False, cwd=ROOT,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+    assert "4 of 4 injuries healed and verified; 7 panes are there" in done.stdout
+    assert set(Path(tempfile.gettempdir()).glob("sidecar-demo-*")) == before
+    told = without_numbers(done.stdout)
+    for paragraph in transcript():
+        assert paragraph in told
+
+
+def transcript() -> list[str]:
+    """The paragraphs of README's first transcript."""
+    block = (ROOT / "README.md").read_text().split("$ sidecar demo\n")[1].split("```")[0]
+    return without_numbers(block).strip().split("\n\n")
+
+
+def without_numbers(text: str) -> str:
+    return re.sub(r"\d+", "N", text)
