@@ -124,7 +124,8 @@ def test_alerts_are_committed_and_a_duplicate_is_not_acted_on(tmux: TmuxBox, sid
     eventually(lambda: "web" in sidecar.sessions())
     body = group(
         alert(1, session="web", failure="crashed"), alert(1, session="web", failure="crashed"),
-        alert(2, alertname="Other"), alert(3, session="web", failure="bored"), alert(4, "resolved", session="web"),
+        alert(2, alertname="Other"), alert(3, session="web", failure="bored"),
+        alert(4, "resolved", session="web"),
     )  # fmt: skip
     status, answer = sidecar.call("POST", "/alerts", body)
     assert status == 202

@@ -233,7 +233,7 @@ async def test_a_url_that_is_none(stand: Stand, url: str) -> None:
 
 def test_nobody_answers(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        address = "127.0.0.1:{}".format(listener.getsockname()[1])
+        address = f"127.0.0.1:{listener.getsockname()[1]}"
     (tmp_path / "token").write_text("secret")
     (tmp_path / "address").write_text(address)
     done = CliRunner().invoke(main, ["status", "--state", str(tmp_path)])
