@@ -203,7 +203,9 @@ class Sidecar:
         )
         watched = process.ProcessWatch(clock, lambda ended: self._watch.process_ended(ended))
         self._undo.callback(watched.close)
-        tools = Tools(tmux, bell, store, host, watched, clock, log, checkpointer, recoverer, tasks.spawn)
+        tools = Tools(
+            tmux, bell, store, host, watched, clock, log, self.metrics, checkpointer, recoverer, tasks.spawn
+        )
         self._watch = watch = Watch(ward, tools, self._redraw)
         self._desk = FrontDesk(ward, watch, store, clock, self.metrics, tasks.spawn)
         self._undo.push_async_callback(self._leave_tmux, tmux, bell)
@@ -353,7 +355,7 @@ async def _serve(settings: Settings, state: Path) -> None:
     sidecar = Sidecar(settings, state)
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         loop.add_signal_handler(number, ended.set)
     await sidecar.start()
     try:

@@ -340,6 +340,6 @@ def _kind(node: yaml.Node) -> str:
 
 
 def _unknown(what: str, word: str, known: Collection[str]) -> str:
-    close = difflib.get_close_matches(word[:64], known, n=1)
+    close = difflib.get_close_matches(word[:64], known, n=1, cutoff=0.7)
     guess = f"; did you mean {close[0]}?" if close else "."
     return f"{word!r} is an unknown {what}{guess} There are: {', '.join(known)}"

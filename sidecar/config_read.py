@@ -251,14 +251,14 @@ _OVERRIDE: Mapping[str, Reader[Any]] = {
     "critical_processes": unavailable,
     "checkpoint": unavailable,
 }
-_SESSIONS: Mapping[str, Reader[Any]] = {
+SESSIONS: Mapping[str, Reader[Any]] = {
     "manage": list_of(read_as(units.glob)),
     "ignore": list_of(read_as(units.glob)),
     "restore": one_of(Restore, "restore policy"),
     "workspaces": unavailable,
     "overrides": table(str, record(SessionOverride, _OVERRIDE)),
 }
-_CHECKPOINTS: Mapping[str, Reader[Any]] = {
+CHECKPOINTS: Mapping[str, Reader[Any]] = {
     "interval": duration("1s", "1d"),
     "scrollback_lines": whole(0, 1_000_000),
     "exclude": list_of(read_as(units.glob)),
@@ -306,19 +306,19 @@ _CHANNEL: Mapping[str, Reader[Any]] = {
     "webhook": unavailable,
     "alertmanager": unavailable,
 }
-_HTTP: Mapping[str, Reader[Any]] = {
+HTTP: Mapping[str, Reader[Any]] = {
     "listen": read_as(units.address),
     "token_file": read_as(_path),
     "web_config_file": unavailable,
 }
 _SETTINGS: Mapping[str, Reader[Any]] = {
     "tmux": record(TmuxSettings, _TMUX),
-    "sessions": record(SessionSettings, _SESSIONS),
-    "checkpoints": record(CheckpointSettings, _CHECKPOINTS),
+    "sessions": record(SessionSettings, SESSIONS),
+    "checkpoints": record(CheckpointSettings, CHECKPOINTS),
     "recovery": record(_recovery, _RECOVERY),
     "resume": list_of(record(ResumeRule, _RESUME, required=("match", "command"))),
     "checks": unavailable,
     "alerts": list_of(record(AlertRoute, _ALERT, required=("match", "session"))),
     "notify": _notify,
-    "http": record(HttpSettings, _HTTP),
+    "http": record(HttpSettings, HTTP),
 }

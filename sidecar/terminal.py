@@ -45,7 +45,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[Cell | str]]) -> str:
     for row, texts in zip(cells, shown, strict=True):
         last = max((number for number, text in enumerate(texts) if text), default=-1)
         padded = (
-            click.style(text, fg=cell.colour) + " " * (width - _width(text) if number < last else 0)
+            _coloured(text, cell.colour) + " " * (width - _width(text) if number < last else 0)
             for number, (cell, text, width) in enumerate(zip(row, texts, widths, strict=True))
             if number <= last
         )
@@ -62,6 +62,10 @@ def age(then: float, now: float) -> str:
         if passed >= scale:
             return f"{passed // scale}{unit} ago"
     return "now"
+
+
+def _coloured(text: str, colour: str | None) -> str:
+    return click.style(text, fg=colour) if colour else text
 
 
 def _width(text: str) -> int:

@@ -1,20 +1,24 @@
 """Every metric, declared in one place. Gauges come from one immutable picture, counters from calls.
 
-Rendering is slow (about 100,000 lines a second), so it belongs in a thread.
+Label values that are known beforehand start at zero, so that the first increase is seen; those that
+are not known are bounded. Rendering is slow (about 100,000 lines a second): it belongs in a thread.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import product
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, Info, disable_created_metrics
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
+from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
-from sidecar.model.incident import Cause
-from sidecar.model.plan import RefusalReason
+from sidecar.errors import StoreUnavailable, TmuxAbsent, TmuxRefused, TmuxUnknown
+from sidecar.model.incident import Cause, FailureKind
+from sidecar.model.plan import Outcome, RefusalReason, StepKind, Strategy
 from sidecar.model.policy import BreakerState, Circuit
 from sidecar.model.record import HoldBackReason, SkipReason
 from sidecar.model.session import Health
@@ -25,6 +29,8 @@ SERIES_CAP = 200
 
 RECOVERY_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 _FAST_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
+_CAPTURE_ERRORS = (TmuxUnknown, TmuxAbsent, TmuxRefused, StoreUnavailable)
+_CALL_OUTCOMES = ("success", "failure", "cancelled")
 
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
@@ -36,6 +42,7 @@ class Metrics:
         self, registry: CollectorRegistry, status: Callable[[], Status], *, version: str, python: str
     ) -> None:
         self._registry = registry
+        self._failures = _Failures()
 
         def counter(name: str, text: str, *labels: str) -> Counter:
             return Counter(f"sidecar_{name}", text, labels, registry=registry)
@@ -43,11 +50,9 @@ class Metrics:
         def histogram(name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
             return Histogram(f"sidecar_{name}", text, labels, buckets=buckets, registry=registry)
 
-        registry.register(_Picture(status))
+        registry.register(_Picture(status, self._failures, {"version": version, "python": python}))
         ProcessCollector(registry=registry)
-        build = Info("sidecar_build", "Versions of the sidecar and of Python.", registry=registry)
-        build.info({"version": version, "python": python})
-        self._failures = counter("failures", "Failures noticed.", "session", "failure")
+        PlatformCollector(registry=registry)
         self._findings = counter("findings", "Causes named.", "cause")
         self._recoveries = counter("recoveries", "Recoveries ended.", "failure", "strategy", "outcome")
         self._duration = histogram(
@@ -87,24 +92,36 @@ class Metrics:
         self._start_at_zero()
 
     def _start_at_zero(self) -> None:
-        for cause in Cause:
-            self._findings.labels(cause)
-        for reason in RefusalReason:
-            self._refusals.labels(reason)
-        for skip in SkipReason:
-            self._skipped.labels(skip)
-        for held in HoldBackReason:
-            self._checkpoint_failures.labels(held)
-        for status in ("firing", "resolved"):
-            self._alerts.labels(status)
+        """Let every series exist whose labels are known."""
+        known: tuple[tuple[Counter | Histogram, tuple[Iterable[str], ...]], ...] = (
+            (self._findings, (Cause,)),
+            (self._recoveries, (FailureKind, Strategy, Outcome)),
+            (self._duration, (Strategy,)),
+            (self._mttr, (FailureKind,)),
+            (self._refusals, (RefusalReason,)),
+            (self._retries, (StepKind,)),
+            (self._calls, (Strategy, _CALL_OUTCOMES)),
+            (self._moves, (Strategy, Circuit)),
+            (self._checkpoint_failures, ([*HoldBackReason, *(kind.__name__ for kind in _CAPTURE_ERRORS)],)),
+            (self._alerts, (("firing", "resolved"),)),
+            (self._skipped, (SkipReason,)),
+            (self._notified, (("tmux",), ("delivered", "nobody_there"))),
+        )
+        for metric, words in known:
+            for labels in product(*words):
+                metric.labels(*labels)
 
     def render(self, accept: str) -> tuple[bytes, str]:
         """The page in the format that the Accept header asks for, and its content type."""
-        encoder, content_type = choose_encoder(accept)
+        try:
+            encoder, content_type = choose_encoder(accept)
+        except (TypeError, ValueError):
+            # The library compares versions without having checked that they are numbers.
+            encoder, content_type = choose_encoder("")
         return encoder(self._registry), content_type
 
     def failure(self, session: str, failure: str) -> None:
-        self._failures.labels(session, failure).inc()
+        self._failures.count(session, failure)
 
     def finding(self, cause: str) -> None:
         self._findings.labels(cause).inc()
@@ -167,17 +184,49 @@ class Metrics:
         self._request_time.labels(method, route).observe(seconds)
 
     def forget_session(self, session: str) -> None:
-        self._failures.remove_by_labels({"session": session})
+        self._failures.forget(session)
+
+
+class _Failures:
+    """Counts by session, shown only for sessions that have series of their own.
+
+    Counted on the event loop and read in a thread, so the reader never iterates over the counts.
+    """
+
+    def __init__(self) -> None:
+        self._counts: dict[tuple[str, str], int] = {}
+
+    def count(self, session: str, failure: str) -> None:
+        self._counts[session, failure] = self._counts.get((session, failure), 0) + 1
+
+    def forget(self, session: str) -> None:
+        for failure in FailureKind:
+            self._counts.pop((session, failure), None)
+
+    def family(self, sessions: Iterable[str]) -> Metric:
+        family = CounterMetricFamily("sidecar_failures", "Failures noticed.", labels=["session", "failure"])
+        for session, failure in product(sessions, FailureKind):
+            family.add_metric([_label(session), failure], self._counts.get((session, failure), 0))
+        return family
 
 
 class _Picture(Collector):
-    """Gauges from the present picture."""
+    """What is shown of the present picture."""
 
-    def __init__(self, status: Callable[[], Status]) -> None:
+    def __init__(
+        self, status: Callable[[], Status], failures: _Failures, versions: Mapping[str, str]
+    ) -> None:
         self._status = status
+        self._failures = failures
+        self._versions = versions
 
     def collect(self) -> Iterable[Metric]:
         status = self._status()
+        yield InfoMetricFamily(
+            "sidecar_build",
+            "Versions of the sidecar, of Python and of tmux.",
+            value={**self._versions, "tmux": status.tmux_version},
+        )
         yield _gauge("tmux_server_up", "Whether the tmux server answers.", float(status.server_up))
         yield _gauge("recoveries_in_progress", "Recoveries running now.", status.recoveries_in_progress)
         yield _gauge("alerts_pending", "Accepted alerts not yet worked off.", status.alerts_pending)
@@ -186,6 +235,8 @@ class _Picture(Collector):
         yield _gauge(
             "sessions_dropped", "Sessions beyond the cap on series.", len(status.sessions) - len(shown)
         )
+        # A failure of the tmux server itself is one of no session.
+        yield self._failures.family(["", *(session.name for session in shown)])
         yield from _session_gauges(shown)
         yield _health(shown)
         yield _cpu(shown)
@@ -245,7 +296,8 @@ def _circuits(circuits: Mapping[str, BreakerState]) -> Metric:
     family = GaugeMetricFamily(
         "sidecar_circuit_state", "1 for the state the circuit is in.", labels=["circuit", "state"]
     )
-    for name, state in circuits.items():
+    for name in dict.fromkeys([*(strategy.value for strategy in Strategy), *circuits]):
+        state = circuits.get(name, BreakerState())
         for circuit in Circuit:
             family.add_metric([name, circuit], float(state.circuit is circuit))
     return family

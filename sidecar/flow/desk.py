@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from sidecar.clock import Clock
-from sidecar.errors import SidecarError
+from sidecar.errors import Temporary
 from sidecar.flow.ports import Book, Meter
 from sidecar.flow.ward import Case, Ward
 from sidecar.flow.watch import Spawn, Watch
@@ -19,6 +19,9 @@ from sidecar.model.incident import Asker
 from sidecar.model.plan import Refusal, RefusalReason
 from sidecar.model.record import AlertIntake, AlertRow, Receipt, RecoveryRow
 from sidecar.model.status import Answer, RecoverRequest, Ticket, UnknownSession
+
+_ALERT_PAUSE = 5.0
+"""Seconds before an alert that could not be worked off just now is tried again."""
 
 
 class FrontDesk:
@@ -101,19 +104,25 @@ class FrontDesk:
         self._spawn(f"alert {row.id}", self._work_off(row))
 
     async def _work_off(self, row: AlertRow) -> None:
+        """Until it is settled, or the service stops: it stays pending in the book for as long."""
         try:
             await self._watch.first_cycle.wait()
-            request = RecoverRequest(row.session, row.failure, row.strategy)
-            answer = await self.request(request, Asker.ALERT)
-            if isinstance(answer, Refusal) and answer.reason is RefusalReason.DRAINING:
-                return
-            reason, recovery = _settlement(answer)
-            await self._book.settle_alert(row.id, reason, recovery, self._clock.wall())
-        except SidecarError:
-            # It stays pending in the book, and is taken up again at the next start.
-            raise
+            while not await self._settled(row):
+                await self._clock.sleep(_ALERT_PAUSE)
         finally:
             self.pending_alerts -= 1
+
+    async def _settled(self, row: AlertRow) -> bool:
+        request = RecoverRequest(row.session, row.failure, row.strategy)
+        try:
+            answer = await self.request(request, Asker.ALERT)
+            if isinstance(answer, Refusal) and answer.reason is RefusalReason.DRAINING:
+                return False
+            reason, recovery = _settlement(answer)
+            await self._book.settle_alert(row.id, reason, recovery, self._clock.wall())
+        except Temporary:
+            return False
+        return True
 
     async def _join(self, case: Case) -> Answer:
         answer = await case.answer

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from sidecar.config import Settings
 from sidecar.decide.detect import Expected, carry, instance_of
+from sidecar.errors import SidecarError
 from sidecar.model.incident import Asker, Broken, Exit, Failure, Finding
 from sidecar.model.plan import RefusalReason, Strategy
 from sidecar.model.policy import Restore
@@ -40,8 +41,16 @@ class Case:
         return self.finding.failure.session
 
     def reply(self, answer: Answer) -> None:
+        """Tell whoever asked; only the first reply counts."""
         if not self.answer.done():
             self.answer.set_result(answer)
+
+    def fail(self, error: SidecarError) -> None:
+        """Tell whoever asked that there will be no answer, unless there was one."""
+        if not self.answer.done():
+            self.answer.set_exception(error)
+            # Marks it as seen: often nobody has asked.
+            self.answer.exception()
 
 
 @dataclass(frozen=True, slots=True)

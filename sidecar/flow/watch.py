@@ -15,9 +15,9 @@ from sidecar.clock import Clock
 from sidecar.decide.detect import Detection, Expected, detect, instance_of
 from sidecar.decide.diagnose import Context, diagnose
 from sidecar.decide.resume import is_shell
-from sidecar.errors import SidecarError
+from sidecar.errors import SidecarError, Temporary
 from sidecar.flow.checkpoint import Checkpointer
-from sidecar.flow.ports import Bell, Book, Host, Logbook, Processes, Tmux
+from sidecar.flow.ports import Bell, Book, Host, Logbook, Meter, Processes, Tmux
 from sidecar.flow.recover import Recoverer
 from sidecar.flow.ward import Case, Ward
 from sidecar.model.incident import (
@@ -61,6 +61,7 @@ class Tools:
     processes: Processes
     clock: Clock
     log: Logbook
+    meter: Meter
     checkpointer: Checkpointer
     recoverer: Recoverer
     spawn: Spawn
@@ -225,15 +226,13 @@ class Watch:
         try:
             await self._t.recoverer.recover(case)
         except SidecarError as error:
-            if not case.answer.done():
-                case.answer.set_exception(error)
-                case.answer.exception()
+            case.fail(error)
             self._t.log.say(
                 Action.TASK_FAILED, level="error", session=case.session, error=str(error), hint=error.hint
             )
         finally:
             self._ward.cases.pop(case.session, None)
-            case.answer.cancel()
+            case.fail(Temporary("the recovery was cut off", hint="Ask again; the log says why."))
             self.signal(SignalKind.RETRY, session=case.session)
 
     async def _leave_alone(self, finding: Finding, look: Look) -> bool:
@@ -315,6 +314,7 @@ class Watch:
         self._ward.expected.pop(name, None)
         self._ward.standstills.pop(name, None)
         self._t.checkpointer.forget(name)
+        self._t.meter.forget_session(name)
 
     def _known(self, look: Look, live: Session) -> KnownSession:
         assert look.server is not None

@@ -33,10 +33,15 @@ class RetryPolicy:
     """Exponential backoff for temporary errors."""
 
     max_attempts: int = 3
+    """How often a step is tried in all."""
     initial_delay: float = 0.2
+    """Seconds before the second attempt."""
     max_delay: float = 60.0
+    """Seconds that no delay goes beyond."""
     base: float = 2.0
+    """Each delay is this many times the one before."""
     jitter: Jitter = Jitter.FULL
+    """``full`` waits a random share of the delay, ``none`` all of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +49,11 @@ class BreakerPolicy:
     """A circuit opens after ``failure_threshold`` failures within ``window`` seconds."""
 
     failure_threshold: int = 5
+    """Failures within the window that open the circuit."""
     window: float = 60.0
+    """Seconds that a failure counts."""
     recovery_timeout: float = 60.0
+    """Seconds that an open circuit lets nothing through; then one attempt may try."""
 
 
 class Circuit(StrEnum):
@@ -96,5 +104,8 @@ class ResumeRule:
     """
 
     match: str
+    """Regular expression, searched in the shell-quoted command line that ran."""
     command: str
+    """The command line that brings the program back."""
     fallback: str = ""
+    """The command line where ``command`` wants an ``{id}`` and there is none."""

@@ -161,6 +161,7 @@ class SkipReason(StrEnum):
     NO_SESSION = "no_session"
     UNKNOWN_SESSION = "unknown_session"
     UNKNOWN_FAILURE = "unknown_failure"
+    UNKNOWN_STRATEGY = "unknown_strategy"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,13 @@ open there; everything that shows command lines or acts needs the token.
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import ipaddress
 import os
 import secrets
 import stat
+from collections.abc import AsyncIterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -19,29 +21,32 @@ from aiohttp import web
 from sidecar.errors import Permanent, UnsafeState
 from sidecar.web.problem import Rejected
 
-OPEN_PATHS = frozenset({"/metrics", "/-/healthy", "/-/ready"})
-_ALERT_LIMIT = 16 * 1024 * 1024
-_LIMIT = 64 * 1024
+OPEN_ROUTES = frozenset({"/metrics", "/-/healthy", "/-/ready"})
+_PIECE = 1 << 16
+_PATIENCE = 30.0
 
 
 def ensure_token(path: Path) -> str:
     """The admin token: read, or made on first use (mode 0600).
 
     Raises:
-        UnsafeState: others may read the file, or it is not ours.
+        UnsafeState: others may read the file, it is not ours, or it holds no token.
+        Permanent: the file can be neither read nor made.
     """
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        return _made_token(path)
     except FileExistsError:
+        pass
+    except OSError as error:
+        raise _unusable(path, error) from error
+    try:
         return _read_token(path)
-    with os.fdopen(descriptor, "w") as file:
-        token = secrets.token_urlsafe(32)
-        file.write(token + "\n")
-    return token
+    except (OSError, UnicodeDecodeError) as error:
+        raise _unusable(path, error) from error
 
 
 def refuse_open_listener(host: str) -> None:
-    """Only loopback is served for now.
+    """Only loopback is served.
 
     Raises:
         Permanent: the address could be reached from elsewhere.
@@ -59,12 +64,17 @@ def check_host(request: web.Request) -> None:
     Raises:
         Rejected: 403.
     """
-    host = urlsplit(f"//{request.headers.get('Host', '')}").hostname or ""
-    if not _is_loopback(host):
-        raise Rejected(403, "Forbidden", f"the Host {host!r} is not this service", hint="Use 127.0.0.1.")
+    given = request.headers.get("Host", "")
+    if not _is_loopback(_host_name(given)):
+        raise Rejected(403, "Forbidden", f"the Host {given!r} is not this service", hint="Use 127.0.0.1.")
     origin = request.headers.get("Origin")
-    if origin is not None and urlsplit(origin).netloc != request.headers.get("Host"):
-        raise Rejected(403, "Forbidden", "the request comes from a page elsewhere")
+    if origin is not None and origin.partition("://")[2] != given:
+        raise Rejected(
+            403,
+            "Forbidden",
+            f"the request comes from a page elsewhere: {origin!r}",
+            hint="Ask without a browser, or from a page of this service.",
+        )
 
 
 def check_token(request: web.Request, token: str) -> None:
@@ -81,34 +91,79 @@ def check_token(request: web.Request, token: str) -> None:
             "Unauthorized",
             "the bearer token is missing or wrong",
             hint="It lies in the state folder: `token`.",
+            headers={"WWW-Authenticate": 'Bearer realm="tmux-sidecar"'},
         )
 
 
-async def read_body(request: web.Request) -> bytes:
-    """The body, no more of it than the path may have.
+async def read_body(request: web.Request, limit: int) -> bytes:
+    """The body, of which no more than ``limit`` bytes are ever held.
 
     Raises:
-        Rejected: 413.
+        Rejected: 413; 400 when its encoding is broken; 503 when it does not arrive.
     """
-    limit = _ALERT_LIMIT if request.path == "/alerts" else _LIMIT
-    chunks: list[bytes] = []
+    if (request.content_length or 0) > limit:
+        raise _too_large(limit)
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            return b"".join([piece async for piece in _pieces(request, limit)])
+    except web.RequestPayloadError as error:
+        raise Rejected(400, "Malformed request", f"the body cannot be read: {error}") from error
+    except TimeoutError as error:
+        # Not 408: Alertmanager never sends again what was answered with a 4xx.
+        raise Rejected(
+            503, "Too slow", f"the body did not arrive within {_PATIENCE:g} s", hint="Send it again."
+        ) from error
+
+
+async def _pieces(request: web.Request, limit: int) -> AsyncIterator[bytes]:
     size = 0
-    async for chunk in request.content.iter_chunked(1 << 16):
-        size += len(chunk)
+    async for piece in request.content.iter_chunked(_PIECE):
+        size += len(piece)
         if size > limit:
-            raise Rejected(413, "Too large", f"the body is larger than {limit} bytes")
-        chunks.append(chunk)
-    return b"".join(chunks)
+            raise _too_large(limit)
+        yield piece
+
+
+def _too_large(limit: int) -> Rejected:
+    return Rejected(
+        413, "Too large", f"the body is larger than {limit} bytes", hint="Send less, in several requests."
+    )
+
+
+def _made_token(path: Path) -> str:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        token = secrets.token_urlsafe(32)
+        file.write(token + "\n")
+    return token
 
 
 def _read_token(path: Path) -> str:
-    facts = path.stat()
-    if facts.st_uid != os.getuid() or stat.S_IMODE(facts.st_mode) & 0o077:
-        raise UnsafeState(f"{path} can be read by others", hint=f"chmod 600 {path}")
-    token = path.read_text().strip()
+    with path.open(encoding="ascii") as file:
+        facts = os.fstat(file.fileno())
+        if facts.st_uid != os.getuid():
+            raise UnsafeState(f"{path} belongs to another user", hint=f"Remove it, or chown {path}")
+        if stat.S_IMODE(facts.st_mode) & 0o077:
+            raise UnsafeState(f"{path} can be read by others", hint=f"chmod 600 {path}")
+        token = file.read().strip()
     if not token:
         raise UnsafeState(f"{path} is empty", hint="Remove it; a new token is made at the next start.")
     return token
+
+
+def _unusable(path: Path, error: Exception) -> Permanent:
+    return Permanent(
+        f"the token file {path} cannot be used: {error}",
+        hint="Name another one as http.token_file, or mend its folder.",
+    )
+
+
+def _host_name(host: str) -> str:
+    """The name without the port; empty for what is no host at all."""
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return ""
 
 
 def _is_loopback(host: str) -> bool:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Annotated, Literal, TypeVar
+
 import msgspec
+from aiohttp import web
 
 from sidecar.config import AlertRoute
 from sidecar.decide.group import route
@@ -12,11 +16,23 @@ from sidecar.model.record import AlertIntake
 from sidecar.model.status import RecoverRequest
 from sidecar.web.problem import Rejected
 
+RECOVER_LIMIT = 64 * 1024
+ALERTS_LIMIT = 16 * 1024 * 1024
+"""A large group of alerts is one request, and Alertmanager drops what is answered with a 4xx."""
+
+_LONGEST_KEY = 255
+_LARGEST_NUMBER = 2**63 - 1
+_RECOVER_HINT = "It takes the fields session, failure, strategy and dry_run."
+_ALERTS_HINT = "It takes the webhook payload of Alertmanager, version 4."
+
+T = TypeVar("T")
+Text = Annotated[str, msgspec.Meta(min_length=1)]
+
 
 class RecoverBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """``POST /recover``."""
 
-    session: str
+    session: Text
     failure: FailureKind = FailureKind.REQUESTED
     strategy: Strategy | None = None
     dry_run: bool = False
@@ -25,21 +41,23 @@ class RecoverBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 class Alert(msgspec.Struct, frozen=True, rename="camel"):
     """One alert of a webhook call. Fields that we do not need are ignored: Alertmanager adds some."""
 
-    status: str
+    status: Literal["firing", "resolved"]
     labels: dict[str, str]
-    starts_at: str
-    fingerprint: str
+    starts_at: Text
+    fingerprint: Text
 
 
 class Webhook(msgspec.Struct, frozen=True):
-    """Alertmanager's payload, version 4."""
+    """Alertmanager's payload. Its alerts are read one by one: reading them all at once would hold
+    the interpreter, and with it the event loop, for as long as a large group takes."""
 
-    version: str
-    alerts: list[Alert]
+    version: Literal["4"]
+    alerts: list[msgspec.Raw]
 
 
 _recover = msgspec.json.Decoder(RecoverBody)
 _webhook = msgspec.json.Decoder(Webhook)
+_alert = msgspec.json.Decoder(Alert)
 
 
 def read_recover(raw: bytes) -> RecoverRequest:
@@ -48,37 +66,84 @@ def read_recover(raw: bytes) -> RecoverRequest:
     Raises:
         Rejected: 400, naming the field.
     """
-    try:
-        body = _recover.decode(raw)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise _malformed(error) from error
-    if not body.session:
-        raise Rejected(400, "Malformed request", "`session` is empty", hint="Name a session.")
+    body = _decoded(_recover, raw, "$", _RECOVER_HINT)
     return RecoverRequest(body.session, body.failure, body.strategy, body.dry_run)
 
 
-def read_alerts(raw: bytes, routes: tuple[AlertRoute, ...]) -> list[AlertIntake]:
+def read_alerts(raw: bytes, routes: Sequence[AlertRoute]) -> list[AlertIntake]:
     """The alerts of a webhook call, each routed. Slow for large groups: call it in a thread.
 
     Raises:
         Rejected: 400, naming the field.
     """
-    try:
-        body = _webhook.decode(raw)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise _malformed(error) from error
-    if body.version != "4":
-        raise Rejected(400, "Malformed request", f"`version` is {body.version!r}, not '4'")
-    return [_intake(number, alert, routes) for number, alert in enumerate(body.alerts)]
+    group = _decoded(_webhook, raw, "$", _ALERTS_HINT)
+    return [
+        _intake(_decoded(_alert, piece, f"$.alerts[{number}]", _ALERTS_HINT), routes)
+        for number, piece in enumerate(group.alerts)
+    ]
 
 
-def _intake(number: int, alert: Alert, routes: tuple[AlertRoute, ...]) -> AlertIntake:
-    if alert.status not in ("firing", "resolved"):
+def check_json(request: web.Request) -> None:
+    """A form of a page elsewhere cannot send JSON without being asked first.
+
+    Raises:
+        Rejected: 415.
+    """
+    if request.content_type != "application/json":
         raise Rejected(
-            400, "Malformed request", f"`alerts[{number}].status` is {alert.status!r}, not firing or resolved"
+            415,
+            "Not JSON",
+            f"Content-Type is {request.content_type}, not application/json",
+            hint=_RECOVER_HINT,
         )
-    if not alert.fingerprint or not alert.starts_at:
-        raise Rejected(400, "Malformed request", f"`alerts[{number}]` has no fingerprint or startsAt")
+
+
+def idempotency_key(request: web.Request) -> str:
+    """The key that the client gave; empty if none.
+
+    Raises:
+        Rejected: 400.
+    """
+    key = request.headers.get("Idempotency-Key", "").strip()
+    if len(key) > _LONGEST_KEY or not key.isascii():
+        raise Rejected(
+            400,
+            "Malformed request",
+            f"`Idempotency-Key` is not ASCII, or longer than {_LONGEST_KEY} characters",
+            hint="A UUID serves.",
+        )
+    return key
+
+
+def positive(request: web.Request, name: str) -> int | None:
+    """A whole number from 1 up, out of the query; None if it is not there.
+
+    Raises:
+        Rejected: 400.
+    """
+    text = request.query.get(name)
+    if text is None:
+        return None
+    number = read_number(text)
+    if not number:
+        raise Rejected(
+            400,
+            "Malformed request",
+            f"`{name}` is {text[:40]!r}, not a number from 1 up",
+            hint="Leave it out.",
+        )
+    return number
+
+
+def read_number(text: str) -> int | None:
+    """A number that an id can have; None for anything else."""
+    if not (text.isascii() and text.isdecimal()) or len(text) > len(str(_LARGEST_NUMBER)):
+        return None
+    number = int(text)
+    return number if number <= _LARGEST_NUMBER else None
+
+
+def _intake(alert: Alert, routes: Sequence[AlertRoute]) -> AlertIntake:
     routed = route(alert.labels, routes)
     return AlertIntake(
         fingerprint=alert.fingerprint,
@@ -92,8 +157,17 @@ def _intake(number: int, alert: Alert, routes: tuple[AlertRoute, ...]) -> AlertI
     )
 
 
-def _malformed(error: Exception) -> Rejected:
-    words = str(error)
-    if not isinstance(error, msgspec.ValidationError):
-        words = f"the body is not JSON: {words}"
-    return Rejected(400, "Malformed request", words, hint="The README names the fields.")
+def _decoded(decoder: msgspec.json.Decoder[T], raw: bytes | msgspec.Raw, where: str, hint: str) -> T:
+    try:
+        return decoder.decode(raw)
+    except msgspec.ValidationError as error:
+        raise Rejected(400, "Malformed request", _located(str(error), where), hint=hint) from error
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        words = f"the body is not JSON: {error}"
+        raise Rejected(400, "Malformed request", words, hint=hint) from error
+
+
+def _located(words: str, where: str) -> str:
+    """msgspec names the place within the piece that it was given; the sender knows the whole."""
+    what, found, place = words.partition(" - at `$")
+    return f"{what} - at `{where}{place}" if found else f"{what} - at `{where}`"

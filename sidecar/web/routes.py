@@ -3,47 +3,71 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
-import msgspec
 from aiohttp import web
-from aiohttp.typedefs import Middleware
 
 from sidecar.clock import Clock
 from sidecar.config import Settings
-from sidecar.errors import SidecarError, Temporary
-from sidecar.flow.desk import FrontDesk
-from sidecar.model.plan import Refusal
-from sidecar.model.status import Answer, Rehearsed, Status, Ticket
-from sidecar.web.guard import OPEN_PATHS, check_host, check_token, read_body
-from sidecar.web.payload import read_alerts, read_recover
-from sidecar.web.problem import Rejected, problem
+from sidecar.model.plan import Refusal, RefusalReason
+from sidecar.model.status import Answer, RecoverRequest, Rehearsed, Status, Ticket
+from sidecar.web import views
+from sidecar.web.guard import read_body, refuse_open_listener
+from sidecar.web.middleware import Observe, framed, guarded
+from sidecar.web.payload import (
+    ALERTS_LIMIT,
+    RECOVER_LIMIT,
+    check_json,
+    idempotency_key,
+    positive,
+    read_alerts,
+    read_number,
+    read_recover,
+)
+from sidecar.web.ports import Desk
+from sidecar.web.problem import Rejected, problem, retry_after
+from sidecar.web.replay import Replays
 
-_MOST = 500
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+_PAGE = 50
+_LONGEST_PAGE = 500
+_PASSING = frozenset(
+    {
+        RefusalReason.DRAINING,
+        RefusalReason.IN_PROGRESS,
+        RefusalReason.SERVER_UNKNOWN,
+        RefusalReason.STALE,
+    }
+)
+"""Refusals of the moment: the same request may be taken the next time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
     """What the windows look upon."""
 
-    desk: FrontDesk
+    desk: Desk
     settings: Callable[[], Settings]
     status: Callable[[], Status]
     ready: Callable[[], bool]
     healthy: Callable[[], bool]
     render: Callable[[str], tuple[bytes, str]]
-    observe: Callable[[str, str, int, float], None]
+    """The metrics in the format that an Accept header asks for, and its content type. Slow."""
+    observe: Observe
     clock: Clock
     token: str
+    reload: Callable[[], Awaitable[None]] | None = None
+    """Read the configuration again; raises ``ConfigInvalid`` and changes nothing. None: not offered."""
 
 
 def make_app(service: Service) -> web.Application:
-    """All routes, behind the guards."""
-    app = web.Application(middlewares=[_measured(service), _guarded(service)], client_max_size=0)
+    """All routes, behind the guards.
+
+    Raises:
+        Permanent: the settings name an address that is open to others.
+    """
+    refuse_open_listener(service.settings().http.host)
+    app = web.Application(middlewares=[framed(service.observe, service.clock), guarded(service.token)])
     windows = _Windows(service)
     app.add_routes(
         [
@@ -54,22 +78,29 @@ def make_app(service: Service) -> web.Application:
             web.post("/alerts", windows.alerts),
             web.post("/recover", windows.recover),
             web.get("/api/v1/sessions", windows.sessions),
-            web.get("/api/v1/sessions/{name}", windows.session),
+            web.get("/api/v1/sessions/{name:[^/]+}", windows.session),
             web.get("/api/v1/recoveries", windows.recoveries),
             web.get("/api/v1/recoveries/{id}", windows.recovery),
         ]
     )
+    if service.reload is not None:
+        app.add_routes([web.post("/-/reload", _reloader(service.reload))])
     return app
 
 
 class _Windows:
     def __init__(self, service: Service) -> None:
         self._s = service
+        self._replays = Replays(service.desk)
         self._rendering = asyncio.Lock()
 
     async def index(self, request: web.Request) -> web.Response:
-        resources = sorted({r.resource.canonical for r in request.app.router.routes() if r.resource})
-        return web.Response(text="tmux-sidecar\n\n" + "\n".join(resources) + "\n")
+        lines = sorted(
+            f"{route.method:5}{route.resource.canonical}"
+            for route in request.app.router.routes()
+            if route.resource and route.method != "HEAD"
+        )
+        return web.Response(text="tmux-sidecar\n\n" + "\n".join(lines) + "\n")
 
     async def metrics(self, request: web.Request) -> web.Response:
         # One at a time: a scraper that asks faster than we render must not fill the threads.
@@ -84,156 +115,105 @@ class _Windows:
         return _probe(self._s.ready(), "ready", "starting or stopping")
 
     async def alerts(self, request: web.Request) -> web.Response:
-        raw = await read_body(request)
+        raw = await read_body(request, ALERTS_LIMIT)
         alerts = await asyncio.to_thread(read_alerts, raw, self._s.settings().alerts)
         receipts = await self._s.desk.accept_alerts(alerts)
-        taken = [
-            {
-                "fingerprint": receipt.fingerprint,
-                "accepted": receipt.skip is None,
-                "reason": receipt.skip or "",
-            }
-            for receipt in receipts
-        ]
-        return _json({"alerts": taken}, status=202)
+        return await _shown(lambda: views.receipts(receipts), status=202)
 
     async def recover(self, request: web.Request) -> web.Response:
-        raw = await read_body(request)
-        asked = read_recover(raw)
-        key = request.headers.get("Idempotency-Key", "")
-        digest = hashlib.sha256(raw).hexdigest()
-        if key:
-            known = await self._s.desk.recall(key)
-            if known is not None:
-                return _again(known, digest)
-        answer = _answer(asked.session, await self._s.desk.request(asked))
-        if key and answer.status < 500:
-            kept = {"request": digest, "status": answer.status, "body": (answer.body or b"").decode()}
-            await self._s.desk.keep_answer(key, kept)
-        return answer
+        check_json(request)
+        raw = await read_body(request, RECOVER_LIMIT)
+        asked, key = read_recover(raw), idempotency_key(request)
+        if not key:
+            return (await self._ask(asked))[0]
+        return await self._replays.once(key, raw, lambda: self._ask(asked))
+
+    async def _ask(self, asked: RecoverRequest) -> tuple[web.Response, bool]:
+        answer = await self._s.desk.request(asked)
+        return _reply(asked.session, answer), _lasting(answer)
 
     async def sessions(self, request: web.Request) -> web.Response:
         status = self._s.status()
-        body = asdict(status)
-        body["circuits"] = [{"name": name, "state": state.circuit} for name, state in status.circuits.items()]
-        return _json(body)
+        return await _shown(lambda: views.overview(status))
 
     async def session(self, request: web.Request) -> web.Response:
         name = request.match_info["name"]
         for session in self._s.status().sessions:
             if session.name == name:
-                return _json({"session": asdict(session)})
-        raise Rejected(404, "Not found", f"there is no session {name!r} in our care")
+                return _json(views.session(session))
+        raise Rejected(
+            404,
+            "Not found",
+            f"there is no session {name!r} in our care",
+            hint="GET /api/v1/sessions lists them.",
+        )
 
     async def recoveries(self, request: web.Request) -> web.Response:
-        limit = min(_number(request, "limit", 50), _MOST)
-        before = _number(request, "before", 0) or None
-        rows = await self._s.desk.recoveries(limit, before, request.query.get("session"))
+        limit = min(positive(request, "limit") or _PAGE, _LONGEST_PAGE)
+        rows = await self._s.desk.recoveries(limit, positive(request, "before"), request.query.get("session"))
         following = rows[-1].id if len(rows) == limit else None
-        return _json({"recoveries": [asdict(row) for row in rows], "next": following})
+        return await _shown(lambda: views.recoveries(rows, following))
 
     async def recovery(self, request: web.Request) -> web.Response:
-        number = request.match_info["id"]
-        row = await self._s.desk.recovery(int(number)) if number.isdecimal() and len(number) < 19 else None
+        given = request.match_info["id"]
+        number = read_number(given)
+        row = None if number is None else await self._s.desk.recovery(number)
         if row is None:
-            raise Rejected(404, "Not found", f"there is no recovery {number!r}")
-        return _json({"recovery": asdict(row)})
+            raise Rejected(
+                404,
+                "Not found",
+                f"there is no recovery {given[:40]!r}",
+                hint="GET /api/v1/recoveries lists them.",
+            )
+        return _json(views.recovery(row))
 
 
-def _guarded(service: Service) -> Middleware:
-    @web.middleware
-    async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
-        try:
-            check_host(request)
-            if request.path not in OPEN_PATHS:
-                check_token(request, service.token)
-            return await handler(request)
-        except Rejected as rejected:
-            return rejected.response
-        except Temporary as error:
-            return problem(503, "Not now", str(error), hint=error.hint)
-        except SidecarError as error:
-            return problem(500, "It failed", str(error), hint=error.hint)
-        except web.HTTPException as error:
-            if error.status < 400:
-                raise
-            return problem(error.status, error.reason, f"{request.method} {request.path}: {error.reason}")
+def _reloader(reload: Callable[[], Awaitable[None]]) -> Callable[[web.Request], Awaitable[web.Response]]:
+    async def handle(request: web.Request) -> web.Response:
+        await reload()
+        return _json({"reloaded": True})
 
-    return guard
+    return handle
 
 
-def _measured(service: Service) -> Middleware:
-    @web.middleware
-    async def measure(request: web.Request, handler: Handler) -> web.StreamResponse:
-        began = service.clock.monotonic()
-        response = await handler(request)
-        resource = request.match_info.route.resource
-        route = resource.canonical if resource is not None else "unmatched"
-        service.observe(request.method, route, response.status, service.clock.monotonic() - began)
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        return response
-
-    return measure
-
-
-def _answer(session: str, answer: Answer) -> web.Response:
+def _reply(session: str, answer: Answer) -> web.Response:
     if isinstance(answer, Ticket):
-        row = answer.recovery
-        body = {
-            "id": row.id,
-            "joined": answer.joined,
-            "trace": row.trace,
-            "session": row.session,
-            "strategy": row.strategy,
-        }
-        return _json(body, status=202, headers={"Location": f"/api/v1/recoveries/{row.id}"})
+        headers = {"Location": f"/api/v1/recoveries/{answer.recovery.id}"}
+        return _json(views.ticket(answer), status=202, headers=headers)
     if isinstance(answer, Rehearsed):
-        return _json({"dry_run": True, **asdict(answer)})
+        return _json(views.rehearsed(answer))
     if isinstance(answer, Refusal):
-        response = problem(409, "Refused", answer.sentence, hint=answer.hint, reason=answer.reason)
-        if answer.retry_after is not None:
-            response.headers["Retry-After"] = str(int(answer.retry_after) + 1)
-        return response
-    return problem(404, "Unknown session", f"there is no session {session!r} and no checkpoint of one")
+        headers = retry_after(answer.retry_after)
+        return problem(
+            409, "Refused", answer.sentence, hint=answer.hint, headers=headers, reason=answer.reason
+        )
+    return problem(
+        404,
+        "Unknown session",
+        f"there is no session {session!r} and no checkpoint of one",
+        hint="`sidecar status` lists the sessions.",
+    )
 
 
-def _again(known: Any, digest: str) -> web.Response:
-    if known["request"] != digest:
-        return problem(422, "Another request", "this Idempotency-Key was used for another request")
-    kind = "application/json" if known["status"] < 400 else "application/problem+json"
-    return web.Response(body=known["body"].encode(), status=known["status"], content_type=kind)
+def _lasting(answer: Answer) -> bool:
+    if not isinstance(answer, Refusal):
+        return True
+    return answer.retry_after is None and answer.reason not in _PASSING
 
 
 def _probe(good: bool, word: str, otherwise: str) -> web.Response:
-    return (
-        web.Response(text=f"{word}\n")
-        if good
-        else web.Response(text=f"not {word}: {otherwise}\n", status=503)
-    )
+    if good:
+        return web.Response(text=f"{word}\n")
+    return web.Response(text=f"not {word}: {otherwise}\n", status=503)
 
 
-def _number(request: web.Request, name: str, default: int) -> int:
-    text = request.query.get(name, str(default))
-    if not text.isdecimal() or len(text) > 18:
-        raise Rejected(400, "Malformed request", f"`{name}` is {text!r}, not a number")
-    return int(text)
+async def _shown(view: Callable[[], object], *, status: int = 200) -> web.Response:
+    """An answer that may be long: arranged and written in a thread."""
+    body = await asyncio.to_thread(lambda: views.encode(view()))
+    return web.Response(body=body, status=status, content_type="application/json")
 
 
-def _json(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
+def _json(body: object, *, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
     return web.Response(
-        body=msgspec.json.encode(_clean(body)),
-        status=status,
-        headers=headers,
-        content_type="application/json",
+        body=views.encode(body), status=status, headers=headers, content_type="application/json"
     )
-
-
-def _clean(value: Any) -> Any:
-    """Text that is valid UTF-8: argument vectors may hold bytes that are not."""
-    if isinstance(value, str):
-        return value.encode("utf-8", "backslashreplace").decode()
-    if isinstance(value, dict):
-        return {_clean(key): _clean(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_clean(item) for item in value]
-    return value

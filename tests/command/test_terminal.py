@@ -12,7 +12,7 @@ from sidecar.terminal import Cell, age, colour_allowed, safe, table
 @given(st.text(st.characters()))
 def test_safe_text_is_printable_and_encodable(text: str) -> None:
     assert safe(text).isprintable()
-    assert safe(text).encode()
+    assert safe(text).encode().decode() == safe(text)
 
 
 @pytest.mark.parametrize(

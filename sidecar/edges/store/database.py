@@ -65,6 +65,10 @@ def lock(path: Path, what: str) -> int:
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not path.exists() or path.stat().st_ino != os.fstat(descriptor).st_ino:
+            # The holder before us has just removed the file that we have locked.
+            os.close(descriptor)
+            return lock(path, what)
     except OSError as error:
         holder = os.read(descriptor, 32).decode("ascii", "replace").strip()
         os.close(descriptor)

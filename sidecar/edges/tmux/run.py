@@ -7,9 +7,7 @@ unknown (no usable answer). A client that has timed out is killed; the server ne
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
-import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -175,9 +173,12 @@ class Answer:
 
 
 async def end_client(client: asyncio.subprocess.Process) -> None:
-    """Kill and reap a client of ours."""
-    if client.returncode is None:
-        with contextlib.suppress(ProcessLookupError):
-            # Not client.kill(): that polls, and so takes the exit status away from the event loop.
-            os.kill(client.pid, signal.SIGKILL)
-        await client.wait()
+    """Kill and reap a client of ours, and let go of its pipes.
+
+    The pipes are not waited for: a stopped server may hold their other ends for ever.
+    """
+    # asyncio's Process has no public way to close them; closing also kills what still runs.
+    transport: asyncio.SubprocessTransport = client._transport  # type: ignore[attr-defined]
+    transport.close()
+    await client.wait()
+    await asyncio.sleep(0)

@@ -61,7 +61,9 @@ LOOK_COMMAND: tuple[str, ...] = ("display-message", "-p", LOOK_FORMAT)
 def parse_look(raw: bytes, taken: float, boot_id: str) -> Look:
     """One enumeration as a :class:`Look`; UNKNOWN, with the reason, when it cannot be read."""
     try:
-        return _look(_Reader(raw.removesuffix(b"\n")), taken, boot_id)
+        if not raw.endswith(b"\n"):
+            raise ValueError("it is cut off")
+        return _look(_Reader(raw[:-1]), taken, boot_id)
     except ValueError as error:
         return Look(
             Presence.UNKNOWN, taken, reason=f"tmux's answer of {len(raw)} bytes cannot be read: {error}"

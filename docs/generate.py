@@ -1,0 +1,170 @@
+"""Writes the pages of docs/ that say what the code says: ``python docs/generate.py``.
+
+The words are the docstrings of the settings, the defaults are the settings' own; nothing is kept
+here but the order. A test regenerates the pages and compares.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
+from enum import Enum
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from sidecar import config_read
+from sidecar import config_units as units
+from sidecar.config import AlertRoute, SessionOverride, Settings
+from sidecar.config_fields import unavailable
+from sidecar.model.policy import Budget, ResumeRule
+
+PAGE = Path(__file__).with_name("configuration.md")
+
+_RENAMED = {
+    "recovery.per_session": "recovery.budget.per_session",
+    "recovery.overall": "recovery.budget.global",
+    "notify.tmux": "notify[].tmux",
+}
+_NOT_IN_THE_FILE = {"source"}
+_ITEMS: Mapping[str, tuple[type, str]] = {
+    "sessions.overrides": (SessionOverride, "sessions.overrides.NAME"),
+    "resume": (ResumeRule, "resume[]"),
+    "alerts": (AlertRoute, "alerts[]"),
+}
+_PLAIN_NUMBERS = {"base"}
+_HEAD = """\
+# Configuration
+
+YAML, by default in `$XDG_CONFIG_HOME/tmux-sidecar/config.yml`. Every key is optional; a key without a value
+keeps its default, and without a file the defaults serve. `sidecar config check FILE` names every fault with
+its line: unknown keys are faults, and aliases are refused.
+
+Durations take units: `200ms`, `15s`, `10m`, `1h30m`, `7d`. So do sizes: `64KiB`, `100MB`. Globs know `*`, `?`
+and `[...]`.
+
+This page is generated from the settings' own docstrings by `python docs/generate.py`.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One key of the file."""
+
+    path: str
+    default: str
+    meaning: str
+    available: bool
+
+
+def entries(kind: type, path: str = "") -> Iterator[Entry]:
+    """The keys of a settings class and of those below it, in the order of the code."""
+    meanings = _docstrings(kind)
+    for one in fields(kind):
+        if one.name in _NOT_IN_THE_FILE:
+            continue
+        where = f"{path}.{one.name}" if path else one.name
+        default = _default(one)
+        key = _RENAMED.get(where, where)
+        if is_dataclass(default) and not isinstance(default, Budget):
+            yield from entries(type(default), where)
+            continue
+        if where in _ITEMS:
+            yield from entries(*_ITEMS[where])
+            continue
+        yield Entry(key, _show(one.name, default), meanings.get(one.name, ""), _available(key))
+
+
+def page() -> str:
+    """The page as it has to be."""
+    parts = [_HEAD]
+    for section in fields(Settings):
+        if section.name in _NOT_IN_THE_FILE:
+            continue
+        rows = [entry for entry in entries(Settings) if _root(entry.path) == section.name]
+        about = _docstrings(Settings).get(section.name) or inspect.getdoc(type(_default(section))) or ""
+        parts.append(
+            f"\n## {section.name}\n\n{_markdown(about)}\n\n| key | default | meaning |\n|---|---|---|\n"
+        )
+        parts.extend(_row(entry) for entry in rows)
+    return "".join(parts)
+
+
+def _row(entry: Entry) -> str:
+    note = "" if entry.available else " **Not available in this version.**"
+    return f"| `{entry.path}` | {entry.default} | {_markdown(entry.meaning)}{note} |\n"
+
+
+def _root(path: str) -> str:
+    return path.partition(".")[0].partition("[")[0]
+
+
+def _docstrings(kind: type) -> dict[str, str]:
+    """The docstrings that stand below the fields of a class."""
+    module = ast.parse(inspect.getsource(sys.modules[kind.__module__]))
+    body = next(
+        node.body for node in module.body if isinstance(node, ast.ClassDef) and node.name == kind.__name__
+    )
+    found: dict[str, str] = {}
+    for field_node, text_node in pairwise(body):
+        match field_node, text_node:
+            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
+                found[name] = inspect.cleandoc(text)
+    return found
+
+
+def _default(one: Field[Any]) -> Any:
+    if one.default is not MISSING:
+        return one.default
+    return one.default_factory() if one.default_factory is not MISSING else MISSING
+
+
+def _show(name: str, value: Any) -> str:
+    match value:
+        case None | "" | ():
+            text = "none"
+        case Budget(count=count, period=period):
+            text = f"`{count} per {units.show_seconds(period)}`"
+        case Enum():
+            text = f"`{value.value}`"
+        case bool():
+            text = f"`{str(value).lower()}`"
+        case int() if "bytes" in name:
+            text = f"`{units.show_size(value)}`"
+        case float() if name not in _PLAIN_NUMBERS:
+            text = f"`{units.show_seconds(value)}`"
+        case int() | float():
+            text = f"`{value:g}`"
+        case tuple():
+            text = ", ".join(f"`{item}`" for item in value)
+        case Mapping():
+            text = "; ".join(
+                f"{key}: {', '.join(f'`{item}`' for item in items)}" for key, items in value.items()
+            )
+        case str():
+            text = f"`{value}`"
+        case _:
+            text = "required"
+    return text or "none"
+
+
+def _available(path: str) -> bool:
+    """Whether the reader takes the key for more than a promise."""
+    *sections, key = path.replace("[]", "").split(".")
+    tables = {
+        "sessions": config_read.SESSIONS,
+        "checkpoints": config_read.CHECKPOINTS,
+        "http": config_read.HTTP,
+    }
+    return not (len(sections) == 1 and tables.get(sections[0], {}).get(key) is unavailable)
+
+
+def _markdown(text: str) -> str:
+    return " ".join(text.split()).replace("``", "`").replace("|", "\\|")
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")

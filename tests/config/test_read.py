@@ -1,0 +1,232 @@
+"""The configuration file: what it may say, and the sentence for everything else."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import hypothesis.strategies as st
+import pytest
+import yaml
+from hypothesis import given
+
+from sidecar import config_read
+from sidecar.config import (
+    DEFAULT_LADDERS,
+    AlertRoute,
+    CheckpointSettings,
+    HttpSettings,
+    NotifySettings,
+    SessionOverride,
+    SessionSettings,
+    Settings,
+    TmuxSettings,
+)
+from sidecar.decide.group import route
+from sidecar.errors import ConfigInvalid
+from sidecar.model.incident import FailureKind
+from sidecar.model.plan import Strategy
+from sidecar.model.policy import BreakerPolicy, Budget, Jitter, Mode, Restore, ResumeRule, RetryPolicy
+
+HERE = Path(__file__).parent
+BAD = sorted((HERE / "bad").glob("*.yml"))
+GOOD = (HERE / "good" / "everything.yml").read_text()
+
+
+def faults(content: str) -> tuple[str, ...]:
+    with pytest.raises(ConfigInvalid) as caught:
+        config_read.parse(content, "f")
+    return tuple(
+        f"{fault.line}: {fault.key}: {fault.sentence}" if fault.key else f"{fault.line}: {fault.sentence}"
+        for fault in caught.value.faults
+    )
+
+
+@pytest.mark.parametrize("file", BAD, ids=lambda file: file.stem)
+def test_every_fault_has_its_line_and_its_sentence(file: Path) -> None:
+    wanted = file.with_suffix(".txt").read_text().splitlines()
+    assert list(faults(file.read_text())) == wanted
+
+
+def test_every_bad_file_has_its_sentences() -> None:
+    assert {file.stem for file in BAD} == {file.stem for file in (HERE / "bad").glob("*.txt")}
+
+
+def test_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    file = HERE / "good" / "everything.yml"
+    settings = config_read.load(file)
+    assert settings.source == file
+    assert settings.tmux == TmuxSettings("work", "/home/me/tmux.sock", 1.5)
+    assert settings.sessions == SessionSettings(
+        manage=("work-*", "[[]odd", "日本"),
+        ignore=("scratch",),
+        restore=Restore.ALWAYS,
+        overrides={
+            "api": SessionOverride(restore=Restore.NEVER),
+            "a b;\"$(x)'é": SessionOverride(ladder={FailureKind.CRASHED: (Strategy.RESTORE_CHECKPOINT,)}),
+        },
+    )
+    assert settings.checkpoints == CheckpointSettings(60.0, 0, ("secret*",), 129_600.0, 64 * 2**20)
+    recovery = settings.recovery
+    assert recovery.mode is Mode.OBSERVE
+    assert recovery.retry == RetryPolicy(5, 0.05, 10.0, 1.5, Jitter.NONE)
+    assert recovery.circuit == BreakerPolicy(2, 300.0, 30.0)
+    assert (recovery.per_session, recovery.overall) == (Budget(3, 3600.0), Budget(30, 3600.0))
+    assert recovery.slow_retry == 1800.0
+    assert recovery.ladders == {
+        **DEFAULT_LADDERS,
+        FailureKind.CRASHED: (),
+        FailureKind.FROZEN: (Strategy.RESPAWN_PANE,),
+    }
+    assert settings.resume == (
+        ResumeRule(r"^claude\b", "claude --resume {id}", "claude --continue"),
+        ResumeRule("^run ", "{argv} | awk '{ print $1 }' ${HOME}"),
+    )
+    assert settings.alerts == (
+        AlertRoute(
+            {"alertname": "ApiDown", "severity": "page"},
+            "{{ labels.instance }}-{{labels.job}}",
+            FailureKind.FROZEN,
+            Strategy.RESPAWN_PANE,
+        ),
+        AlertRoute({"alertname": "Gone"}, "api"),
+    )
+    assert settings.notify == NotifySettings(tmux=False)
+    assert settings.http == HttpSettings("[::1]:0", "/home/me/token")
+    assert (settings.http.host, settings.http.port) == ("::1", 0)
+
+
+@pytest.mark.parametrize("name", ["empty.yml", "blank.yml"])
+def test_what_is_not_said_keeps_its_default(name: str) -> None:
+    assert config_read.parse((HERE / "good" / name).read_text(), name) == Settings()
+
+
+def test_an_empty_list_of_channels_calls_nobody() -> None:
+    assert config_read.parse("notify: []", "f").notify == NotifySettings(tmux=False)
+
+
+def test_a_template_that_is_accepted_is_also_understood() -> None:
+    settings = config_read.parse(GOOD, "f")
+    labels = {"alertname": "ApiDown", "severity": "page", "instance": "a", "job": "b"}
+    assert route(labels, settings.alerts).session == "a-b"
+
+
+def test_faults_name_the_file_and_come_in_order() -> None:
+    with pytest.raises(ConfigInvalid) as caught:
+        config_read.parse("http: {listen: x}\nno: 1\ntmux: {timeout: 0s}", "c.yml")
+    assert [str(fault).partition(" ")[0] for fault in caught.value.faults] == [
+        "c.yml:1:",
+        "c.yml:2:",
+        "c.yml:3:",
+    ]
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(ConfigInvalid, match="cannot be read: No such file"):
+        config_read.load(tmp_path / "none.yml")
+
+
+def test_a_folder_is_no_file(tmp_path: Path) -> None:
+    with pytest.raises(ConfigInvalid, match="cannot be read: Is a directory"):
+        config_read.load(tmp_path)
+
+
+def test_an_impossible_name() -> None:
+    with pytest.raises(ConfigInvalid, match="cannot be read: embedded null"):
+        config_read.load(Path("a\0b"))
+
+
+def test_bytes_that_are_no_text(tmp_path: Path) -> None:
+    file = tmp_path / "c.yml"
+    file.write_bytes(b"tmux:\n  socket_name: \xe9\n")
+    with pytest.raises(ConfigInvalid) as caught:
+        config_read.load(file)
+    assert [str(fault) for fault in caught.value.faults] == [f"{file}:2: is not UTF-8 text"]
+
+
+def test_a_byte_order_mark_is_no_fault(tmp_path: Path) -> None:
+    file = tmp_path / "c.yml"
+    file.write_text("recovery: {mode: observe}", "utf-8-sig")
+    assert config_read.load(file).recovery.mode is Mode.OBSERVE
+
+
+def test_a_huge_file_is_refused_unread(tmp_path: Path) -> None:
+    file = tmp_path / "c.yml"
+    file.write_text("#" * (1 << 20) + "\n")
+    with pytest.raises(ConfigInvalid, match="is larger than 1048576 bytes"):
+        config_read.load(file)
+
+
+def test_the_default_file_may_be_missing_but_not_unreadable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    assert config_read.load_or_default(None) == Settings()
+    config_read.default_path().parent.mkdir()
+    config_read.default_path().symlink_to(tmp_path / "nowhere")
+    with pytest.raises(ConfigInvalid, match="cannot be read"):
+        config_read.load_or_default(None)
+
+
+def test_folders_follow_the_xdg_specification() -> None:
+    home = Path(os.path.expanduser("~"))
+    assert config_read.default_path({}) == home / ".config/tmux-sidecar/config.yml"
+    assert config_read.state_dir({}) == home / ".local/state/tmux-sidecar"
+    assert config_read.state_dir({"XDG_STATE_HOME": "relative"}) == home / ".local/state/tmux-sidecar"
+    assert config_read.state_dir({"XDG_STATE_HOME": "/s"}) == Path("/s/tmux-sidecar")
+    assert config_read.default_path({"XDG_CONFIG_HOME": "/c"}) == Path("/c/tmux-sidecar/config.yml")
+
+
+def _keys(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield str(key)
+            yield from _keys(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _keys(item)
+
+
+_words = st.sampled_from(sorted(set(_keys(yaml.safe_load(GOOD))))) | st.text(max_size=8)
+_scalars = (
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=12) | _words | st.dates()
+    | st.sampled_from(["15s", "100MB", "5 per 10m", "auto", "{id}", "{{ labels.x }}", "127.0.0.1:1", "[a"])
+)  # fmt: skip
+_documents = st.recursive(
+    _scalars,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(_words, inner, max_size=5),
+    max_leaves=20,
+)
+
+
+def read(content: str) -> None:
+    """Either settings, or faults that say where they are."""
+    try:
+        config_read.parse(content, "f")
+    except ConfigInvalid as error:
+        found = error.faults
+    else:
+        return
+    last_line = len(content.splitlines()) + 1
+    assert found
+    assert all(fault.sentence and 0 <= fault.line <= last_line for fault in found)
+
+
+@given(st.dictionaries(st.sampled_from(sorted(yaml.safe_load(GOOD))), _documents, max_size=4))
+def test_any_document_gives_settings_or_faults(document: dict[str, Any]) -> None:
+    read(yaml.safe_dump(document, allow_unicode=True))
+
+
+@given(st.text(st.characters() | st.sampled_from("{}[]:,-&*!|>'\"\\%@`\n #?~")))
+def test_any_text_gives_settings_or_faults(content: str) -> None:
+    read(content)
+
+
+@given(st.data())
+def test_a_damaged_file_gives_settings_or_faults(data: st.DataObject) -> None:
+    start = data.draw(st.integers(0, len(GOOD)))
+    end = data.draw(st.integers(start, min(start + 20, len(GOOD))))
+    read(GOOD[:start] + data.draw(st.text(max_size=4)) + GOOD[end:])

@@ -1,0 +1,211 @@
+"""The book on real files: what is stored comes back, what is damaged is never used."""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+import stat
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from sidecar.clock import SystemClock
+from sidecar.decide import retain
+from sidecar.edges.store import Store, codec
+from sidecar.edges.store.audit import broken_link
+from sidecar.edges.store.database import FILE, schema
+from sidecar.errors import AlreadyRunning, CheckpointUnusable, Permanent
+from sidecar.model.policy import BreakerState, Circuit, Retention
+from sidecar.model.record import Action, AlertIntake, Capture, KnownSession, SkipReason, Standing
+from sidecar.model.session import Operation, SavedPane, SavedWindow, SessionImage
+
+
+class Bench:
+    """A store in a folder, and how many checkpoints it found corrupt."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.corrupt = 0
+        self.store = self.open()
+
+    def open(self) -> Store:
+        def corrupt(count: int) -> None:
+            self.corrupt += count
+
+        return Store(
+            self.folder, SystemClock(), retain.keep,
+            on_corrupt=corrupt, on_write=lambda seconds: None, on_audit=lambda rows: None,
+        )  # fmt: skip
+
+    def tamper(self, sql: str, *values: object) -> None:
+        """Change the file behind the store's back."""
+        connection = sqlite3.connect(self.folder / FILE, isolation_level=None)
+        connection.execute(sql, values)
+        connection.close()
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    bench = Bench(tmp_path / "state")
+    yield bench
+    bench.store.close()
+
+
+def image(name: str = "web", words: str = "x") -> SessionImage:
+    pane = SavedPane(0, "é\t", "/srv", "", ("-bash",), ("prog", "\udcff", words), True, "", "")
+    window = SavedWindow(3, "w\n", "b25d,80x24,0,0,1", False, True, False, True, (pane,))
+    return SessionImage(name, 80, 24, "/bin/bash", "", (("A", "1"), ("B", None)), (window,))
+
+
+def capture(name: str = "web", words: str = "x", taken: float = 1.0) -> Capture:
+    return Capture(image(name, words), "boot/1/2/$3", taken)
+
+
+def test_an_image_survives_its_text() -> None:
+    assert codec.decode(codec.encode(image())) == image()
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{}", "[]", "null", '{"version":2}', codec.encode(image()).replace('"index":3', '"index":"3"')],
+)
+def test_a_text_that_is_not_an_image_is_refused(text: str) -> None:
+    with pytest.raises(CheckpointUnusable):
+        codec.decode(text)
+
+
+async def test_the_newest_checkpoint_comes_back(bench: Bench) -> None:
+    await bench.store.add_checkpoint(capture(words="old"), Operation.STRUCTURE)
+    stored = await bench.store.add_checkpoint(capture(words="new"), Operation.INTERVAL)
+    assert await bench.store.newest_checkpoint("web") == stored
+    assert await bench.store.newest_checkpoint("we") is None
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE checkpoints SET body = replace(body, 'new', 'bad') WHERE id = 2",
+        "UPDATE checkpoints SET checksum = 'x' WHERE id = 2",
+        "UPDATE checkpoints SET operation = 'x' WHERE id = 2",
+        "UPDATE checkpoints SET body = x'ff00' WHERE id = 2",
+        "UPDATE checkpoints SET session = 'web', body = '' WHERE id = 2",
+    ],
+)
+async def test_a_corrupt_checkpoint_is_quarantined_and_the_one_before_is_used(
+    bench: Bench, damage: str
+) -> None:
+    good = await bench.store.add_checkpoint(capture(words="old"), Operation.STRUCTURE)
+    await bench.store.add_checkpoint(capture(words="new"), Operation.INTERVAL)
+    bench.tamper(damage)
+    assert await bench.store.newest_checkpoint("web") == good
+    assert bench.corrupt == 1
+    (row, *_) = await bench.store.audit_rows(1)
+    assert row.action is Action.CHECKPOINT_QUARANTINED
+    assert await bench.store.newest_checkpoint("web") == good
+    assert bench.corrupt == 1
+
+
+async def test_scrollback_is_stored_once_and_never_given_back_wrong(bench: Bench) -> None:
+    text = b"line\n" * 1000
+    digest = hashlib.sha256(text).hexdigest()
+    pane = SavedPane(0, "", "/", "", (), (), True, "", digest)
+    window = SavedWindow(0, "w", "", False, True, False, True, (pane,))
+    held = Capture(SessionImage("web", 80, 24, "", "", (), (window,)), "i", 1.0, {digest: text})
+    for _ in range(2):
+        await bench.store.add_checkpoint(held, Operation.INTERVAL)
+    assert await bench.store.scrollback(digest) == text
+    assert await bench.store.scrollback("0" * 64) is None
+    bench.tamper("UPDATE scrollbacks SET packed = x'00'")
+    assert await bench.store.scrollback(digest) is None
+    (total,) = await bench.store.totals()
+    assert total.count == 2
+
+
+async def test_pruning_keeps_the_newest_and_drops_unused_text(bench: Bench) -> None:
+    for number in range(30):
+        await bench.store.add_checkpoint(capture(words=str(number), taken=float(number)), Operation.INTERVAL)
+    removed = await bench.store.prune(Retention(latest=5), 10 * 86_400.0)
+    assert removed == 25
+    newest = await bench.store.newest_checkpoint("web")
+    assert newest is not None
+    assert newest.image == image(words="29")
+
+
+async def test_sessions_circuits_and_answers_survive_a_restart(bench: Bench) -> None:
+    known = KnownSession("web", Standing.LIVE, "i", True, 5.0)
+    state = BreakerState(Circuit.OPEN, (1.0, 2.0), 3.0, 4.0)
+    await bench.store.remember(known, Action.SESSION_ADOPTED)
+    await bench.store.save_circuit("respawn_pane", state, 1.0)
+    await bench.store.keep_answer("key", {"status": 202}, 1.0)
+    bench.store.close()
+    bench.store = bench.open()
+    assert await bench.store.known_sessions() == (known,)
+    assert await bench.store.circuits() == {"respawn_pane": state}
+    assert await bench.store.recall("key") == {"status": 202}
+
+
+async def test_an_alert_is_taken_once_and_stays_pending_until_settled(bench: Bench) -> None:
+    alert = AlertIntake("f", "t", "firing", {}, "web")
+    first = await bench.store.accept_alerts([alert, alert], 1.0)
+    assert [receipt.skip for receipt in first] == [None, SkipReason.DUPLICATE]
+    bench.store.close()
+    bench.store = bench.open()
+    (pending,) = await bench.store.pending_alerts()
+    await bench.store.settle_alert(pending.id, "healthy", None, 2.0)
+    assert await bench.store.pending_alerts() == ()
+    again = await bench.store.accept_alerts([alert], 3.0)
+    assert again[0].skip is SkipReason.DUPLICATE
+
+
+TAMPERINGS: list[Callable[[Bench], None]] = [
+    lambda b: b.tamper("UPDATE audit SET reason = 'other' WHERE id = 2"),
+    lambda b: b.tamper("DELETE FROM audit WHERE id = 2"),
+    lambda b: b.tamper("DELETE FROM audit WHERE id = 1"),
+    lambda b: b.tamper("UPDATE audit SET at = at + 1 WHERE id = 3"),
+]
+
+
+@pytest.mark.parametrize("tampering", TAMPERINGS)
+async def test_the_audit_chain_tells_of_any_change(bench: Bench, tampering: Callable[[Bench], None]) -> None:
+    for number in range(4):
+        await bench.store.audit(Action.STARTED, float(number), reason=str(number))
+
+    def broken() -> int | None:
+        connection = sqlite3.connect(bench.folder / FILE)
+        connection.row_factory = sqlite3.Row
+        found = broken_link(connection.execute("SELECT * FROM audit ORDER BY id"))
+        connection.close()
+        return found
+
+    assert broken() is None
+    tampering(bench)
+    assert broken() is not None
+
+
+def test_the_schema_is_the_sum_of_the_migrations(bench: Bench) -> None:
+    wanted = sqlite3.connect(":memory:")
+    wanted.executescript(schema())
+    got = sqlite3.connect(bench.folder / FILE)
+    question = "SELECT sql FROM sqlite_master WHERE sql NOT NULL AND name NOT LIKE '%sqlite%' ORDER BY name"
+    assert got.execute(question).fetchall() == wanted.execute(question).fetchall()
+    wanted.close()
+    got.close()
+
+
+def test_files_are_private_and_one_sidecar_holds_them(bench: Bench) -> None:
+    assert stat.S_IMODE(bench.folder.stat().st_mode) == 0o700
+    assert stat.S_IMODE((bench.folder / FILE).stat().st_mode) == 0o600
+    with pytest.raises(AlreadyRunning):
+        bench.open()
+
+
+def test_a_database_of_a_newer_release_is_refused(bench: Bench) -> None:
+    bench.store.close()
+    bench.tamper(
+        "INSERT INTO _sqlite_migrations (migration_set, name, applied_at) VALUES ('sidecar', 'later', '')"
+    )
+    with pytest.raises(Permanent, match="newer release"):
+        bench.open()
+    bench.tamper("DELETE FROM _sqlite_migrations WHERE name = 'later'")
+    bench.store = bench.open()

@@ -1,0 +1,44 @@
+"""Pages that are generated have to be what the code would generate now, and true."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from docs import generate
+from sidecar import config_read
+from sidecar.config import Settings
+from sidecar.errors import ConfigInvalid, Fault
+
+
+def test_the_page_is_up_to_date() -> None:
+    assert generate.PAGE.read_text() == generate.page(), "run `python docs/generate.py`"
+
+
+def test_every_key_has_a_meaning() -> None:
+    assert [entry.path for entry in generate.entries(Settings) if not entry.meaning] == []
+
+
+def test_every_documented_key_is_one_that_the_reader_knows() -> None:
+    for entry in generate.entries(Settings):
+        assert [fault for fault in _faults(_document(entry.path)) if "unknown key" in fault.sentence] == []
+
+
+def test_what_is_called_unavailable_is_refused() -> None:
+    for entry in generate.entries(Settings):
+        faults = _faults(_document(entry.path, "{a: {b: c}}"))
+        assert any("not available" in fault.sentence for fault in faults) is not entry.available, entry.path
+
+
+def _faults(content: str) -> tuple[Fault, ...]:
+    try:
+        config_read.parse(content, "f")
+    except ConfigInvalid as error:
+        return error.faults
+    return ()
+
+
+def _document(path: str, value: Any = "") -> str:
+    """A document that says nothing but this key."""
+    for key in reversed(path.split(".")):
+        value = f"{{{key.removesuffix('[]')}: {f'[{value}]' if key.endswith('[]') else value}}}"
+    return str(value)
