@@ -14,7 +14,7 @@ from sidecar.config import TmuxSettings
 from sidecar.edges.tmux.door import TmuxDoor
 from sidecar.edges.tmux.run import TmuxRunner
 from sidecar.edges.tmux.snapshot import LOOK_COMMAND, parse_look
-from sidecar.edges.tmux.text import command, literal, script
+from sidecar.edges.tmux.text import command, literal, script, split_arguments
 from sidecar.model.session import Presence
 from tests.box import TmuxBox, eventually
 
@@ -30,6 +30,8 @@ NASTY = [
     "%0",
     "=x",
 ]
+_WAITS = ("sh", "-c", "read x")
+"""A command that stays, whatever its further arguments are."""
 
 
 async def test_no_server_is_absent(door: TmuxDoor) -> None:
@@ -76,17 +78,27 @@ async def test_names_are_told_to_the_letter(tmux: TmuxBox, runner: TmuxRunner, d
 async def test_titles_folders_and_commands_are_told_to_the_letter(
     tmux: TmuxBox, runner: TmuxRunner, door: TmuxDoor
 ) -> None:
+    tmux.run("new-session", "-d", "-s", "web", "sleep 1000")
+    printable = [name for name in NASTY if name.isprintable()]
     for name in NASTY:
         folder = tmux.folder / "cwd" / name
         folder.mkdir(parents=True)
+        # tmux itself refuses titles with control characters.
+        title = name if name in printable else ""
         lines = [
-            command("new-session", "-d", "-c", literal(str(folder)), "--", "sleep", "1000", name),
-            command("select-pane", "-T", literal(f"t {name}")),
+            command("new-window", "-t", "=web:", "-c", literal(str(folder)), "--", *_WAITS, name),
+            command("select-pane", "-t", "=web:", "-T", literal(f"t {title}")),
         ]
         await runner.source(script(*lines))
-    panes = [pane for session in (await door.look()).sessions for pane in session.panes()]
-    assert sorted(pane.cwd for pane in panes) == sorted(f"{tmux.folder}/cwd/{name}" for name in NASTY)
-    # tmux itself refuses titles with control characters.
+    # The folder is that of the process, which is tmux's own until it has become the command.
+    web = None
+    while web is None or any(pane.argv[:3] != _WAITS for pane in list(web.panes())[1:]):
+        web = (await door.look()).find("web")
+    panes = list(web.panes())[1:]
+    assert [pane.cwd for pane in panes] == [f"{tmux.folder}/cwd/{name}" for name in NASTY]
+    assert [pane.argv for pane in panes] == [(*_WAITS, name) for name in NASTY]
+    assert [split_arguments(pane.start_command) for pane in panes] == [pane.argv for pane in panes]
+    assert {pane.title for pane in panes} == {"t ", *(f"t {name}" for name in printable)}
     assert not (tmux.folder / "pwned").exists()
 
 
@@ -151,14 +163,10 @@ async def test_a_window_linked_twice_is_told_twice(tmux: TmuxBox, door: TmuxDoor
 
 async def test_a_cut_answer_is_unknown(tmux: TmuxBox, runner: TmuxRunner) -> None:
     tmux.run("new-session", "-d", "-s", "web", "sleep 1000")
-    tmux.run("split-window", "-t", "=web:", "sleep 1000")
-    raw = (await runner.call(*LOOK_COMMAND)).removesuffix(b"\n")
+    raw = await runner.call(*LOOK_COMMAND)
     assert parse_look(raw, 1.0, "boot").presence is Presence.PRESENT
-    # An answer that ends between two panes is not marked as such; tmux writes it in one piece.
-    whole = {parse_look(raw[:length], 1.0, "boot").presence for length in range(raw.rindex(b"P %"))}
-    assert Presence.UNKNOWN in whole
-    assert parse_look(raw[:-1], 1.0, "boot").presence is Presence.UNKNOWN
-    assert parse_look(raw + b"x", 1.0, "boot").presence is Presence.UNKNOWN
+    cut = [raw[:length] for length in range(len(raw))] + [raw + b"x"]
+    assert {parse_look(part, 1.0, "boot").presence for part in cut} == {Presence.UNKNOWN}
 
 
 @given(st.binary() | st.text("VSWP $@%019;-").map(str.encode))

@@ -17,8 +17,17 @@ root() {
         DEBIAN_FRONTEND=noninteractive "$@"
     else
         sudo -n env DEBIAN_FRONTEND=noninteractive "$@"
-    fi
+    fi 2>/dev/null
 }
+
+apt="apt-get -qq -o Acquire::http::Timeout=30 -o Acquire::Retries=2 -o DPkg::Lock::Timeout=120"
+install() { root $apt install --no-install-recommends "$package" >/dev/null; }
+download() {
+    rm -rf "$tools/download" && mkdir -p "$tools/download" &&
+        (cd "$tools/download" && $apt -o APT::Sandbox::User=root download "$package" 2>/dev/null)
+}
+# The package lists may be missing or too old.
+with_fresh_lists() { "$1" || { root $apt update && "$1"; }; }
 
 templates=/usr/share/prometheus/alertmanager
 ready() {
@@ -31,13 +40,10 @@ ready() {
 ready && exit 0
 command -v apt-get >/dev/null || missing "there is no apt-get here"
 
-apt-cache policy "$package" 2>/dev/null | grep -q 'Candidate: [0-9]' || root apt-get -qq update || missing
-
 if [ "$how" = installed ]; then
-    root apt-get -qq install --no-install-recommends "$package" >/dev/null || missing "apt-get was not allowed"
+    with_fresh_lists install || missing "apt-get was not allowed, or could not fetch it"
 else
-    mkdir -p "$tools/download"
-    (cd "$tools/download" && apt-get -qq -o APT::Sandbox::User=root download "$package") || missing "it could not be downloaded"
+    with_fresh_lists download || missing "apt-get could not fetch it"
     dpkg-deb -x "$tools/download/$package"_*.deb "$tools"
     if [ "$program" = amtool ] && [ ! -e "$templates" ]; then
         root mkdir -p "$templates" && root cp -r "$tools$templates"/* "$templates/" || missing "$templates"
