@@ -25,7 +25,8 @@ async def seen(door: TmuxDoor, name: str = "web") -> tuple[Look, Session]:
 
 async def test_text_and_environment_are_taken(tmux: TmuxBox, door: TmuxDoor) -> None:
     tmux.run(
-        "new-session", "-d", "-E", "-s", "web", "-x", "90", "-y", "30", "-e", "A=x\"$`\\y", "-e", "B=two\nlines",
+        "new-session", "-d", "-E", "-s", "web", "-x", "90", "-y", "30",
+        "-e", "A=x\"$`\\y", "-e", "B=two\nlines",
         r"printf '\033[31mred\033[0m\nplain\n'; sleep 1000",
     )  # fmt: skip
     tmux.run("set-environment", "-r", "-t", "=web:", "GONE")

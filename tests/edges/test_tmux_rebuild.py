@@ -34,8 +34,9 @@ NASTY = [
     "=x",
 ]
 SHAPE = (
-    "#{window_index} #{?automatic-rename,,#{window_name}} #{window_layout} #{window_visible_layout} #{window_active} "
-    "#{window_last_flag} #{automatic-rename} #{pane_active} #{n:pane_title}:#{pane_title} #{pane_current_path}"
+    "#{window_index} #{?automatic-rename,,#{window_name}} #{window_layout} #{window_visible_layout} "
+    "#{window_active} #{window_last_flag} #{automatic-rename} #{pane_active} "
+    "#{n:pane_title}:#{pane_title} #{pane_current_path}"
 )
 
 

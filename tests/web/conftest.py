@@ -1,0 +1,169 @@
+"""The windows on 127.0.0.1, looking upon a desk that only notes what it is asked."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from aiohttp import ClientResponse, web
+from aiohttp.test_utils import TestClient
+from pytest_aiohttp import AiohttpClient
+
+from sidecar.clock import SystemClock
+from sidecar.config import AlertRoute, Settings
+from sidecar.errors import SidecarError
+from sidecar.model.incident import Asker, Cause, FailureKind, IncidentState, Intent
+from sidecar.model.plan import Strategy
+from sidecar.model.policy import BreakerState, Circuit
+from sidecar.model.record import AlertIntake, AlertRow, IncidentRow, Receipt, RecoveryRow
+from sidecar.model.session import Health
+from sidecar.model.status import Answer, RecoverRequest, SessionStatus, Status, Ticket
+from sidecar.web.routes import Service, make_app
+
+TOKEN = "right"
+JSON = {"Content-Type": "application/json"}
+
+
+def recovery(number: int = 7, session: str = "web", **more: Any) -> RecoveryRow:
+    return RecoveryRow(
+        id=number, incident=1, trace="t1", session=session, failure=FailureKind.CRASHED,
+        cause=Cause.PROCESS_KILLED, strategy=Strategy.RESPAWN_PANE, asker=Asker.OPERATOR, checkpoint=None,
+        state="running", begun=1.0, ended=None, duration=None, time_to_recovery=None, **more,
+    )  # fmt: skip
+
+
+def incident(**more: Any) -> IncidentRow:
+    return IncidentRow(
+        id=1, trace="t1", session="web", failure=FailureKind.CRASHED, unit="pane",
+        cause=Cause.PROCESS_KILLED, intent=Intent.FAILURE, origin="o", state=IncidentState.OPEN,
+        evidence=({"source": "pidfd", "fact": "killed by signal 9"},), first_sign=1.0, opened=1.0,
+        closed=None, **more,
+    )  # fmt: skip
+
+
+@dataclass
+class FakeDesk:
+    """Implements ``sidecar.web.ports.Desk`` in memory."""
+
+    answer: Answer | SidecarError | Exception = field(default_factory=lambda: Ticket(recovery()))
+    rows: list[RecoveryRow] = field(default_factory=list)
+    asked: list[RecoverRequest] = field(default_factory=list)
+    taken: list[AlertIntake] = field(default_factory=list)
+    kept: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    closed: SidecarError | None = None
+    entered: asyncio.Event = field(default_factory=asyncio.Event)
+    gate: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self.gate.set()
+
+    async def request(self, request: RecoverRequest) -> Answer:
+        self.asked.append(request)
+        self.entered.set()
+        await self.gate.wait()
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+    async def accept_alerts(self, alerts: Sequence[AlertIntake]) -> Sequence[Receipt]:
+        if self.closed is not None:
+            raise self.closed
+        self.taken.extend(alerts)
+        return [
+            Receipt(one.fingerprint, one.skip, None if one.skip else _row(number, one))
+            for number, one in enumerate(alerts, 1)
+        ]
+
+    async def recall(self, key: str) -> Mapping[str, Any] | None:
+        return self.kept.get(key)
+
+    async def keep_answer(self, key: str, answer: Mapping[str, Any]) -> None:
+        self.kept[key] = answer
+
+    async def recovery(self, recovery: int) -> RecoveryRow | None:
+        return next((row for row in self.rows if row.id == recovery), None)
+
+    async def recoveries(
+        self, limit: int, before: int | None = None, session: str | None = None
+    ) -> Sequence[RecoveryRow]:
+        fitting = [
+            row
+            for row in sorted(self.rows, key=lambda row: -row.id)
+            if (before is None or row.id < before) and session in (None, row.session)
+        ]
+        return fitting[:limit]
+
+
+def _row(number: int, alert: AlertIntake) -> AlertRow:
+    return AlertRow(
+        number, alert.fingerprint, alert.starts_at, alert.session, alert.failure, alert.strategy,
+        "pending", "", 1.0, None,
+    )  # fmt: skip
+
+
+@dataclass
+class Windows:
+    """The served application, and what stands behind it."""
+
+    client: TestClient[web.Request, web.Application]
+    desk: FakeDesk
+    observed: list[tuple[str, str, int]]
+
+    async def get(self, path: Any, **headers: str) -> ClientResponse:
+        return await self.client.get(path, headers={"Authorization": f"Bearer {TOKEN}", **headers})
+
+    async def post(self, path: str, body: Any = b"", headers: Mapping[str, str] = JSON) -> ClientResponse:
+        return await self.client.post(
+            path, data=body, headers={"Authorization": f"Bearer {TOKEN}", **headers}
+        )
+
+
+def status() -> Status:
+    return Status(
+        server_up=True,
+        tmux_version="3.3a",
+        sessions=(
+            SessionStatus("web", Health.HEALTHY, True, False, windows=3, panes=7),
+            SessionStatus("a b;\"$(x)'é/{}%#?", Health.CRASHED, False, True, note="held"),
+        ),
+        incidents=(incident(),),
+        circuits={"respawn_pane": BreakerState(Circuit.OPEN)},
+        started=1.0,
+        last_look=2.0,
+    )
+
+
+ROUTES = (AlertRoute({"alertname": "ApiDown"}, "{{ labels.service }}", FailureKind.FROZEN),)
+Open = Callable[..., Awaitable[Windows]]
+
+
+@pytest.fixture
+def open_windows(aiohttp_client: AiohttpClient) -> Open:
+    """Serve the windows; keyword arguments replace parts of the :class:`Service`."""
+
+    async def serve(**parts: Any) -> Windows:
+        desk = FakeDesk()
+        observed: list[tuple[str, str, int]] = []
+        usual: dict[str, Any] = {
+            "desk": desk,
+            "settings": lambda: Settings(alerts=ROUTES),
+            "status": status,
+            "ready": lambda: True,
+            "healthy": lambda: True,
+            "render": lambda accept: (f"page for {accept}".encode(), "text/plain; version=0.0.4"),
+            "observe": lambda method, route, status, seconds: observed.append((method, route, status)),
+            "clock": SystemClock(),
+            "token": TOKEN,
+        }
+        client = await aiohttp_client(make_app(Service(**usual | parts)))
+        return Windows(client, desk, observed)
+
+    return serve
+
+
+@pytest.fixture
+async def windows(open_windows: Open) -> Windows:
+    return await open_windows()
