@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -116,8 +117,10 @@ class Windows:
         return await self.client.get(path, headers={"Authorization": f"Bearer {TOKEN}", **headers})
 
     async def post(self, path: str, body: Any = b"", headers: Mapping[str, str] = JSON) -> ClientResponse:
+        # The client warns of large bodies that are not files.
+        data = io.BytesIO(body) if isinstance(body, bytes) else body
         return await self.client.post(
-            path, data=body, headers={"Authorization": f"Bearer {TOKEN}", **headers}
+            path, data=data, headers={"Authorization": f"Bearer {TOKEN}", **headers}
         )
 
 

@@ -26,7 +26,7 @@ def alert(number: int = 1, status: str = "firing", **labels: str) -> dict[str, A
 def group(*alerts: Any, **more: Any) -> bytes:
     return json.dumps(
         {
-            "version": "4", "groupKey": "{}:{}", "truncatedAlerts": 0, "status": "firing", "receiver": "sidecar",
+            "version": "4", "groupKey": "{}:{}", "truncatedAlerts": 0, "status": "firing", "receiver": "s",
             "groupLabels": {}, "commonLabels": {}, "commonAnnotations": {}, "externalURL": "http://a/",
             "notification_reason": "first", "alerts": list(alerts), **more,
         }

@@ -220,7 +220,7 @@ async def test_requests_are_counted_by_the_template_of_their_path(windows: Windo
     await windows.get("/some/scan")
     await windows.client.get("/api/v1/sessions/web")
     await windows.post("/recover", b"{", JSON)
-    await windows.client.request("SCAN", "/metrics")
+    await windows.client.request("PROPFIND", "/metrics")
     assert windows.observed == [
         ("GET", "/api/v1/sessions/{name}", 200),
         ("GET", "/api/v1/recoveries/{id}", 404),

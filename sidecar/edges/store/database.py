@@ -88,8 +88,10 @@ def lock_state(folder: Path) -> int:
     return lock(folder / _LOCK, f"the state in {folder}")
 
 
-def open_database(folder: Path) -> tuple[sqlite_utils.Database, Path | None]:
-    """Open and migrate. Returns the database and where a damaged one was moved, if one was.
+def open_database(folder: Path, now: float) -> tuple[sqlite_utils.Database, Path | None]:
+    """Open and migrate. ``now`` is wall seconds.
+
+    Returns the database and where a damaged one was moved, if one was.
 
     Raises:
         Permanent: the file was written by a newer release.
@@ -101,7 +103,7 @@ def open_database(folder: Path) -> tuple[sqlite_utils.Database, Path | None]:
     except sqlite3.DatabaseError as error:
         if isinstance(error, sqlite3.OperationalError) and not _is_damage(error):
             raise unavailable(error) from error
-        aside = _set_aside(path)
+        aside = _set_aside(path, now)
         return _open(path), aside
 
 
@@ -154,8 +156,8 @@ def _is_damage(error: sqlite3.OperationalError) -> bool:
     return "malformed" in str(error) or "not a database" in str(error)
 
 
-def _set_aside(path: Path) -> Path:
-    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+def _set_aside(path: Path, now: float) -> Path:
+    stamp = datetime.fromtimestamp(now, UTC).strftime("%Y%m%dT%H%M%SZ")
     aside = path.with_name(f"{path.name}.damaged-{stamp}")
     for ending in ("", "-wal", "-shm"):
         source = path.with_name(path.name + ending)

@@ -64,7 +64,7 @@ class Store:
         prepare_folder(folder)
         self._lock = lock_state(folder)
         try:
-            self._db, self.set_aside = open_database(folder)
+            self._db, self.set_aside = open_database(folder, clock.wall())
         except BaseException:
             os.close(self._lock)
             raise

@@ -1,0 +1,237 @@
+"""What is done to a live server is done to exactly what was meant, or not at all."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import pty
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+from sidecar.edges.tmux.door import TmuxDoor
+from sidecar.edges.tmux.server import ask_for_socket
+from sidecar.errors import Temporary, TmuxAbsent
+from sidecar.model.plan import Entry, Resumption
+from tests.box import TmuxBox, eventually
+
+
+def pids(tmux: TmuxBox) -> dict[str, int]:
+    return {line.split()[0]: int(line.split()[1]) for line in tmux.panes("#{pane_id} #{pane_pid}")}
+
+
+def typed(line: str, entry: Entry = Entry.TYPED) -> Resumption:
+    return Resumption(0, 0, entry, line, ("x",), "a rule")
+
+
+def kill(tmux: TmuxBox, pane: str) -> int:
+    pid = pids(tmux)[pane]
+    os.kill(pid, signal.SIGKILL)
+    return pid
+
+
+class TestArming:
+    async def test_only_windows_without_a_setting_are_armed(self, tmux: TmuxBox, door: TmuxDoor) -> None:
+        tmux.run("new-session", "-d", "-s", "web", "sleep 1000")
+        tmux.run("new-window", "-t", "=web:", "sleep 1000")
+        tmux.run("set-option", "-w", "-t", "=web:1", "remain-on-exit", "on")
+        await door.arm(["@0", "@1", "@99"])
+        assert tmux.show("=web:0", "#{remain-on-exit}#{@sidecar_armed}") == "failed1"
+        assert tmux.show("=web:1", "#{remain-on-exit}#{@sidecar_armed}") == "on"
+        await door.disarm(["@99", "@0", "@1"])
+        assert tmux.show("=web:0", "#{remain-on-exit}#{@sidecar_armed}") == "off"
+        assert tmux.show("=web:1", "#{remain-on-exit}#{@sidecar_armed}") == "on"
+
+    async def test_nothing_to_arm_is_nothing_to_do(self, door: TmuxDoor) -> None:
+        await door.arm([])
+        with pytest.raises(TmuxAbsent):
+            await door.arm(["@0"])
+
+
+class TestDeadPanes:
+    async def test_a_killed_pane_is_started_again_where_it_was(self, tmux: TmuxBox, door: TmuxDoor) -> None:
+        folder = tmux.folder / "#{pid} #(touch pwned)"
+        folder.mkdir()
+        tmux.run("new-session", "-d", "-s", "web", "--", "sleep", "1000")
+        tmux.run("split-window", "-t", "=web:", "sleep 1001")
+        await door.arm(["@0"])
+        before = pids(tmux)
+        assert await door.respawn("%0", kill(tmux, "%0"), str(folder))
+        after = pids(tmux)
+        assert after["%0"] != before["%0"]
+        assert after["%1"] == before["%1"]
+        eventually(lambda: tmux.show("%0", "#{pane_current_path}") == str(folder), "the folder")
+        assert tmux.show("%0", "#{pane_start_command}") == "sleep 1000"
+        assert not list(tmux.folder.rglob("pwned"))
+
+    async def test_the_end_of_a_process_is_seen_though_tmux_is_late(
+        self, tmux: TmuxBox, door: TmuxDoor
+    ) -> None:
+        tmux.run("new-session", "-d", "-s", "web", "sleep 1000")
+        await door.arm(["@0"])
+        for _ in range(20):
+            assert await door.respawn("%0", kill(tmux, "%0"), "/")
+
+    @pytest.mark.parametrize("pane", ["%0", "%9"])
+    async def test_a_living_or_missing_pane_is_not_touched(
+        self, tmux: TmuxBox, door: TmuxDoor, pane: str
+    ) -> None:
+        tmux.run("new-session", "-d", "-s", "web", "sleep 1000")
+        before = pids(tmux)
+        assert not await door.respawn(pane, before["%0"], "/")
+        assert not await door.close_pane(pane, before["%0"])
+        assert pids(tmux) == before
+
+    async def test_a_pane_of_another_process_is_not_touched(self, tmux: TmuxBox, door: TmuxDoor) -> None:
+        tmux.run("new-session", "-d", "-s", "web", "sleep 1000")
+        await door.arm(["@0"])
+        pid = kill(tmux, "%0")
+        eventually(lambda: tmux.show("%0", "#{pane_dead}") == "1", "the pane's end")
+        assert not await door.respawn("%0", pid + 1, "/")
+        assert not await door.close_pane("%0", pid + 1)
+        assert tmux.show("%0", "#{pane_dead} #{pane_pid}") == f"1 {pid}"
+
+    async def test_a_dead_pane_is_closed(self, tmux: TmuxBox, door: TmuxDoor) -> None:
+        tmux.run("new-session", "-d", "-s", "web", "sleep 1000")
+        tmux.run("split-window", "-t", "=web:", "sleep 1001")
+        await door.arm(["@0"])
+        assert await door.close_pane("%1", kill(tmux, "%1"))
+        assert set(pids(tmux)) == {"%0"}
+
+    async def test_no_server_is_absent(self, door: TmuxDoor) -> None:
+        with pytest.raises(TmuxAbsent):
+            await door.respawn("%0", 1, "/")
+
+
+class TestEntering:
+    @pytest.mark.parametrize("shell", ["bash --norc", "sh"])
+    async def test_a_line_is_typed_once_and_runs(self, tmux: TmuxBox, door: TmuxDoor, shell: str) -> None:
+        tmux.run("new-session", "-d", "-s", "web", shell)
+        await door.enter("%0", pids(tmux)["%0"], typed("echo -n 'a b;\"#{pid}' > out; exec sleep 1000"))
+        eventually(lambda: tmux.show("%0", "#{pane_current_command}") == "sleep", "the command")
+        assert (tmux.folder / "out").read_text() == 'a b;"#{pid}'
+
+    async def test_a_slow_start_up_file_is_waited_for(self, tmux: TmuxBox, door: TmuxDoor) -> None:
+        (tmux.folder / "rc").write_text("read -t 0.6 eaten < /dev/tty; touch started\n")
+        tmux.run("new-session", "-d", "-s", "web", "bash --rcfile rc")
+        # While the file reads the terminal, bash has not begun to edit lines: the quiet is its own.
+        await asyncio.to_thread(eventually, (tmux.folder / "started").exists, "the start-up file")
+        await door.enter("%0", pids(tmux)["%0"], typed("echo $eaten- > out"))
+        eventually(
+            lambda: (tmux.folder / "out").exists() and (tmux.folder / "out").read_text() == "-\n", "it"
+        )
+
+    async def test_a_held_line_waits_for_a_person(self, tmux: TmuxBox, door: TmuxDoor) -> None:
+        tmux.run("new-session", "-d", "-s", "web", "bash --norc")
+        await door.enter("%0", pids(tmux)["%0"], typed("-touch held", Entry.HELD))
+        eventually(lambda: "-touch held" in tmux.run("capture-pane", "-p", "-t", "%0"), "the line")
+        tmux.run("send-keys", "-t", "%0", "C-a", "C-d", "Enter")
+        eventually((tmux.folder / "held").exists, "the person's Enter")
+
+    async def test_another_shell_is_not_typed_into(self, tmux: TmuxBox, door: TmuxDoor) -> None:
+        tmux.run("new-session", "-d", "-s", "web", "bash --norc")
+        with pytest.raises(Temporary, match="no longer holds"):
+            await door.enter("%0", 1, typed("touch pwned"))
+
+    @pytest.mark.parametrize(
+        "state", [("copy-mode", "-t", "%0"), ("set-option", "-w", "-t", "@0", "synchronize-panes", "on")]
+    )
+    async def test_keys_that_would_go_astray_are_not_typed(
+        self, tmux: TmuxBox, door: TmuxDoor, state: tuple[str, ...]
+    ) -> None:
+        tmux.run("new-session", "-d", "-s", "web", "bash --norc")
+        tmux.run("split-window", "-t", "=web:", "bash --norc")
+        tmux.run(*state)
+        with pytest.raises(Temporary, match="nothing was typed") as raised:
+            await door.enter("%0", pids(tmux)["%0"], typed("touch pwned"))
+        assert "touch pwned" in raised.value.hint
+        assert "touch" not in tmux.run("capture-pane", "-p", "-t", "%1")
+
+    async def test_a_busy_pane_is_given_up_in_time(
+        self, tmux: TmuxBox, door: TmuxDoor, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("sidecar.edges.tmux.prompt._PATIENCE", 0.3)
+        tmux.run("new-session", "-d", "-s", "web", "bash --norc")
+        await door.enter("%0", pids(tmux)["%0"], typed("sleep 1000"))
+        eventually(lambda: tmux.show("%0", "#{pane_current_command}") == "sleep", "the program")
+        with pytest.raises(Temporary, match="was not ready"):
+            await door.enter("%0", pids(tmux)["%0"], typed("touch pwned"))
+
+
+class TestSocket:
+    @pytest.mark.parametrize("gone", ["socket", "folder"])
+    async def test_a_removed_socket_comes_back_and_no_process_is_lost(
+        self, tmux: TmuxBox, door: TmuxDoor, gone: str
+    ) -> None:
+        tmux.run("new-session", "-d", "-s", "web", "sleep 1000")
+        server, before = tmux.server_pid(), pids(tmux)
+        if gone == "socket":
+            tmux.socket.unlink()
+        else:
+            shutil.rmtree(tmux.socket.parent)
+        assert await door.live_server() == server
+        await door.recreate_socket()
+        assert (tmux.server_pid(), pids(tmux)) == (server, before)
+        assert os.stat(tmux.socket.parent).st_mode & 0o777 == 0o700
+
+    async def test_without_a_server_nobody_is_asked(self, tmux: TmuxBox, door: TmuxDoor) -> None:
+        assert await door.live_server() == 0
+        with pytest.raises(TmuxAbsent):
+            await door.recreate_socket()
+
+    def test_a_process_that_is_not_the_server_is_never_signalled(self, tmux: TmuxBox) -> None:
+        with subprocess.Popen(["sleep", "1000"]) as bystander:
+            try:
+                assert not ask_for_socket(bystander.pid, tmux.socket)
+                assert bystander.poll() is None
+            finally:
+                bystander.kill()
+        assert not ask_for_socket(bystander.pid, tmux.socket)
+
+
+class TestAnnouncing:
+    async def test_nobody_sees_it_where_nobody_is(self, tmux: TmuxBox, door: TmuxDoor) -> None:
+        tmux.run("new-session", "-d", "-s", "web", "sleep 1000")
+        assert not await door.announce("web", "hello")
+
+    @pytest.mark.parametrize("session", ["web", "gone"])
+    async def test_clients_see_it_to_the_letter(self, tmux: TmuxBox, door: TmuxDoor, session: str) -> None:
+        tmux.run("new-session", "-d", "-s", "web", "sleep 1000")
+        with attached(tmux, "web") as screen:
+            assert await door.announce(session, "50% of #(touch pwned) #{pid} is -H")
+            await asyncio.to_thread(
+                eventually, lambda: b"50% of #(touch pwned) #{pid} is -H" in screen(), "the message"
+            )
+        assert not (tmux.folder / "pwned").exists()
+
+
+@contextlib.contextmanager
+def attached(tmux: TmuxBox, session: str) -> Iterator[object]:
+    """A person's client on a terminal of its own; gives what it has shown so far."""
+    leader, terminal = pty.openpty()
+    client = subprocess.Popen(
+        ["tmux", "-u", "-L", tmux.name, "attach", "-t", f"={session}"],
+        stdin=terminal, stdout=terminal, stderr=terminal, start_new_session=True,
+        env={**tmux.environment, "TERM": "xterm-256color"},
+    )  # fmt: skip
+    os.close(terminal)
+    os.set_blocking(leader, False)
+    shown = bytearray()
+
+    def screen() -> bytes:
+        with contextlib.suppress(BlockingIOError, OSError):
+            while True:
+                shown.extend(os.read(leader, 65536))
+        return bytes(shown)
+
+    try:
+        eventually(lambda: tmux.run("list-clients"), "the client")
+        yield screen
+    finally:
+        client.kill()
+        client.wait()
+        os.close(leader)
