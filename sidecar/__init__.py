@@ -7,16 +7,18 @@ Floors by purity, files by stage; imports go one way only::
     errors, clock and config stand beside model
 
 ===============  =========================================================================
-cli, client      commands; the service's are thin HTTP calls
+cli, client      commands; the service's are thin HTTP calls; ``terminal`` prints for people
+demo             a private server, four injuries, the transcript
 app              composition root: one straight line, named tasks, teardown in reverse
-config           the settings, frozen; ``config_read`` reads YAML and names every fault
+config           the settings, frozen; ``config_read`` reads YAML and names every fault, with
+                 ``config_fields`` (walking the nodes) and ``config_units`` (durations, sizes)
 model/           nouns: session, incident, plan, policy, record (rows), status (the picture)
 decide/          the quiet floor: detect, diagnose, choose, judge, resume, breaker, ...
 edges/           the doors: tmux/ (run, snapshot, capture, rebuild, birth, doorbell),
                  process (pidfds, /proc), store/ (SQLite), metrics, logs
 flow/            the corridor: watch (inbox and cycle), recover (THE PIPELINE), execute and
                  steps (plans), checkpoint, desk (requests and alerts), ward (what is known)
-web/             the windows: routes, payload, guard
+web/             the windows: routes, payload, guard, middleware, views, problem, replay
 ===============  =========================================================================
 
 Where the boxes of the classic plan live: Health Monitor ``flow/watch``; Failure Detector
