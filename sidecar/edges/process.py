@@ -193,7 +193,7 @@ def _complete_window(window: Window, seen: dict[str, Pane]) -> Window:
         if pane.id not in seen:
             seen[pane.id] = pane if pane.dead else _complete_pane(pane)
         known = seen[pane.id]
-        panes.append(replace(pane, argv=known.argv, program=known.program))
+        panes.append(replace(pane, argv=known.argv, program=known.program, cwd=known.cwd))
     return replace(window, panes=tuple(panes))
 
 
@@ -205,7 +205,15 @@ def _complete_pane(pane: Pane) -> Pane:
     if leader > 0 and leader != pane.pid:
         command = _argv(leader)
         program = Process(leader, command) if command else None
-    return replace(pane, argv=argv, program=program)
+    # tmux tells no folder while a process is just being started.
+    return replace(pane, argv=argv, program=program, cwd=pane.cwd or _folder(pane.pid))
+
+
+def _folder(pid: int) -> str:
+    try:
+        return os.readlink(f"/proc/{pid}/cwd")
+    except OSError:
+        return ""
 
 
 def _argv(pid: int) -> tuple[str, ...]:
