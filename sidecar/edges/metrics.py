@@ -236,7 +236,7 @@ class _Picture(Collector):
             "sessions_dropped", "Sessions beyond the cap on series.", len(status.sessions) - len(shown)
         )
         # A failure of the tmux server itself is one of no session.
-        yield self._failures.family(["", *(session.name for session in shown)])
+        yield self._failures.family(dict.fromkeys(["", *(session.name for session in shown)]))
         yield from _session_gauges(shown)
         yield _health(shown)
         yield _cpu(shown)

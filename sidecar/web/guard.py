@@ -99,15 +99,17 @@ async def read_body(request: web.Request, limit: int) -> bytes:
     """The body, of which no more than ``limit`` bytes are ever held.
 
     Raises:
-        Rejected: 413; 400 when its encoding is broken; 503 when it does not arrive.
+        Rejected: 413; 400 when it is cut off or its encoding is broken; 503 when it does not arrive.
     """
     if (request.content_length or 0) > limit:
         raise _too_large(limit)
     try:
         async with asyncio.timeout(_PATIENCE):
             return b"".join([piece async for piece in _pieces(request, limit)])
-    except web.RequestPayloadError as error:
-        raise Rejected(400, "Malformed request", f"the body cannot be read: {error}") from error
+    except (web.RequestPayloadError, ConnectionError) as error:
+        raise Rejected(
+            400, "Malformed request", f"the body cannot be read: {error}", hint="Send the whole of it."
+        ) from error
     except TimeoutError as error:
         # Not 408: Alertmanager never sends again what was answered with a 4xx.
         raise Rejected(

@@ -75,9 +75,6 @@ async def _answered(request: web.Request, handler: Handler, request_id: str) -> 
         return problem_of(error)
     except web.HTTPException as error:
         return problem_of_routing(error, request.method, request.path)
-    except ConnectionError:
-        # Whoever asked is gone; the server ends the connection.
-        raise
     except Exception:
         _log.exception("%s %s failed, request %s", request.method, route_of(request), request_id)
         return problem(

@@ -12,10 +12,17 @@ from sidecar.clock import SystemClock
 from sidecar.config import TmuxSettings
 from sidecar.decide import layout
 from sidecar.edges import process
+from sidecar.edges.tmux import birth
 from sidecar.edges.tmux.door import TmuxDoor
 from sidecar.edges.tmux.run import TmuxRunner
 from sidecar.edges.tmux.server import find_server
 from tests.box import TmuxBox, eventually
+
+
+@pytest.fixture(autouse=True)
+def no_unit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever unit the tests run in, it is no matter of theirs."""
+    monkeypatch.setattr(birth, "_own_cgroup", lambda: "0::/\n")
 
 
 @pytest.fixture
@@ -32,7 +39,7 @@ def door(tmux: TmuxBox, runner: TmuxRunner) -> TmuxDoor:
     return open_door(tmux, runner)
 
 
-def open_door(tmux: TmuxBox, runner: TmuxRunner) -> TmuxDoor:
+def open_door(tmux: TmuxBox, runner: TmuxRunner, *, descriptors: int | None = None) -> TmuxDoor:
     return TmuxDoor(
         runner,
         SystemClock(),
@@ -41,4 +48,5 @@ def open_door(tmux: TmuxBox, runner: TmuxRunner) -> TmuxDoor:
         in_front=process.in_front,
         valid_layout=layout.valid,
         scratch=tmux.folder / "scratch",
+        descriptors=descriptors,
     )

@@ -6,13 +6,16 @@ import asyncio
 import os
 import resource
 import signal
+import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from sidecar.edges.tmux import birth
 from sidecar.edges.tmux.birth import (
     SETSID,
     SYSTEM_SCOPE,
@@ -27,9 +30,11 @@ from sidecar.edges.tmux.birth import (
     unit_of,
 )
 from sidecar.edges.tmux.door import TmuxDoor
+from sidecar.edges.tmux.run import TmuxRunner
 from sidecar.errors import NoBirthplace
 from sidecar.model.session import SavedPane, SavedWindow, ServerOrigin, SessionImage
 from tests.box import TmuxBox, eventually
+from tests.edges.conftest import open_door
 
 
 def image(name: str, origin: ServerOrigin | None = None, command: str = "sleep 1000") -> SessionImage:
@@ -118,9 +123,8 @@ def test_a_limit_is_set_for_what_follows() -> None:
 async def test_a_new_server_is_like_the_old_one(tmux: TmuxBox, door: TmuxDoor) -> None:
     config = tmux.folder / "my.conf"
     # A configuration may complain, print and fail without harm to the rebuild.
-    config.write_text(
-        "set -g @mine yes\nset -g no-such-option 1\nrun-shell 'exit 3'\ndisplay-message -p 'x $9'\n"
-    )
+    lines = ("set -g @mine yes", "set -g no-such-option 1", "run-shell 'exit 3'", "display-message -p 'x $9'")
+    config.write_text("".join(f"{line}\n" for line in lines))
     folder = tmux.folder / "home"
     folder.mkdir()
     environment = (("A", 'x"$`\\y\n2'), ("PATH", os.environ["PATH"]), ("TMUX_TMPDIR", "/elsewhere"))
@@ -138,10 +142,9 @@ async def test_a_new_server_is_like_the_old_one(tmux: TmuxBox, door: TmuxDoor) -
     assert {(server / "fd" / name).readlink().name for name in ("0", "1", "2")} == {"null"}
 
 
-async def test_the_limit_of_open_files_is_not_our_raised_one(tmux: TmuxBox, door: TmuxDoor) -> None:
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    door._builder._descriptors = soft - 1
-    await door.rebuild(image("web"), {})
+async def test_the_limit_of_open_files_is_not_our_raised_one(tmux: TmuxBox, runner: TmuxRunner) -> None:
+    soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    await open_door(tmux, runner, descriptors=soft - 1).rebuild(image("web"), {})
     limits = Path(f"/proc/{tmux.server_pid()}/limits").read_text()
     assert f"{soft - 1} " in next(line for line in limits.splitlines() if line.startswith("Max open files"))
 
@@ -160,6 +163,52 @@ async def test_a_failed_birth_leaves_no_server(tmux: TmuxBox, door: TmuxDoor) ->
     with pytest.raises(Exception, match="in use"):
         await door.rebuild(twice, {})
     await asyncio.to_thread(eventually, lambda: tmux.server_pid() == 0, "the end of the server")
+
+
+@pytest.fixture
+def manager(tmux: TmuxBox, runner: TmuxRunner) -> Iterator[TmuxRunner]:
+    """A runner in surroundings where a service manager seems to be there."""
+    (tmux.folder / "systemd").mkdir()
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmux.folder / "systemd" / "private"))
+        path = f"{tmux.folder}:{runner.environment['PATH']}"
+        yield replace(
+            runner, environment={**runner.environment, "XDG_RUNTIME_DIR": str(tmux.folder), "PATH": path}
+        )
+
+
+def systemd_run(tmux: TmuxBox, body: str) -> None:
+    program = tmux.folder / "systemd-run"
+    program.write_text(f"#!/bin/sh\n{body}\n")
+    program.chmod(0o700)
+
+
+async def test_a_scope_is_asked_for_where_there_is_a_manager(tmux: TmuxBox, manager: TmuxRunner) -> None:
+    systemd_run(tmux, 'echo "$@" > asked; while [ "$1" != -- ]; do shift; done; shift; exec "$@"')
+    origin = ServerOrigin((("PATH", "/usr/bin:/bin"),), str(tmux.folder))
+    await open_door(tmux, manager).rebuild(image("web", origin), {})
+    asked = (tmux.folder / "asked").read_text()
+    assert asked.startswith("--scope --quiet --collect --user -- env -u XDG_RUNTIME_DIR ")
+    assert tmux.sessions() == {"web"}
+    shared = tmux.run("show-environment", "-g").splitlines()
+    assert "PATH=/usr/bin:/bin" in shared
+    assert not any(line.startswith("XDG_RUNTIME_DIR") for line in shared)
+
+
+async def test_a_manager_that_refuses_is_done_without(tmux: TmuxBox, manager: TmuxRunner) -> None:
+    systemd_run(tmux, "echo 'Failed to connect to bus: No medium found' >&2; exit 1")
+    await open_door(tmux, manager).rebuild(image("web"), {})
+    assert tmux.sessions() == {"web"}
+
+
+async def test_a_manager_that_refuses_a_unit_of_its_own_ends_it(
+    tmux: TmuxBox, manager: TmuxRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(birth, "_own_cgroup", lambda: "0::/system.slice/no-such-unit.service\n")
+    systemd_run(tmux, "echo 'Failed to start transient scope unit' >&2; exit 1")
+    with pytest.raises(NoBirthplace, match="user scope: Failed to start transient scope unit"):
+        await open_door(tmux, manager).rebuild(image("web"), {})
+    assert tmux.sessions() == set()
 
 
 _BEARER = """

@@ -17,6 +17,7 @@ from sidecar.edges.tmux.snapshot import LOOK_COMMAND, parse_look
 from sidecar.edges.tmux.text import command, literal, script, split_arguments
 from sidecar.model.session import Presence
 from tests.box import TmuxBox, eventually
+from tests.edges.conftest import open_door
 
 NASTY = [
     "a b;\"$(x)'é",
@@ -50,7 +51,7 @@ async def test_a_server_without_sessions_is_present(tmux: TmuxBox, door: TmuxDoo
 
 async def test_a_stopped_server_is_unknown_until_it_goes_on(tmux: TmuxBox, runner: TmuxRunner) -> None:
     tmux.run("new-session", "-d", "-s", "a", "sleep 1000")
-    hasty = _door(tmux, TmuxRunner(TmuxSettings(socket_name=tmux.name, timeout=0.2), runner.environment))
+    hasty = open_door(tmux, TmuxRunner(TmuxSettings(socket_name=tmux.name, timeout=0.2), runner.environment))
     server = tmux.server_pid()
     os.kill(server, signal.SIGSTOP)
     try:
@@ -174,9 +175,3 @@ def test_anything_else_is_unknown(raw: bytes) -> None:
     look = parse_look(raw, 1.0, "boot")
     assert look.presence is Presence.UNKNOWN
     assert look.reason
-
-
-def _door(tmux: TmuxBox, runner: TmuxRunner) -> TmuxDoor:
-    from tests.edges.conftest import open_door
-
-    return open_door(tmux, runner)

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import stat
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
+from aiohttp import StreamReader
+from aiohttp.test_utils import make_mocked_request
 
 from sidecar.config import HttpSettings, Settings
 from sidecar.errors import Permanent, UnsafeState
-from sidecar.web.guard import ensure_token
+from sidecar.web.guard import ensure_token, read_body
+from sidecar.web.problem import Rejected
 from tests.web.conftest import Open, Windows
 
 CLOSED = [
@@ -95,6 +100,15 @@ async def test_an_address_open_to_others_is_refused(open_windows: Open, listen: 
 async def test_loopback_is_served(open_windows: Open, listen: str) -> None:
     settings = Settings(http=HttpSettings(listen=listen))
     assert (await (await open_windows(settings=lambda: settings)).get("/")).status == 200
+
+
+async def test_whoever_goes_away_in_mid_sentence_is_no_fault_of_ours() -> None:
+    body = StreamReader(Mock(), 1 << 16, loop=asyncio.get_running_loop())
+    body.feed_data(b"{")
+    body.set_exception(ConnectionResetError("Connection lost"))
+    with pytest.raises(Rejected, match="Connection lost") as rejected:
+        await read_body(make_mocked_request("POST", "/recover", payload=body), 100)
+    assert rejected.value.response.status == 400
 
 
 def test_the_token_is_made_once_and_is_private(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+from collections.abc import AsyncIterator
 from typing import Any
 
 import msgspec
@@ -13,6 +14,7 @@ from sidecar.errors import Permanent, StoreUnavailable, Temporary
 from sidecar.model.incident import FailureKind
 from sidecar.model.plan import Refusal, RefusalReason, Strategy
 from sidecar.model.status import Answer, RecoverRequest, Rehearsed, Ticket, UnknownSession
+from sidecar.web import guard
 from tests.web.conftest import JSON, Windows, recovery
 
 BODY = b'{"session": "web"}'
@@ -205,3 +207,18 @@ async def test_requests_at_once_with_one_key_are_one(windows: Windows) -> None:
 async def test_a_key_that_is_none_is_refused(windows: Windows, key: str) -> None:
     assert (await ask(windows, key))[0] == 400
     assert windows.desk.asked == []
+
+
+async def test_a_body_that_does_not_arrive_is_to_be_sent_again(
+    windows: Windows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guard, "_PATIENCE", 0.01)
+    ended = asyncio.Event()
+
+    async def stalled() -> AsyncIterator[bytes]:
+        yield b"{"
+        await ended.wait()
+
+    answer = await windows.post("/recover", stalled())
+    ended.set()
+    assert answer.status == 503

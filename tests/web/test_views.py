@@ -121,6 +121,11 @@ def test_text_that_cannot_be_encoded_is_escaped(text: str) -> None:
     assert json.loads(encode([text]))[0] == text.encode("utf-8", "backslashreplace").decode()
 
 
+def test_what_has_no_form_in_json_is_a_fault() -> None:
+    with pytest.raises(NotImplementedError, match="object"):
+        encode({"value": object()})
+
+
 async def test_the_index_names_every_window(open_windows: Open) -> None:
     async def reload() -> None: ...
 

@@ -117,13 +117,13 @@ class Builder:
         ours = self._runner.client_environment()
         wanted = birth.birth_environment(origin.environment, ours)
         prefix, environment = birth.scope_arguments(place, wanted, ours)
+        # Full paths, since the recorded environment may have another PATH or folder for sockets than ours.
+        tmux, *scope = (shutil.which(name, path=ours.get("PATH")) or name for name in ("tmux", *prefix[:1]))
         client = await self._runner.start(
             [
-                *prefix,
+                *scope, *prefix[1:],
                 *birth.limit_arguments(self._descriptors),
-                # The recorded environment may name another folder for sockets, or lack the PATH to tmux.
-                shutil.which("tmux", path=ours.get("PATH")) or "tmux",
-                "-u", "-S", str(self._runner.socket),
+                tmux, "-u", "-S", str(self._runner.socket),
                 *birth.config_arguments(origin.config_files),
                 "start-server", ";", "source-file", "-",
             ],

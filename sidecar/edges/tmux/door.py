@@ -103,9 +103,12 @@ class TmuxDoor:
         await self._each(map(disarm_line, windows))
 
     async def respawn(self, pane: str, pid: int, cwd: str) -> bool:
-        """Start a dead pane's own command again, only while ``pid`` is its dead process."""
-        folder = await asyncio.to_thread(folders.existing, cwd)
-        action = command("respawn-pane", "-k", "-c", literal(folder), "-t", pane)
+        """Start a dead pane's own command again, only while ``pid`` is its dead process.
+
+        An empty ``cwd`` leaves the folder that the pane was first started in.
+        """
+        folder = ("-c", literal(await asyncio.to_thread(folders.existing, cwd))) if cwd else ()
+        action = command("respawn-pane", "-k", *folder, "-t", pane)
         return await act_on_dead(self._runner, self._clock, pane, pid, action)
 
     async def close_pane(self, pane: str, pid: int) -> bool:

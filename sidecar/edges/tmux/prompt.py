@@ -11,6 +11,7 @@ import asyncio
 import os
 import termios
 from collections.abc import Callable
+from pathlib import Path
 
 from sidecar.clock import Clock
 from sidecar.edges.tmux.run import TmuxRunner
@@ -20,8 +21,11 @@ from sidecar.model.plan import Entry, Resumption
 
 _PATIENCE = 5.0
 _POLL = 0.01
-_PLAIN_QUIET = 0.3
+_QUIET = 0.3
 """Seconds of sleep after which a shell without a line editor counts as waiting: start-up files sleep too."""
+_EDITOR_QUIET = 3.0
+"""The same for a shell that has one, and may have been told not to use it."""
+_EDITORS = frozenset({"bash", "zsh", "fish", "ksh", "mksh", "tcsh", "nu", "elvish", "xonsh", "pwsh"})
 _LOCAL_FLAGS = 3
 _ENTERED = b"entered"
 
@@ -68,17 +72,27 @@ async def _ready(clock: Clock, pid: int, tty: str, in_front: InFront) -> None:
     deadline = clock.monotonic() + _PATIENCE
     quiet_since = clock.monotonic()
     while clock.monotonic() < deadline:
-        if await asyncio.to_thread(in_front, pid):
-            quiet = clock.monotonic() - quiet_since >= _PLAIN_QUIET
-            if quiet or await asyncio.to_thread(_line_editor_waits, tty):
-                return
-        else:
+        if not await asyncio.to_thread(in_front, pid):
             quiet_since = clock.monotonic()
+        elif await asyncio.to_thread(_waits, pid, tty, clock.monotonic() - quiet_since):
+            return
         await clock.sleep(_POLL)
     raise Temporary(
         f"the shell {pid} was not ready for input within {_PATIENCE:g} s",
         hint="Something runs in front of it, or its start-up files are slow.",
     )
+
+
+def _waits(pid: int, tty: str, quiet: float) -> bool:
+    """Whether a shell that has slept in front of its terminal for so many seconds waits for a line."""
+    return _line_editor_waits(tty) or quiet >= (_EDITOR_QUIET if _name(pid) in _EDITORS else _QUIET)
+
+
+def _name(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text(errors="replace").strip()
+    except OSError:
+        return ""
 
 
 def _line_editor_waits(tty: str) -> bool:
