@@ -21,6 +21,7 @@ from sidecar import config_units as units
 from sidecar.errors import Fault
 
 T = TypeVar("T")
+N = TypeVar("N", int, float)
 K = TypeVar("K")
 E = TypeVar("E", bound=StrEnum)
 
@@ -209,29 +210,21 @@ def read_as(convert: Callable[[str], T]) -> Reader[T]:
 
 def duration(least: str, most: str) -> Reader[float]:
     """Seconds, from text with units."""
-    low, high = units.seconds(least), units.seconds(most)
-
-    def read(place: Place) -> float:
-        word = _scalar(place, "a duration")
-        try:
-            value = units.seconds(word)
-        except ValueError as error:
-            raise Wrong(str(error)) from error
-        if not low <= value <= high:
-            raise Wrong(f"is {word}, and has to lie between {least} and {most}")
-        return value
-
-    return read
+    return _between(units.seconds, "a duration", least, most)
 
 
 def size(least: str, most: str) -> Reader[int]:
     """Bytes, from text with a unit."""
-    low, high = units.size(least), units.size(most)
+    return _between(units.size, "a size", least, most)
 
-    def read(place: Place) -> int:
-        word = _scalar(place, "a size")
+
+def _between(parse: Callable[[str], N], what: str, least: str, most: str) -> Reader[N]:
+    low, high = parse(least), parse(most)
+
+    def read(place: Place) -> N:
+        word = _scalar(place, what)
         try:
-            value = units.size(word)
+            value = parse(word)
         except ValueError as error:
             raise Wrong(str(error)) from error
         if not low <= value <= high:
