@@ -349,5 +349,5 @@ async def test_nothing_to_build_is_said(door: TmuxDoor) -> None:
 def _waits_in_line(tmux: TmuxBox) -> bool:
     """A client has connected to the server's socket and is not accepted yet."""
     rows = Path("/proc/net/unix").read_text().splitlines()
-    # Column 5 is the state: 02 is connecting or waiting to be accepted.
-    return any(row.endswith(str(tmux.socket)) and row.split()[5] in ("02", "03") for row in rows)
+    # Column 5 is the state: 02 waits to be accepted; 03 may be an earlier client's, not yet let go of.
+    return any(row.endswith(str(tmux.socket)) and row.split()[5] == "02" for row in rows)
