@@ -31,14 +31,16 @@ from sidecar.edges.store.database import lock
 from sidecar.edges.tmux.door import TmuxDoor
 from sidecar.edges.tmux.doorbell import Doorbell
 from sidecar.edges.tmux.run import TmuxRunner
-from sidecar.errors import SidecarError
+from sidecar.errors import ConfigInvalid, SidecarError
 from sidecar.flow.checkpoint import Checkpointer
 from sidecar.flow.desk import FrontDesk
 from sidecar.flow.execute import Circuits, Executor
 from sidecar.flow.picture import picture
 from sidecar.flow.recover import Recoverer
+from sidecar.flow.reload import Reloader
 from sidecar.flow.ward import Ward
 from sidecar.flow.watch import Tools, Watch
+from sidecar.model.incident import SignalKind
 from sidecar.model.record import Action, IncidentRow, Usage
 from sidecar.model.session import Presence
 from sidecar.model.status import Status
@@ -130,11 +132,14 @@ class Sidecar:
         state: Path,
         *,
         environment: Mapping[str, str] = os.environ,
+        reread: Callable[[], Settings] | None = None,
         log_level: str = "info",
     ) -> None:
+        """``reread`` gives the settings anew, for a reload; without it they never change."""
         self.settings = settings
         self._state = state
         self._environment = environment
+        self._reread = reread or (lambda: settings)
         self._clock = SystemClock()
         self._log = JsonLog(self._clock, log_level)
         self._status = Status()
@@ -172,6 +177,28 @@ class Sidecar:
         await self._undo.aclose()
         self._log.say(Action.STOPPED)
 
+    async def reload(self) -> None:
+        """Read the configuration again, and look at once with what it says.
+
+        Raises:
+            ConfigInvalid: it has faults; nothing has changed.
+            StoreUnavailable: the change could not be put on record; nothing has changed.
+        """
+        try:
+            await self._reloader.reload()
+            self._watch.signal(SignalKind.REQUEST)
+        finally:
+            self._redraw()
+
+    def hang_up(self) -> None:
+        """SIGHUP: reload, without anybody to answer to; the log tells."""
+        self._tasks.spawn("reload", self._reload_on_hang_up())
+
+    async def _reload_on_hang_up(self) -> None:
+        # What is wrong with the file has been logged, fault by fault.
+        with contextlib.suppress(ConfigInvalid):
+            await self.reload()
+
     async def _start(self) -> None:
         clock, settings, log = self._clock, self.settings, self._log
         process.raise_descriptor_limit()
@@ -183,7 +210,7 @@ class Sidecar:
         self._store = store = await asyncio.to_thread(self._open_store)
         self._undo.callback(store.close)
         self._lock_server(runner.socket)
-        self._ward = ward = Ward(settings)
+        self._ward = ward = Ward(settings, clock.wall())
         tmux = TmuxDoor(
             runner,
             clock,
@@ -196,8 +223,11 @@ class Sidecar:
         bell = Doorbell(runner, clock, host.boot_id, process.complete)
         self._tasks = tasks = Tasks(self._task_ended)
         checkpointer = Checkpointer(ward, tmux, store, clock, self.metrics, log)
-        self._circuits = Circuits(store, clock, self.metrics, settings.recovery.circuit)
-        executor = Executor(store, clock, SystemDice(), self.metrics, log, settings.recovery.retry)
+        self._circuits = Circuits(store, clock, self.metrics, lambda: ward.settings.recovery.circuit)
+        executor = Executor(
+            store, clock, SystemDice(), self.metrics, log, lambda: ward.settings.recovery.retry
+        )
+        self._reloader = Reloader(ward, self._reread, store, clock, log)
         recoverer = Recoverer(
             ward, tmux, store, host, clock, self.metrics, log, checkpointer, executor, self._circuits
         )
@@ -260,7 +290,8 @@ class Sidecar:
         self.token = ensure_token(token_file)
         service = Service(
             desk=self._desk,
-            settings=lambda: self.settings,
+            settings=lambda: self._ward.settings,
+            reload=self.reload,
             status=lambda: self._status,
             ready=lambda: self._watch.first_cycle.is_set() and not self._ward.draining,
             healthy=lambda: self._clock.wall() - self._watch.cycled < _STALE_CYCLE,
@@ -330,11 +361,17 @@ class Sidecar:
         )
 
 
-def serve(settings: Settings, state: Path) -> int:
-    """Run the service until SIGTERM or SIGINT. Returns the exit status."""
+def serve(read: Callable[[], Settings], state: Path) -> int:
+    """Run the service until SIGTERM or SIGINT. Returns the exit status.
+
+    ``read`` gives the settings, now and at each SIGHUP.
+
+    Raises:
+        ConfigInvalid: every fault of the configuration.
+    """
     # A thread that renders or parses gives the event loop its turn after 1 ms instead of 5.
     sys.setswitchinterval(0.001)
-    run_loop(_serve(settings, state))
+    run_loop(_serve(Sidecar(read(), state, reread=read)))
     return 0
 
 
@@ -351,13 +388,15 @@ def run_loop(work: Coroutine[Any, Any, T]) -> T:
     return asyncio.run(watched())
 
 
-async def _serve(settings: Settings, state: Path) -> None:
-    sidecar = Sidecar(settings, state)
+async def _serve(sidecar: Sidecar) -> None:
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
+    # Before it can reload, hanging up means nothing; it must not end the service either.
+    loop.add_signal_handler(signal.SIGHUP, lambda: None)
     await sidecar.start()
+    loop.add_signal_handler(signal.SIGHUP, sidecar.hang_up)
     try:
         await ended.wait()
     finally:

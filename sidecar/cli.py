@@ -17,6 +17,7 @@ import click
 from sidecar import __version__, client, config_read
 from sidecar import config_units as units
 from sidecar.clock import SystemClock, pause
+from sidecar.config import Settings
 from sidecar.errors import ConfigInvalid, ServiceRefused, SidecarError
 from sidecar.model.incident import FailureKind
 from sidecar.model.plan import Outcome, Strategy
@@ -110,21 +111,27 @@ def run(
     tmux_socket_path: str | None,
     observe: bool,
 ) -> None:
-    """Run the service in the foreground; SIGTERM and Ctrl-C end it cleanly."""
+    """Run the service in the foreground; SIGTERM and Ctrl-C end it cleanly, SIGHUP reloads."""
     if tmux_socket_name and tmux_socket_path:
         raise click.UsageError("--tmux-socket-name and --tmux-socket-path name two servers; give one.")
-    settings = config_read.load_or_default(config_file)
-    if tmux_socket_name or tmux_socket_path:
-        tmux = replace(settings.tmux, socket_name=tmux_socket_name, socket_path=tmux_socket_path)
-        settings = replace(settings, tmux=tmux)
-    if listen:
-        settings = replace(settings, http=replace(settings.http, listen=listen))
-    if observe:
-        settings = replace(settings, recovery=replace(settings.recovery, mode=Mode.OBSERVE))
+    # A reload comes from anywhere: a relative path has to mean the same file then.
+    file = config_file.absolute() if config_file else None
+
+    def read() -> Settings:
+        settings = config_read.load_or_default(file)
+        if tmux_socket_name or tmux_socket_path:
+            tmux = replace(settings.tmux, socket_name=tmux_socket_name, socket_path=tmux_socket_path)
+            settings = replace(settings, tmux=tmux)
+        if listen:
+            settings = replace(settings, http=replace(settings.http, listen=listen))
+        if observe:
+            settings = replace(settings, recovery=replace(settings.recovery, mode=Mode.OBSERVE))
+        return settings
+
     # The service's libraries take longer to import than the other commands take to run.
     from sidecar.app import serve
 
-    click.get_current_context().exit(serve(settings, state.absolute()))
+    click.get_current_context().exit(serve(read, state.absolute()))
 
 
 @main.command()
@@ -139,6 +146,8 @@ def status(service: client.Client, as_json: bool) -> None:
     now = SystemClock().wall()
     server = f"tmux {body['tmux_version']}".rstrip() if body["server_up"] else "no tmux server"
     click.echo(safe(f"{server}, mode {body['mode']}"))
+    if not body["config_good"]:
+        click.echo("the configuration on disk has faults, an earlier one is in force: `sidecar config check`")
     if body["sessions"]:
         click.echo(table(_HEAD, [_session_row(session, now) for session in body["sessions"]]))
     else:

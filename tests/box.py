@@ -194,5 +194,9 @@ def sidecar_box(tmux: TmuxBox, *arguments: str, start: bool = True) -> Iterator[
         yield box
     finally:
         if box.process is not None and box.process.poll() is None:
-            box.process.kill()
-            box.process.wait()
+            # In order, so that it can write down what it has covered; a hung one is not waited for.
+            try:
+                box.stop()
+            except subprocess.TimeoutExpired:
+                box.process.kill()
+                box.process.wait()

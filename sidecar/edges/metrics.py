@@ -231,6 +231,16 @@ class _Picture(Collector):
         yield _gauge("recoveries_in_progress", "Recoveries running now.", status.recoveries_in_progress)
         yield _gauge("alerts_pending", "Accepted alerts not yet worked off.", status.alerts_pending)
         yield _gauge("store_size_bytes", "Size of the database and its log.", status.store_bytes)
+        yield _gauge(
+            "config_last_reload_successful",
+            "Whether the configuration on disk is the one in force.",
+            float(status.config_good),
+        )
+        yield _gauge(
+            "config_last_reload_success_timestamp_seconds",
+            "When the configuration in force was read.",
+            status.config_loaded,
+        )
         shown = status.sessions[:SERIES_CAP]
         yield _gauge(
             "sessions_dropped", "Sessions beyond the cap on series.", len(status.sessions) - len(shown)

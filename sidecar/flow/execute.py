@@ -6,6 +6,7 @@ one ends the plan at once and does not count against the circuit.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from sidecar.clock import Clock, Dice
@@ -21,11 +22,11 @@ from sidecar.model.record import Action, RecoveryRow
 class Circuits:
     """The breakers, by strategy, as the book keeps them."""
 
-    def __init__(self, book: Book, clock: Clock, meter: Meter, policy: BreakerPolicy) -> None:
+    def __init__(self, book: Book, clock: Clock, meter: Meter, policy: Callable[[], BreakerPolicy]) -> None:
         self._book = book
         self._clock = clock
         self._meter = meter
-        self.policy = policy
+        self._policy = policy
         self.states: dict[str, BreakerState] = {}
 
     async def load(self) -> None:
@@ -34,12 +35,12 @@ class Circuits:
     async def lend(self, name: str) -> None:
         """Take the permit that the decision has counted on."""
         old = self.states.get(name, BreakerState())
-        _, new = breaker.ask(old, self.policy, self._clock.wall())
+        _, new = breaker.ask(old, self._policy(), self._clock.wall())
         await self._keep(name, old, new)
 
     async def settle(self, name: str, event: breaker.BreakerEvent) -> None:
         old = self.states.get(name, BreakerState())
-        new = breaker.advance(old, event, self.policy, self._clock.wall())
+        new = breaker.advance(old, event, self._policy(), self._clock.wall())
         self._meter.circuit_call(name, event)
         await self._keep(name, old, new)
 
@@ -61,7 +62,7 @@ class Executor:
     dice: Dice
     meter: Meter
     log: Logbook
-    retry: RetryPolicy
+    retry: Callable[[], RetryPolicy]
 
     async def run(self, surgery: Surgery, recovery: RecoveryRow) -> SidecarError | None:
         """Every step in order. Returns the error that ended it, if one did."""
@@ -76,12 +77,13 @@ class Executor:
     ) -> SidecarError | None:
         await self.book.step_begun(recovery.id, seq, step, self.clock.wall())
         error: SidecarError | None = None
-        for attempt in range(1, self.retry.max_attempts + 1):
+        policy = self.retry()
+        for attempt in range(1, policy.max_attempts + 1):
             error = await self._attempt(surgery, step)
-            if not isinstance(error, Temporary) or attempt == self.retry.max_attempts:
+            if not isinstance(error, Temporary) or attempt == policy.max_attempts:
                 break
             self.meter.retry(step.kind)
-            wait = backoff.delay(self.retry, attempt, self.dice.roll())
+            wait = backoff.delay(policy, attempt, self.dice.roll())
             await self.clock.sleep(max(wait, error.delay or 0.0))
         await self.book.step_ended(recovery.id, seq, self.clock.wall(), str(error) if error else "")
         return error

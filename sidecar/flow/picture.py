@@ -35,6 +35,8 @@ def picture(
         recoveries_in_progress=len(ward.cases),
         alerts_pending=alerts_pending,
         store_bytes=store_bytes,
+        config_good=ward.loaded.good,
+        config_loaded=ward.loaded.at,
         started=started,
         last_look=last_look,
     )

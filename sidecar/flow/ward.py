@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sidecar.config import Settings
 from sidecar.decide.detect import Expected, carry, instance_of
@@ -64,11 +64,22 @@ class Standstill:
     """Wall seconds; None: only when something changes or a person asks."""
 
 
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """How the last attempt to read the configuration went."""
+
+    good: bool = True
+    at: float = 0.0
+    """Wall seconds of the last one that succeeded."""
+
+
 class Ward:
     """The sessions in our care."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, loaded: float) -> None:
+        """``loaded`` is when the settings were read, in wall seconds."""
         self.settings = settings
+        self.loaded = Loaded(at=loaded)
         self.expected: dict[str, Expected] = {}
         self.released: set[str] = set()
         self.look = Look(Presence.UNKNOWN, 0.0, reason="not looked yet")
@@ -120,6 +131,10 @@ class Ward:
         )
         self.expected[live.name] = entry
         return entry
+
+    def ask_again(self, now: float) -> None:
+        """What was refused until now may be right under other settings. ``now`` is wall seconds."""
+        self.standstills = {name: replace(one, retry_at=now) for name, one in self.standstills.items()}
 
     def stands_still(self, failure: Failure, now: float) -> bool:
         """Whether this very failure was refused, and it is not yet time to ask again."""

@@ -36,7 +36,7 @@ from sidecar.model.incident import (
     SignalKind,
     Unit,
 )
-from sidecar.model.policy import Restore
+from sidecar.model.policy import Mode, Restore
 from sidecar.model.record import Action, KnownSession, Standing, Watched
 from sidecar.model.session import Look, Presence, Session
 
@@ -343,15 +343,19 @@ class Watch:
                     yield Watched(Role.PROGRAM, pane.program.pid, name, pane.id)
 
     async def _arm(self, look: Look) -> None:
-        windows = {
-            window.id
+        """Have failed panes kept where we may act; elsewhere, leave tmux as its user set it."""
+        windows = [
+            window
             for session in look.sessions
             if session.name in self._ward.expected
             for window in session.windows
-            if window.remain_on_exit == "off" and not window.armed
-        }
-        if windows and self._ward.settings.recovery.mode == "auto":
-            await self._t.tmux.arm(sorted(windows))
+        ]
+        if self._ward.settings.recovery.mode is Mode.OBSERVE:
+            await self._t.tmux.disarm(sorted({window.id for window in windows if window.armed}))
+            return
+        bare = {window.id for window in windows if window.remain_on_exit == "off" and not window.armed}
+        if bare:
+            await self._t.tmux.arm(sorted(bare))
 
     async def ask(self, name: str) -> tuple[Failure, Look] | None:
         """Look at one session on request. None: it is in good order."""

@@ -52,6 +52,10 @@ class Status:
     recoveries_in_progress: int = 0
     alerts_pending: int = 0
     store_bytes: int = 0
+    config_good: bool = True
+    """False while the file on disk has faults and an earlier one is in force."""
+    config_loaded: float = 0.0
+    """Wall seconds when the settings in force were read."""
     started: float = 0.0
     """Wall seconds."""
     last_look: float = 0.0

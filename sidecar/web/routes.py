@@ -56,8 +56,8 @@ class Service:
     observe: Observe
     clock: Clock
     token: str
-    reload: Callable[[], Awaitable[None]] | None = None
-    """Read the configuration again; raises ``ConfigInvalid`` and changes nothing. None: not offered."""
+    reload: Callable[[], Awaitable[None]]
+    """Read the configuration again; raises ``ConfigInvalid`` and changes nothing."""
 
 
 def make_app(service: Service) -> web.Application:
@@ -75,6 +75,7 @@ def make_app(service: Service) -> web.Application:
             web.get("/metrics", windows.metrics),
             web.get("/-/healthy", windows.healthy),
             web.get("/-/ready", windows.ready),
+            web.post("/-/reload", windows.reload),
             web.post("/alerts", windows.alerts),
             web.post("/recover", windows.recover),
             web.get("/api/v1/sessions", windows.sessions),
@@ -83,8 +84,6 @@ def make_app(service: Service) -> web.Application:
             web.get("/api/v1/recoveries/{id}", windows.recovery),
         ]
     )
-    if service.reload is not None:
-        app.add_routes([web.post("/-/reload", _reloader(service.reload))])
     return app
 
 
@@ -113,6 +112,10 @@ class _Windows:
 
     async def ready(self, request: web.Request) -> web.Response:
         return _probe(self._s.ready(), "ready", "starting or stopping")
+
+    async def reload(self, request: web.Request) -> web.Response:
+        await self._s.reload()
+        return _json({"reloaded": True})
 
     async def alerts(self, request: web.Request) -> web.Response:
         raw = await read_body(request, ALERTS_LIMIT)
@@ -166,14 +169,6 @@ class _Windows:
                 hint="GET /api/v1/recoveries lists them.",
             )
         return _json(views.recovery(row))
-
-
-def _reloader(reload: Callable[[], Awaitable[None]]) -> Callable[[web.Request], Awaitable[web.Response]]:
-    async def handle(request: web.Request) -> web.Response:
-        await reload()
-        return _json({"reloaded": True})
-
-    return handle
 
 
 def _reply(session: str, answer: Answer) -> web.Response:

@@ -20,6 +20,8 @@ def overview(status: Status) -> dict[str, Any]:
         "server_up": status.server_up,
         "tmux_version": status.tmux_version,
         "mode": status.mode,
+        "config_good": status.config_good,
+        "config_loaded": status.config_loaded,
         "started": status.started,
         "last_look": status.last_look,
         "recoveries_in_progress": status.recoveries_in_progress,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -66,8 +66,8 @@ class Served:
         self.state = Path()
         self.answer: int | Exception = 0
 
-    def serve(self, settings: Settings, state: Path) -> int:
-        self.settings, self.state = settings, state
+    def serve(self, read: Callable[[], Settings], state: Path) -> int:
+        self.settings, self.state, self.read = read(), state, read
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer
@@ -95,6 +95,18 @@ def test_run_reads_the_default_file(served: Served, home: Path) -> None:
     assert sidecar("run").exit_code == 0
     assert served.settings.http.port == 1
     assert served.settings.source == file
+
+
+def test_run_reads_the_same_file_again_with_the_same_options(
+    served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "c.yml").write_text("sessions: {manage: [a]}\n")
+    monkeypatch.chdir(tmp_path)
+    assert sidecar("run", "--config", "c.yml", "--observe").exit_code == 0
+    (tmp_path / "c.yml").write_text("sessions: {manage: [b]}\n")
+    monkeypatch.chdir("/")
+    again = served.read()
+    assert (again.sessions.manage, again.recovery.mode) == (("b",), Mode.OBSERVE)
 
 
 def test_run_options_win_over_the_file(served: Served, tmp_path: Path) -> None:

@@ -48,6 +48,7 @@ STATUS: dict[str, Any] = {
     ],
     "circuits": [{"name": "retry", "state": "closed"}, {"name": "respawn_pane", "state": "open"}],
     "server_up": True,
+    "config_good": True,
     "mode": "auto",
     "tmux_version": "3.3a",
 }
@@ -117,6 +118,12 @@ async def test_status(stand: Stand) -> None:
     assert web_row.index("healthy") == odd_row.index("crashed") + 2, "wide characters take two columns"
     assert incident == "incident 3: api crashed, cause unknown, held: no"
     assert circuit == "circuit respawn_pane: open"
+
+
+async def test_status_says_that_the_file_on_disk_is_not_in_force(stand: Stand) -> None:
+    stand.answer("GET", "/api/v1/sessions", (200, STATUS | {"config_good": False}))
+    done = await stand.run("status")
+    assert "the configuration on disk has faults" in done.output.splitlines()[1]
 
 
 async def test_status_as_json(stand: Stand) -> None:

@@ -98,6 +98,9 @@ class FakeDesk:
         return fitting[:limit]
 
 
+async def _reload() -> None: ...
+
+
 def _row(number: int, alert: AlertIntake) -> AlertRow:
     return AlertRow(
         number, alert.fingerprint, alert.starts_at, alert.session, alert.failure, alert.strategy,
@@ -160,6 +163,7 @@ def open_windows(aiohttp_client: AiohttpClient) -> Open:
             "observe": lambda method, route, status, seconds: observed.append((method, route, status)),
             "clock": SystemClock(),
             "token": TOKEN,
+            "reload": _reload,
         }
         client = await aiohttp_client(make_app(Service(**usual | parts)))
         return Windows(client, desk, observed)

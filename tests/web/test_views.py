@@ -127,9 +127,7 @@ def test_what_has_no_form_in_json_is_a_fault() -> None:
 
 
 async def test_the_index_names_every_window(open_windows: Open) -> None:
-    async def reload() -> None: ...
-
-    text = await (await (await open_windows(reload=reload)).get("/")).text()
+    text = await (await (await open_windows()).get("/")).text()
     for line in ("GET  /metrics", "POST /alerts", "POST /recover", "POST /-/reload", "GET  /api/v1/sessions"):
         assert line in text
 

@@ -1,0 +1,89 @@
+"""Taking up a changed configuration without a restart: as a whole, or not at all.
+
+A file with faults changes nothing. What only a start can change (which server, which address) keeps
+its old value, and the log says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import asdict, fields, replace
+
+from sidecar.clock import Clock
+from sidecar.config import Settings
+from sidecar.errors import ConfigInvalid
+from sidecar.flow.ports import Book, Logbook
+from sidecar.flow.ward import Loaded, Ward
+from sidecar.model.record import Action
+
+AT_START_ONLY = ("tmux", "http")
+"""Sections that a running service cannot follow."""
+
+_NO_SECTIONS = ("source",)
+
+
+class Reloader:
+    """Reads the configuration again on request; one at a time."""
+
+    def __init__(
+        self, ward: Ward, read: Callable[[], Settings], book: Book, clock: Clock, log: Logbook
+    ) -> None:
+        """``read`` gives the settings as at the start, command line included; it blocks."""
+        self._ward = ward
+        self._read = read
+        self._book = book
+        self._clock = clock
+        self._log = log
+        self._one = asyncio.Lock()
+
+    async def reload(self) -> None:
+        """Take the settings up.
+
+        Raises:
+            ConfigInvalid: every fault; the old settings stay in force.
+            StoreUnavailable: the change could not be put on record, so it is not made.
+        """
+        async with self._one:
+            try:
+                settings = await asyncio.to_thread(self._read)
+            except ConfigInvalid as error:
+                await self._refuse(error)
+                raise
+            await self._accept(settings)
+
+    async def _refuse(self, error: ConfigInvalid) -> None:
+        self._ward.loaded = replace(self._ward.loaded, good=False)
+        faults = [str(fault) for fault in error.faults]
+        self._log.say(Action.CONFIG_REFUSED, level="error", faults=faults, hint=error.hint)
+        await self._book.audit(
+            Action.CONFIG_REFUSED,
+            self._clock.wall(),
+            actor="operator",
+            detail={"faults": [asdict(fault) for fault in error.faults]},
+        )
+
+    async def _accept(self, settings: Settings) -> None:
+        old, now = self._ward.settings, self._clock.wall()
+        different = [
+            field.name
+            for field in fields(Settings)
+            if field.name not in _NO_SECTIONS and getattr(old, field.name) != getattr(settings, field.name)
+        ]
+        changed = [name for name in different if name not in AT_START_ONLY]
+        waiting = [name for name in different if name in AT_START_ONLY]
+        await self._book.audit(
+            Action.CONFIG_RELOADED,
+            now,
+            actor="operator",
+            detail={"changed": changed, "after_restart": waiting},
+        )
+        self._ward.settings = replace(settings, **{name: getattr(old, name) for name in AT_START_ONLY})
+        self._ward.loaded = Loaded(good=True, at=now)
+        self._ward.ask_again(now)
+        self._log.say(
+            Action.CONFIG_RELOADED,
+            changed=changed,
+            after_restart=waiting,
+            hint=f"Restart to take up: {', '.join(waiting)}." if waiting else "",
+        )
