@@ -10,7 +10,7 @@ FIND_PYTHON = for p in python3.13 python3.12 python3.11 python3; do \
 	then echo $$p; exit; fi; done
 ARGS ?=
 
-.PHONY: run demo test lint help clean tmux tools
+.PHONY: run demo test bench lint help clean tmux tools
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  \1\t/' | expand -t 12
@@ -23,6 +23,9 @@ demo: $(STAMP) tmux ## injure a private session four times and show how it is he
 
 test: $(STAMP) tmux tools lint ## set up, then run every test
 	$(BIN)/python -m pytest --cov --cov-report=term $(ARGS)
+
+bench: $(STAMP) tmux ## measure beside raw tmux commands (ARGS="--list", ARGS="look kill-pane")
+	@exec $(BIN)/python -m bench $(ARGS)
 
 lint: $(STAMP) ## style, types, and the floors
 	$(BIN)/ruff check .

@@ -149,7 +149,8 @@ class SidecarBox:
         return {one["name"]: one for one in self.get("/api/v1/sessions")["sessions"]}
 
     def recoveries(self, session: str) -> list[dict[str, Any]]:
-        return self.get(f"/api/v1/recoveries?session={session}")["recoveries"]
+        rows: list[dict[str, Any]] = self.get(f"/api/v1/recoveries?session={session}")["recoveries"]
+        return rows
 
     def verified(self, session: str, count: int = 1) -> dict[str, Any]:
         """Wait for so many verified recoveries of a session; the newest."""
@@ -158,8 +159,7 @@ class SidecarBox:
             rows = [row for row in self.recoveries(session) if row["state"] == "verified"]
             return rows[0] if len(rows) >= count else None
 
-        found = eventually(newest, f"{count} verified recoveries of {session}")
-        assert found is not None
+        found: dict[str, Any] = eventually(newest, f"{count} verified recoveries of {session}")
         return found
 
     def stored(self, *sessions: str) -> None:

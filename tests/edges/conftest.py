@@ -8,15 +8,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from sidecar.clock import SystemClock
 from sidecar.config import TmuxSettings
-from sidecar.decide import layout
-from sidecar.edges import process
 from sidecar.edges.tmux import birth
 from sidecar.edges.tmux.door import TmuxDoor
 from sidecar.edges.tmux.run import TmuxRunner
 from sidecar.edges.tmux.server import find_server
 from tests.box import TmuxBox, eventually
+from tests.door import open_door
 
 
 @pytest.fixture(autouse=True)
@@ -37,16 +35,3 @@ def runner(tmux: TmuxBox) -> Iterator[TmuxRunner]:
 @pytest.fixture
 def door(tmux: TmuxBox, runner: TmuxRunner) -> TmuxDoor:
     return open_door(tmux, runner)
-
-
-def open_door(tmux: TmuxBox, runner: TmuxRunner, *, descriptors: int | None = None) -> TmuxDoor:
-    return TmuxDoor(
-        runner,
-        SystemClock(),
-        boot_id="boot",
-        complete=process.complete,
-        in_front=process.in_front,
-        valid_layout=layout.valid,
-        scratch=tmux.folder / "scratch",
-        descriptors=descriptors,
-    )

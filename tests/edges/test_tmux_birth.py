@@ -34,7 +34,7 @@ from sidecar.edges.tmux.run import TmuxRunner
 from sidecar.errors import NoBirthplace
 from sidecar.model.session import SavedPane, SavedWindow, ServerOrigin, SessionImage
 from tests.box import TmuxBox, eventually
-from tests.edges.conftest import open_door
+from tests.door import open_door
 
 
 def image(name: str, origin: ServerOrigin | None = None, command: str = "sleep 1000") -> SessionImage:

@@ -17,7 +17,7 @@ from sidecar.edges.tmux.snapshot import LOOK_COMMAND, parse_look
 from sidecar.edges.tmux.text import command, literal, script, split_arguments
 from sidecar.model.session import Presence
 from tests.box import TmuxBox, eventually
-from tests.edges.conftest import open_door
+from tests.door import open_door
 
 NASTY = [
     "a b;\"$(x)'é",

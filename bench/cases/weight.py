@@ -1,0 +1,97 @@
+"""What the service weighs at 100 sessions: memory after an hour's worth of looks, CPU at rest.
+
+The looks of an hour (one every 5 s) are had in minutes by ringing the service's own doorbell, one
+ring after the other is answered, at a bounded pace. Every ring costs it at least one full look.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+
+from bench.cases.looking import HUNDRED
+from bench.line import Line, Plan, Sample, Unit
+from bench.machine import Memory, children, cpu_seconds, memory
+from bench.stage import Stage, stage
+from sidecar.edges.tmux.doorbell import CHANNEL
+
+_LOOKS = 720
+_REST = 0.05
+"""Seconds between an answer and the next ring."""
+_IDLE_SECONDS = 30.0
+_MB = 1_000_000
+_IMPORTS = "import sidecar.app, sidecar.cli, sys; print('ready', flush=True); sys.stdin.read()"
+
+
+def weight(plan: Plan) -> list[Line]:
+    """``--rounds`` is the number of looks here."""
+    with stage() as on:
+        on.manage(HUNDRED)
+        floor = _import_floor()
+        began = memory(on.pid)
+        looks = plan.of(_LOOKS)
+        for _ in range(looks):
+            _ring(on)
+        after = memory(on.pid)
+        helpers = sum(memory(pid).resident for pid in children(on.pid))
+        on.settle()
+        cpu, servers = _idle(on)
+    return _lines(looks, floor, began, after, helpers, cpu, servers)
+
+
+def _lines(
+    looks: int, floor: Memory, began: Memory, after: Memory, helpers: int, cpu: float, server: float
+) -> list[Line]:
+    def line(name: str, figure: float, target: str = "", limit: float | None = None, note: str = "") -> Line:
+        return Line(name, Unit.BYTES, Sample((figure,)), None, target, limit, None, note)
+
+    return [
+        line(
+            f"anonymous memory after {looks} looks", after.anonymous, "< 50 MB", 50 * _MB,
+            note=f"{began.anonymous / _MB:.1f} MB before them",
+        ),
+        Line(
+            f"resident memory after {looks} looks", Unit.BYTES, Sample((after.resident,)),
+            Sample((floor.resident,)), "< floor + 15 MB", floor.resident + 15 * _MB,
+            note="baseline: a Python process that has imported the same and does nothing",
+        ),
+        line("resident memory at its peak", after.peak),
+        line("resident memory of helpers", helpers, note="the tmux client that waits for a ring"),
+        Line(
+            f"CPU over {_IDLE_SECONDS:g} s at rest", Unit.CORE, Sample((cpu,)), None, "< 2 %", 0.02, None,
+            note=f"its tmux clients included; the tmux server takes {server * 100:.1f} % to answer them",
+        ),
+    ]  # fmt: skip
+
+
+def _import_floor() -> Memory:
+    idle = subprocess.Popen(
+        [sys.executable, "-c", _IMPORTS], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert idle.stdout is not None
+        idle.stdout.readline()
+        return memory(idle.pid)
+    finally:
+        idle.kill()
+        idle.communicate()
+
+
+def _ring(on: Stage) -> None:
+    """One ring, to the end of the cycle that answers it."""
+    rung = time.time()
+    on.tmux.run("wait-for", "-S", CHANNEL)
+    while on.sidecar.get("/api/v1/sessions")["last_look"] < rung:
+        time.sleep(_REST)
+
+
+def _idle(on: Stage) -> tuple[float, float]:
+    """Shares of a core that the service and the tmux server take when nothing happens."""
+    pids = (on.pid, on.tmux.server_pid())
+    before = [cpu_seconds(pid) for pid in pids]
+    began = time.monotonic()
+    time.sleep(_IDLE_SECONDS)
+    took = time.monotonic() - began
+    ours, server = ((cpu_seconds(pid) - was) / took for pid, was in zip(pids, before, strict=True))
+    return ours, server
