@@ -88,19 +88,30 @@ def running(tmux: TmuxBox, shapes: Mapping[str, Shape]) -> None:
     wait_for(there, f"{wanted.total()} panes with their programs")
 
 
-def fill(tmux: TmuxBox, lines: int, first: int = 0) -> None:
-    """Have every pane show so many lines, as if its program had printed them."""
-    for tty in tmux.panes("#{pane_tty}"):
+def fill(tmux: TmuxBox, session: str, lines: int) -> None:
+    """Have every pane of a session show so many more lines, as if its program had printed them."""
+    before = _heights(tmux, session)
+    for tty, height in before.items():
         with open(tty, "w") as terminal:
-            terminal.writelines(f"{number:6} {_TEXT}\n" for number in range(first, first + lines))
-    # A new client is served after what the server has read before: one more than the panes need.
-    wanted = first + lines
+            terminal.writelines(text_line(height + number) for number in range(lines))
 
     def shown() -> bool:
-        heights = tmux.panes("#{e|+:#{history_size},#{cursor_y}}")
-        return all(int(height) >= wanted for height in heights)
+        now = _heights(tmux, session)
+        return all(now[tty] >= height + lines for tty, height in before.items())
 
-    wait_for(shown, f"{lines} more lines in every pane")
+    wait_for(shown, f"{lines} more lines in every pane of {session}")
 
 
-_TEXT = "\033[32mGET\033[0m /api/v1/items 200 12 ms  the quick brown fox jumps over the lazy dog"
+def text_line(number: int) -> str:
+    """A line as a server's log has them: much the same every time, and never quite."""
+    spent = number * 7919 % 1000
+    return f"{number:8} \033[32mGET\033[0m /api/v1/items/{number * 31 % 9973} 200 in {spent} ms, {_USUAL}\n"
+
+
+_USUAL = "user agent curl, cache hit"
+
+
+def _heights(tmux: TmuxBox, session: str) -> dict[str, int]:
+    """Lines that each pane has shown, by its terminal."""
+    lines = tmux.panes("#{session_name} #{pane_tty} #{e|+:#{history_size},#{cursor_y}}")
+    return {tty: int(height) for name, tty, height in (line.split() for line in lines) if name == session}

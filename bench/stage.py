@@ -4,16 +4,29 @@ from __future__ import annotations
 
 import json
 import signal
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+from prometheus_client import CollectorRegistry
+
 from bench.measure import be_still, wait_for
-from bench.shapes import COMMAND, Shape, run_raw
-from sidecar.config import TmuxSettings
+from bench.shapes import COMMAND, Shape, fill, run_raw
+from sidecar.clock import Clock, SystemClock
+from sidecar.config import Settings, TmuxSettings
+from sidecar.decide import retain
+from sidecar.edges.logs import JsonLog
+from sidecar.edges.metrics import Metrics
+from sidecar.edges.store import Store
 from sidecar.edges.tmux.door import TmuxDoor
 from sidecar.edges.tmux.run import TmuxRunner
+from sidecar.flow.checkpoint import Checkpointer
+from sidecar.flow.ward import Ward
+from sidecar.model.session import Operation, Session
+from sidecar.model.status import Status
 from tests.box import SidecarBox, TmuxBox, sidecar_box, tmux_box
 from tests.door import open_door
 
@@ -41,10 +54,15 @@ class Stage:
         assert self.sidecar.process is not None
         return self.sidecar.process.pid
 
-    def manage(self, shapes: dict[str, Shape]) -> None:
-        """Build these sessions, and wait until the service has them in its book."""
+    def manage(self, shapes: dict[str, Shape], lines: int = 0) -> None:
+        """Build these sessions, with so many lines in every pane, and wait until the book has them so."""
         run_raw(self.tmux, shapes)
         wait_for(lambda: self._stored(shapes), f"checkpoints of {len(shapes)} sessions", _PATIENCE)
+        if lines:
+            for name in shapes:
+                fill(self.tmux, name, lines)
+            # Output is stored at every interval, structure at once.
+            wait_for(lambda: self._stored(shapes, 2), f"checkpoints of {lines} lines", _PATIENCE)
         self.settle()
 
     def settle(self) -> None:
@@ -79,17 +97,25 @@ class Stage:
             raise RuntimeError(f"a recovery was not verified: {bad[0]['verdict']}")
         return [float(line["seconds"]) for line in ended]
 
-    def _stored(self, shapes: dict[str, Shape]) -> bool:
+    def _stored(self, shapes: dict[str, Shape], count: int = 1) -> bool:
         known = self.sidecar.sessions()
-        return all(known.get(name, {}).get("checkpoints", 0) for name in shapes)
+        return all(known.get(name, {}).get("checkpoints", 0) >= count for name in shapes)
+
+
+@contextmanager
+def servers() -> Iterator[tuple[TmuxBox, TmuxBox]]:
+    """A server for us and one for the raw commands, each kept alive by a session of its own."""
+    with tmux_box() as tmux, tmux_box() as raw:
+        for box in (tmux, raw):
+            history = ("set-option", "-g", "history-limit", "50000")
+            box.run(*history, ";", "new-session", "-d", "-s", _KEEPER, COMMAND)
+        yield tmux, raw
 
 
 @contextmanager
 def stage() -> Iterator[Stage]:
-    """Both servers run, each with its keeper; the service runs and knows of no session yet."""
-    with tmux_box() as tmux, tmux_box() as raw:
-        for box in (tmux, raw):
-            box.run("new-session", "-d", "-s", _KEEPER, COMMAND)
+    """The service runs beside its server, and knows of no session yet."""
+    with servers() as (tmux, raw):
         settings = tmux.folder / "bench.yml"
         settings.write_text(_SETTINGS)
         with sidecar_box(tmux, "--config", str(settings)) as sidecar:
@@ -97,6 +123,63 @@ def stage() -> Iterator[Stage]:
             sidecar.stop(signal.SIGTERM)
 
 
+@dataclass(frozen=True)
+class Workshop:
+    """The doors of the service and its checkpointer, in this process, on a server and a folder."""
+
+    ward: Ward
+    tmux: TmuxDoor
+    store: Store
+    checkpointer: Checkpointer
+
+    async def session(self, name: str) -> Session:
+        """The session as it is now.
+
+        Raises:
+            RuntimeError: it is not there.
+        """
+        self.ward.look = await self.tmux.look()
+        found = self.ward.look.find(name)
+        if found is None:
+            raise RuntimeError(f"{name} is not there: {self.ward.look.reason}")
+        return found
+
+    async def save(self, session: Session) -> None:
+        """Checkpoint it, if it has changed."""
+        await self.checkpointer.save(session, Operation.REQUESTED)
+
+    async def restore(self, name: str) -> None:
+        """Build the newest checkpoint, as a recovery does."""
+        checkpoint = await self.store.newest_checkpoint(name)
+        if checkpoint is None:
+            raise RuntimeError(f"{name} has no checkpoint")
+        digests = {pane.scrollback for window in checkpoint.image.windows for pane in window.panes} - {""}
+        texts = {digest: await self.store.scrollback(digest) for digest in digests}
+        await self.tmux.rebuild(checkpoint.image, {key: text for key, text in texts.items() if text})
+
+
+@contextmanager
+def workshop(tmux: TmuxBox) -> Iterator[Workshop]:
+    """One with an empty store; its folder goes with the server's."""
+    clock = SystemClock()
+    ward = Ward(Settings())
+    meter, log = Metrics(CollectorRegistry(), Status, version="bench", python=""), JsonLog(clock, "error")
+    door = open_doors(tmux)
+    store = open_store(Path(tempfile.mkdtemp(dir=tmux.folder)), clock)
+    try:
+        yield Workshop(ward, door, store, Checkpointer(ward, door, store, clock, meter, log))
+    finally:
+        store.close()
+
+
 def open_doors(tmux: TmuxBox) -> TmuxDoor:
     """The tmux door of the service, onto this server."""
     return open_door(tmux, TmuxRunner(TmuxSettings(socket_name=tmux.name, timeout=5.0), tmux.environment))
+
+
+def open_store(folder: Path, clock: Clock) -> Store:
+    """A store that tells nobody what it does."""
+    return Store(
+        folder, clock, retain.keep,
+        on_corrupt=lambda count: None, on_write=lambda seconds: None, on_audit=lambda rows: None,
+    )  # fmt: skip

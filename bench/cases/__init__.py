@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.cases import looking, recovery, weight
+from bench.cases import checkpoints, looking, rebuilding, recovery, retention, weight
 from bench.line import Case
 
 CASES: dict[str, Case] = {
@@ -11,7 +11,13 @@ CASES: dict[str, Case] = {
         Case("kill-session", "a declared session is closed and comes back", recovery.kill_session),
         Case("kill-server", "a server with 5 sessions is killed and they come back", recovery.kill_server),
         Case("kill-pane", "the process of one pane is killed and comes back", recovery.kill_pane),
+        Case("restore", "the same as kill-session, with 2,000 lines of scrollback", recovery.restore),
         Case("look", "one full look at 100 sessions with 300 panes", looking.look),
+        Case("rebuild", "a stored session is built, in this process", rebuilding.rebuild),
+        Case("tmuxp", "tmuxp load of the same shape, where it is installed", rebuilding.tmuxp_load),
+        Case("checkpoint", "a first, an unchanged and a grown checkpoint", checkpoints.checkpoint),
+        Case("loop", "how long saving and restoring hold the event loop", checkpoints.loop_hold),
+        Case("day", "24 simulated hours of a session that prints", retention.day),
         Case("weight", "memory and CPU of the service at 100 sessions with 300 panes", weight.weight),
     )
 }

@@ -10,9 +10,9 @@ import os
 import select
 import signal
 
-from bench.line import Line, Plan, Unit, against
+from bench.line import Line, Plan, Sample, Unit, against
 from bench.measure import interleaved, timed, wait_for
-from bench.shapes import PROGRAM, SMALL, run_raw
+from bench.shapes import LINES, PROGRAM, SMALL, run_raw
 from bench.stage import stage
 from tests.box import TmuxBox
 
@@ -21,8 +21,20 @@ _FIVE = {f"web{number}": SMALL for number in range(5)}
 
 def kill_session(plan: Plan) -> list[Line]:
     """``tmux kill-session`` of a session that is always to be there."""
+    baseline, figure = _closed_and_back(plan.of(9), lines=0)
+    return [against(f"kill-session, {SMALL} panes", figure, baseline, 4, goal=1.0)]
+
+
+def restore(plan: Plan) -> list[Line]:
+    """The same with old text in every pane."""
+    baseline, figure = _closed_and_back(plan.of(7), lines=LINES)
+    name = f"kill-session, {SMALL} panes with {LINES} lines each"
+    return [Line(name, Unit.SECONDS, figure, baseline, "< 500 ms", 0.5)]
+
+
+def _closed_and_back(rounds: int, lines: int) -> tuple[Sample, ...]:
     with stage() as on:
-        on.manage({"web": SMALL})
+        on.manage({"web": SMALL}, lines)
 
         def raw() -> float:
             seconds = timed(lambda: run_raw(on.raw, {"web": SMALL}))
@@ -35,8 +47,7 @@ def kill_session(plan: Plan) -> list[Line]:
             on.settle()
             return seconds
 
-        baseline, figure = interleaved(plan.of(9), raw, ours)
-    return [against(f"kill-session, {SMALL} panes", figure, baseline, 4, goal=1.0)]
+        return interleaved(rounds, raw, ours)
 
 
 def kill_server(plan: Plan) -> list[Line]:

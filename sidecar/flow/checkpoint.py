@@ -104,6 +104,8 @@ class Checkpointer:
         if entry is None or entry.session is None or name in self._ward.cases:
             return
         shape, activity = structure(entry.session), entry.session.activity
+        # tmux tells whole seconds: within the one of the last output, more may come unseen.
+        settled = activity < int(self._clock.wall())
         try:
             await self.save(entry.session, operation)
         except SidecarError as error:
@@ -114,8 +116,11 @@ class Checkpointer:
             )
             # Not before the next interval: what failed now would fail at every look.
             self._taken[name] = self._clock.monotonic()
+            settled = False
         self._stored[name] = shape
-        self._activity[name] = activity
+        self._activity.pop(name, None)
+        if settled:
+            self._activity[name] = activity
 
     async def _capture(self, session: Session) -> Capture:
         settings = self._ward.settings.checkpoints
