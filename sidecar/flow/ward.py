@@ -76,7 +76,7 @@ class Loaded:
 class Ward:
     """The sessions in our care."""
 
-    def __init__(self, settings: Settings, loaded: float) -> None:
+    def __init__(self, settings: Settings, loaded: float = 0.0) -> None:
         """``loaded`` is when the settings were read, in wall seconds."""
         self.settings = settings
         self.loaded = Loaded(at=loaded)
