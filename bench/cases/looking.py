@@ -9,18 +9,17 @@ from bench.measure import interleaved_async, timed, timed_async
 from bench.shapes import Shape, run_raw
 from bench.stage import open_doors
 from sidecar.app import run_loop
+from sidecar.edges.tmux.snapshot import LOOK_FIELDS
 from sidecar.model.session import Look, Presence
 from tests.box import TmuxBox, tmux_box
 
 HUNDRED = {f"s{number:03}": Shape(1, 3) for number in range(100)}
-_FIELDS = (
-    "session_id session_name session_created session_attached window_id window_index window_name"
-    " window_layout window_active window_last_flag window_zoomed_flag window_activity automatic-rename"
-    " remain-on-exit pane_id pane_index pane_pid pane_tty pane_active pane_dead pane_width pane_height"
-    " history_size history_bytes alternate_on pane_title pane_current_path pane_start_command"
-).split()
+_FIELDS = (*LOOK_FIELDS, "pane_current_path", "pane_current_command")
 _FORMAT = "\t".join(f"#{{{field}}}" for field in _FIELDS)
-"""The same facts as a look holds, the way a script would ask for them: one flat line for each pane."""
+"""The facts that a look holds, the way a script asks for them: one flat line for each pane.
+
+tmux's own folder and command name stand for what a look takes from /proc.
+"""
 
 
 def look(plan: Plan) -> list[Line]:

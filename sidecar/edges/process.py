@@ -14,7 +14,7 @@ import os
 import resource
 import struct
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import psutil
 
@@ -55,13 +55,13 @@ def oom_kills() -> int:
 
 
 def complete(look: Look) -> Look:
-    """Fill in what tmux cannot tell: argument vectors, and what runs in front of each shell.
+    """Fill in what tmux cannot tell: argument vectors, folders, and what runs in front of each shell.
 
-    Reads two small files of /proc for each pane; call it in a thread.
+    Reads a few small files of /proc for each pane; call it in a thread.
     """
     if look.presence is not Presence.PRESENT:
         return look
-    seen: dict[str, Pane] = {}
+    seen: dict[str, _Facts] = {}
     return replace(look, sessions=tuple(_complete_session(session, seen) for session in look.sessions))
 
 
@@ -182,31 +182,42 @@ class ProcessWatch:
         )
 
 
-def _complete_session(session: Session, seen: dict[str, Pane]) -> Session:
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    """What /proc tells about a pane."""
+
+    argv: tuple[str, ...]
+    program: Process | None
+    cwd: str
+
+
+def _complete_session(session: Session, seen: dict[str, _Facts]) -> Session:
     return replace(session, windows=tuple(_complete_window(window, seen) for window in session.windows))
 
 
-def _complete_window(window: Window, seen: dict[str, Pane]) -> Window:
+def _complete_window(window: Window, seen: dict[str, _Facts]) -> Window:
+    return replace(window, panes=tuple(_complete_pane(pane, seen) for pane in window.panes))
+
+
+def _complete_pane(pane: Pane, seen: dict[str, _Facts]) -> Pane:
+    if pane.dead:
+        return pane
     # A linked window shows the same panes in several sessions; each is read once.
-    panes = []
-    for pane in window.panes:
-        if pane.id not in seen:
-            seen[pane.id] = pane if pane.dead else _complete_pane(pane)
-        known = seen[pane.id]
-        panes.append(replace(pane, argv=known.argv, program=known.program, cwd=known.cwd))
-    return replace(window, panes=tuple(panes))
+    if pane.id not in seen:
+        seen[pane.id] = _facts(pane.pid)
+    known = seen[pane.id]
+    return replace(pane, argv=known.argv, program=known.program, cwd=known.cwd)
 
 
-def _complete_pane(pane: Pane) -> Pane:
-    argv = _argv(pane.pid)
-    fields = _stat(pane.pid)
+def _facts(pid: int) -> _Facts:
+    argv = _argv(pid)
+    fields = _stat(pid)
     leader = int(fields[_STAT_TPGID]) if fields else -1
-    program = None
-    if leader > 0 and leader != pane.pid:
-        command = _argv(leader)
-        program = Process(leader, command) if command else None
-    # tmux tells no folder while a process is just being started.
-    return replace(pane, argv=argv, program=program, cwd=pane.cwd or _folder(pane.pid))
+    if leader <= 0 or leader == pid:
+        return _Facts(argv, None, _folder(pid))
+    command = _argv(leader)
+    # The folder is that of what runs in front, as it is for tmux.
+    return _Facts(argv, Process(leader, command) if command else None, _folder(leader) or _folder(pid))
 
 
 def _folder(pid: int) -> str:

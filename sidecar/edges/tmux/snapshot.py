@@ -48,11 +48,16 @@ _PANE = _Record(
         "pane_id", "pane_index", "pane_pid", "pane_tty", "pane_active", "pane_dead", "pane_dead_status",
         "pane_dead_signal", "pane_width", "pane_height", "history_size", "history_bytes", "alternate_on",
     ),
-    ("pane_title", "pane_current_path", "pane_start_command", "@sidecar_start", "@sidecar_resume"),
+    ("pane_title", "pane_start_command", "@sidecar_start", "@sidecar_resume"),
 )  # fmt: skip
 
 LOOK_FORMAT = f"{_SERVER.format}#{{S:{_SESSION.format}#{{W:{_WINDOW.format}#{{P:{_PANE.format}}}}}}}"
 """Everything, once; a window that is linked into several sessions appears in each."""
+
+LOOK_FIELDS: tuple[str, ...] = tuple(
+    name for record in (_SERVER, _SESSION, _WINDOW, _PANE) for name in (*record.words, *record.texts)
+)
+"""What :data:`LOOK_FORMAT` asks tmux for."""
 
 LOOK_COMMAND: tuple[str, ...] = ("display-message", "-p", LOOK_FORMAT)
 """Prints :data:`LOOK_FORMAT` and a newline."""
@@ -164,7 +169,7 @@ def _window(fields: list[str], reader: _Reader) -> Window:
 def _pane(fields: list[str]) -> Pane:
     (
         pane_id, index, pid, tty, active, dead, status, signal, width, height,
-        history_lines, history_bytes, alternate, title, cwd, start, own_start, resume,
+        history_lines, history_bytes, alternate, title, start, own_start, resume,
     ) = fields  # fmt: skip
     return Pane(
         id=pane_id,
@@ -172,7 +177,8 @@ def _pane(fields: list[str]) -> Pane:
         pid=int(pid),
         tty=tty,
         title=title,
-        cwd=cwd,
+        # From /proc, with the rest: tmux would read the same link twice for each pane.
+        cwd="",
         # A pane that shows its old text first was started by a wrapper; the option keeps the true one.
         start_command=own_start[1:] if own_start.startswith("=") else start,
         active=active == "1",
