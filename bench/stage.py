@@ -40,6 +40,21 @@ notify: [{{tmux: false}}]
 _PATIENCE = 60.0
 
 
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """A verified recovery, by the service's own account."""
+
+    took: float
+    """Seconds from the first sign to verified."""
+    ended: float
+    """Wall seconds."""
+
+    @property
+    def seen(self) -> float:
+        """Wall seconds of the first sign."""
+        return self.ended - self.took
+
+
 @dataclass
 class Stage:
     """A private server with a running service, and another one for the raw commands."""
@@ -79,8 +94,8 @@ class Stage:
         self._read += len(whole)
         return [json.loads(line) for line in whole.splitlines() if line.startswith(b"{")]
 
-    def recovered(self, count: int) -> list[float]:
-        """Wait for the ends of so many recoveries: seconds from first sign to verified, each.
+    def recovered(self, count: int = 1) -> list[Recovered]:
+        """Wait for the ends of so many recoveries.
 
         Raises:
             RuntimeError: one was not verified.
@@ -95,7 +110,8 @@ class Stage:
         bad = [line for line in ended if line["outcome"] != "verified"]
         if bad:
             raise RuntimeError(f"a recovery was not verified: {bad[0]['verdict']}")
-        return [float(line["seconds"]) for line in ended]
+        rows = self.sidecar.get(f"/api/v1/recoveries?limit={count}")["recoveries"]
+        return [Recovered(row["time_to_recovery"], row["ended"]) for row in rows]
 
     def _stored(self, shapes: dict[str, Shape], count: int = 1) -> bool:
         known = self.sidecar.sessions()

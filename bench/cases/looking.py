@@ -14,11 +14,11 @@ from sidecar.model.session import Look, Presence
 from tests.box import TmuxBox, tmux_box
 
 HUNDRED = {f"s{number:03}": Shape(1, 3) for number in range(100)}
-_FIELDS = (*LOOK_FIELDS, "pane_current_path", "pane_current_command")
+_FIELDS = (*(name for name in LOOK_FIELDS if name[0] != "@"), "pane_current_path", "pane_current_command")
 _FORMAT = "\t".join(f"#{{{field}}}" for field in _FIELDS)
 """The facts that a look holds, the way a script asks for them: one flat line for each pane.
 
-tmux's own folder and command name stand for what a look takes from /proc.
+Our own options are left out; tmux's folder and command name stand for what a look takes from /proc.
 """
 
 

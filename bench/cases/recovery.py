@@ -1,7 +1,7 @@
 """The main job on the real service: from the first bad sign to verified, beside the raw commands.
 
-The service's own account is taken (``seconds`` of its log line ``recovery_ended``), since asking
-it over HTTP in the meantime would slow it down; the raw commands are timed from outside.
+The service's own account is taken, since asking it in the meantime would slow it down; the time
+from the injury itself is noted beside it. The raw commands are timed from outside, to the same end.
 """
 
 from __future__ import annotations
@@ -9,96 +9,133 @@ from __future__ import annotations
 import os
 import select
 import signal
+import statistics
+import time
+from collections.abc import Callable
 
 from bench.line import Line, Plan, Sample, Unit, against
 from bench.measure import interleaved, timed, wait_for
 from bench.shapes import LINES, PROGRAM, SMALL, run_raw
-from bench.stage import stage
+from bench.stage import Stage, stage
 from tests.box import TmuxBox
 
+_ONE = {"web": SMALL}
 _FIVE = {f"web{number}": SMALL for number in range(5)}
+
+
+class _Injuries:
+    """Injures the managed server, and keeps what came of it."""
+
+    def __init__(self, on: Stage, injure: Callable[[], object], recoveries: int = 1) -> None:
+        self._on = on
+        self._injure = injure
+        self._recoveries = recoveries
+        self._before_sign: list[float] = []
+        self._from_injury: list[float] = []
+
+    def turn(self) -> float:
+        """Injure once: seconds from the first sign to the last part verified."""
+        began = time.time()
+        self._injure()
+        ended = self._on.recovered(self._recoveries)
+        self._on.settle()
+        self._before_sign.append(min(one.seen for one in ended) - began)
+        self._from_injury.append(max(one.ended for one in ended) - began)
+        return max(one.took for one in ended)
+
+    def until_seen(self) -> Sample:
+        """Seconds from the injury to its first sign; the first turn does not count."""
+        return Sample(tuple(self._before_sign[1:]))
+
+    def note(self) -> str:
+        return f"{statistics.median(self._from_injury[1:]) * 1000:.0f} ms from the injury itself"
 
 
 def kill_session(plan: Plan) -> list[Line]:
     """``tmux kill-session`` of a session that is always to be there."""
-    baseline, figure = _closed_and_back(plan.of(9), lines=0)
-    return [against(f"kill-session, {SMALL} panes", figure, baseline, 4, goal=1.0)]
+    baseline, figure, note = _closed_and_back(plan.of(9), lines=0)
+    return [against(f"kill-session, {SMALL} panes", figure, baseline, 4, goal=1.0, note=note)]
 
 
 def restore(plan: Plan) -> list[Line]:
     """The same with old text in every pane."""
-    baseline, figure = _closed_and_back(plan.of(7), lines=LINES)
+    baseline, figure, note = _closed_and_back(plan.of(7), lines=LINES)
     name = f"kill-session, {SMALL} panes with {LINES} lines each"
-    return [Line(name, Unit.SECONDS, figure, baseline, "< 500 ms", 0.5)]
-
-
-def _closed_and_back(rounds: int, lines: int) -> tuple[Sample, ...]:
-    with stage() as on:
-        on.manage({"web": SMALL}, lines)
-
-        def raw() -> float:
-            seconds = timed(lambda: run_raw(on.raw, {"web": SMALL}))
-            on.raw.run("kill-session", "-t", "=web")
-            return seconds
-
-        def ours() -> float:
-            on.tmux.run("kill-session", "-t", "=web")
-            (seconds,) = on.recovered(1)
-            on.settle()
-            return seconds
-
-        return interleaved(rounds, raw, ours)
+    return [Line(name, Unit.SECONDS, figure, baseline, "< 500 ms", 0.5, note=note)]
 
 
 def kill_server(plan: Plan) -> list[Line]:
     """``kill -9`` of the server: to the last of its five sessions."""
     with stage() as on:
         on.manage(_FIVE)
+        injuries = _Injuries(on, lambda: os.kill(on.tmux.server_pid(), signal.SIGKILL), len(_FIVE))
 
         def raw() -> float:
             _kill_and_reap(on.raw.server_pid())
             return timed(lambda: run_raw(on.raw, _FIVE))
 
-        def ours() -> float:
-            os.kill(on.tmux.server_pid(), signal.SIGKILL)
-            seconds = max(on.recovered(len(_FIVE)))
-            on.settle()
-            return seconds
-
-        baseline, figure = interleaved(plan.of(7), raw, ours)
-    return [
-        Line(
-            f"kill -9 of the server, 5 sessions of {SMALL}", Unit.SECONDS, figure, baseline,
-            "< 3 s", 3.0, note="baseline: one raw batch for all five, new server included",
-        )
-    ]  # fmt: skip
+        baseline, figure = interleaved(plan.of(7), raw, injuries.turn)
+    name = f"kill -9 of the server, {len(_FIVE)} sessions of {SMALL}"
+    note = f"{injuries.note()}; baseline: one raw batch for all of them, new server included"
+    return [Line(name, Unit.SECONDS, figure, baseline, "< 3 s", 3.0, note=note)]
 
 
 def kill_pane(plan: Plan) -> list[Line]:
     """``kill -9`` of what runs in one pane of twelve."""
     with stage() as on:
-        on.manage({"web": SMALL})
-        run_raw(on.raw, {"web": SMALL})
+        on.manage(_ONE)
+        run_raw(on.raw, _ONE)
         on.raw.run("set-option", "-g", "remain-on-exit", "on")
+        injuries = _Injuries(on, lambda: os.kill(_a_pane(on.tmux)[1], signal.SIGKILL))
 
         def raw() -> float:
             pane, pid = _a_pane(on.raw)
             os.kill(pid, signal.SIGKILL)
             return timed(lambda: _respawn(on.raw, pane, pid))
 
-        def ours() -> float:
-            os.kill(_a_pane(on.tmux)[1], signal.SIGKILL)
-            (seconds,) = on.recovered(1)
-            on.settle()
+        baseline, figure = interleaved(plan.of(15), raw, injuries.turn)
+    note = f"{injuries.note()}; baseline: a raw `respawn-pane -k`, to its program running"
+    return [
+        Line("kill -9 of one pane's process", Unit.SECONDS, figure, baseline, "< 150 ms", 0.15, note=note)
+    ]
+
+
+def remove_socket(plan: Plan) -> list[Line]:
+    """The server's socket is removed: until that is seen, and until it is there again."""
+    with stage() as on:
+        on.manage(_ONE)
+        server = on.raw.server_pid()
+        injuries = _Injuries(on, on.tmux.socket.unlink)
+
+        def raw() -> float:
+            on.raw.socket.unlink()
+            return timed(lambda: _signalled(on.raw, server))
+
+        baseline, figure = interleaved(plan.of(15), raw, injuries.turn)
+    note = f"{injuries.note()}; baseline: a raw SIGUSR1 to the server"
+    seen = injuries.until_seen()
+    return [
+        Line("removal of the socket, until it is seen", Unit.SECONDS, seen, None, "<= 100 ms", 0.1),
+        Line("removal of the socket, from there to verified", Unit.SECONDS, figure, baseline, note=note),
+    ]
+
+
+def _closed_and_back(rounds: int, lines: int) -> tuple[Sample, Sample, str]:
+    with stage() as on:
+        on.manage(_ONE, lines)
+        injuries = _Injuries(on, lambda: _close(on.tmux))
+
+        def raw() -> float:
+            seconds = timed(lambda: run_raw(on.raw, _ONE))
+            _close(on.raw)
             return seconds
 
-        baseline, figure = interleaved(plan.of(15), raw, ours)
-    return [
-        Line(
-            "kill -9 of one pane's process", Unit.SECONDS, figure, baseline, "< 150 ms", 0.150,
-            note="baseline: a raw `respawn-pane -k` of such a pane, to its program running",
-        )
-    ]  # fmt: skip
+        baseline, figure = interleaved(rounds, raw, injuries.turn)
+    return baseline, figure, injuries.note()
+
+
+def _close(tmux: TmuxBox) -> None:
+    tmux.run("kill-session", "-t", "=web")
 
 
 def _a_pane(tmux: TmuxBox) -> tuple[str, int]:
@@ -115,6 +152,11 @@ def _respawn(tmux: TmuxBox, pane: str, pid: int) -> None:
         return any(line.startswith(wanted) and not line.endswith(f" {pid}") for line in lines)
 
     wait_for(back, "the respawned program")
+
+
+def _signalled(tmux: TmuxBox, server: int) -> None:
+    os.kill(server, signal.SIGUSR1)
+    wait_for(lambda: tmux.server_pid() == server, "the socket")
 
 
 def _kill_and_reap(pid: int) -> None:

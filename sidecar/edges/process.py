@@ -29,6 +29,7 @@ _PIDFD_INFO_EXIT = 1 << 3
 _STAT_TPGID = 5
 """Position of the terminal's foreground group among the fields after ``comm``."""
 _STAT_EXIT_CODE = 49
+_ARGV_USUAL = 4096
 _ARGV_LIMIT = 256 * 1024
 
 
@@ -228,7 +229,10 @@ def _folder(pid: int) -> str:
 
 
 def _argv(pid: int) -> tuple[str, ...]:
-    raw = _read(f"/proc/{pid}/cmdline", _ARGV_LIMIT)
+    raw = _read(f"/proc/{pid}/cmdline", _ARGV_USUAL)
+    if len(raw) == _ARGV_USUAL:
+        # Room for the longest would cost every look more than the reading itself.
+        raw = _read(f"/proc/{pid}/cmdline", _ARGV_LIMIT)
     if not raw:
         return ()
     return tuple(part.decode("utf-8", "surrogateescape") for part in raw.removesuffix(b"\0").split(b"\0"))

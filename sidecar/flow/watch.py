@@ -42,7 +42,8 @@ from sidecar.model.session import Look, Presence, Session
 
 LOOK_EVERY = 5.0
 """Seconds; the longest time between two full looks."""
-_SOCKET_POLL = 0.25
+_SOCKET_POLL = 0.075
+"""Seconds; one stat, so that a removed socket is seen within a tenth of a second."""
 _BELL_RETRY = 1.0
 _REST = 3.0
 """After a look, rest this many times as long as it took, so that a storm of events stays bounded."""
