@@ -103,12 +103,9 @@ def fill(tmux: TmuxBox, session: str, lines: int) -> None:
 
 
 def text_line(number: int) -> str:
-    """A line as a server's log has them: much the same every time, and never quite."""
-    spent = number * 7919 % 1000
-    return f"{number:8} \033[32mGET\033[0m /api/v1/items/{number * 31 % 9973} 200 in {spent} ms, {_USUAL}\n"
-
-
-_USUAL = "user agent curl, cache hit"
+    """A line as a server's log has them, of some 60 bytes: much the same every time, and never quite."""
+    item, spent = number * 31 % 9973, number * 7919 % 1000
+    return f"{number:9} \033[32mGET\033[0m /api/items/{item} 200 in {spent} ms, cached\n"
 
 
 def _heights(tmux: TmuxBox, session: str) -> dict[str, int]:

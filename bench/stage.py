@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import select
 import signal
 import tempfile
 from collections.abc import Iterator
@@ -123,9 +125,24 @@ def servers() -> Iterator[tuple[TmuxBox, TmuxBox]]:
     """A server for us and one for the raw commands, each kept alive by a session of its own."""
     with tmux_box() as tmux, tmux_box() as raw:
         for box in (tmux, raw):
-            history = ("set-option", "-g", "history-limit", "50000")
-            box.run(*history, ";", "new-session", "-d", "-s", _KEEPER, COMMAND)
+            start_anew(box)
         yield tmux, raw
+
+
+def start_anew(tmux: TmuxBox) -> None:
+    """A new server in place of the one that runs, if one does: how fast one forks depends on its past."""
+    if pid := tmux.server_pid():
+        kill(pid)
+    history = ("set-option", "-g", "history-limit", "50000")
+    tmux.run(*history, ";", "new-session", "-d", "-s", _KEEPER, COMMAND)
+
+
+def kill(server: int) -> None:
+    """kill -9, to the end of a process that is not our child."""
+    descriptor = os.pidfd_open(server)
+    os.kill(server, signal.SIGKILL)
+    select.select([descriptor], [], [], 10.0)
+    os.close(descriptor)
 
 
 @contextmanager

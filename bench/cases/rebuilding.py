@@ -8,13 +8,13 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from pathlib import Path
 
-from bench.line import Line, Plan, Unit, against
+from bench.line import Line, Plan, Sample, Unit, against
 from bench.measure import interleaved, interleaved_async, timed
 from bench.shapes import COMMAND, LARGE, LINES, SMALL, Shape, fill, run_raw, running
-from bench.stage import Workshop, servers, workshop
+from bench.stage import servers, start_anew, workshop
 from sidecar.app import run_loop
 from tests.box import TmuxBox
 
@@ -25,8 +25,11 @@ def rebuild(plan: Plan) -> list[Line]:
     """From reading the newest checkpoint to every pane running its program."""
     lines = []
     for shape in (LARGE, SMALL):
-        with servers() as (tmux, raw), workshop(tmux) as shop:
-            lines += run_loop(_rebuild(shop, tmux, raw, shape, plan.of(9)))
+        baseline, figure = run_loop(_rebuild(shape, 0, plan.of(9)))
+        lines.append(against(f"rebuild, {shape} panes", figure, baseline, 1.5))
+        baseline, figure = run_loop(_rebuild(shape, LINES, plan.of(9)))
+        name = f"rebuild, {shape} panes with {LINES} lines each"
+        lines.append(against(name, figure, baseline, 3, note="baseline: the raw batch without the lines"))
     return lines
 
 
@@ -38,51 +41,40 @@ def tmuxp_load(plan: Plan) -> list[Line]:
     lines = []
     for shape in (LARGE, SMALL):
         with servers() as (tmux, raw):
-            loaded = _and_closed(tmux, functools.partial(_load, program, tmux, shape))
-            by_hand = _and_closed(raw, functools.partial(run_raw, raw, {"web": shape}))
+            loaded = _in_new_server(tmux, functools.partial(_load, program, tmux, shape))
+            by_hand = _in_new_server(raw, functools.partial(run_raw, raw, {"web": shape}))
             figure, baseline = interleaved(plan.of(3), loaded, by_hand)
         lines.append(Line(f"tmuxp load, {shape} panes", Unit.SECONDS, figure, baseline))
     return lines
 
 
-async def _rebuild(shop: Workshop, tmux: TmuxBox, raw: TmuxBox, shape: Shape, rounds: int) -> list[Line]:
-    for name in ("web", "log"):
-        run_raw(tmux, {name: shape})
-        if name == "log":
-            fill(tmux, name, LINES)
-        await shop.save(await shop.session(name))
-        tmux.run("kill-session", "-t", f"={name}")
+async def _rebuild(shape: Shape, lines: int, rounds: int) -> tuple[Sample, ...]:
+    """The raw batch, and ours with so many lines of old text in every pane; each in a new server."""
+    wanted = {"web": shape}
+    with servers() as (tmux, raw), workshop(tmux) as shop:
+        run_raw(tmux, wanted)
+        fill(tmux, "web", lines)
+        await shop.save(await shop.session("web"))
 
-    def ours(name: str) -> Callable[[], Awaitable[float]]:
-        async def once() -> float:
+        build_raw = _in_new_server(raw, functools.partial(run_raw, raw, wanted))
+
+        async def by_hand() -> float:
+            return build_raw()
+
+        async def ours() -> float:
+            start_anew(tmux)
             began = time.perf_counter()
-            await shop.restore(name)
-            running(tmux, {name: shape})
-            seconds = time.perf_counter() - began
-            tmux.run("kill-session", "-t", f"={name}")
-            return seconds
+            await shop.restore("web")
+            running(tmux, wanted)
+            return time.perf_counter() - began
 
-        return once
-
-    by_hand = _and_closed(raw, functools.partial(run_raw, raw, {"web": shape}))
-
-    async def raw_once() -> float:
-        return by_hand()
-
-    baseline, plain, full = await interleaved_async(rounds, raw_once, ours("web"), ours("log"))
-    return [
-        against(f"rebuild, {shape} panes", plain, baseline, 1.5),
-        against(f"rebuild, {shape} panes with {LINES} lines each", full, baseline, 3),
-    ]
+        return await interleaved_async(rounds, by_hand, ours)
 
 
-def _and_closed(tmux: TmuxBox, build: Callable[[], None]) -> Callable[[], float]:
-    """Times the building of a session, and closes it again."""
-
+def _in_new_server(tmux: TmuxBox, build: Callable[[], None]) -> Callable[[], float]:
     def once() -> float:
-        seconds = timed(build)
-        tmux.run("kill-session", "-t", "=web")
-        return seconds
+        start_anew(tmux)
+        return timed(build)
 
     return once
 

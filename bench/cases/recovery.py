@@ -7,7 +7,6 @@ from the injury itself is noted beside it. The raw commands are timed from outsi
 from __future__ import annotations
 
 import os
-import select
 import signal
 import statistics
 import time
@@ -16,7 +15,7 @@ from collections.abc import Callable
 from bench.line import Line, Plan, Sample, Unit, against
 from bench.measure import interleaved, timed, wait_for
 from bench.shapes import LINES, PROGRAM, SMALL, run_raw
-from bench.stage import Stage, stage
+from bench.stage import Stage, kill, stage
 from tests.box import TmuxBox
 
 _ONE = {"web": SMALL}
@@ -71,7 +70,7 @@ def kill_server(plan: Plan) -> list[Line]:
         injuries = _Injuries(on, lambda: os.kill(on.tmux.server_pid(), signal.SIGKILL), len(_FIVE))
 
         def raw() -> float:
-            _kill_and_reap(on.raw.server_pid())
+            kill(on.raw.server_pid())
             return timed(lambda: run_raw(on.raw, _FIVE))
 
         baseline, figure = interleaved(plan.of(7), raw, injuries.turn)
@@ -157,11 +156,3 @@ def _respawn(tmux: TmuxBox, pane: str, pid: int) -> None:
 def _signalled(tmux: TmuxBox, server: int) -> None:
     os.kill(server, signal.SIGUSR1)
     wait_for(lambda: tmux.server_pid() == server, "the socket")
-
-
-def _kill_and_reap(pid: int) -> None:
-    """The end of a server that is not our child."""
-    descriptor = os.pidfd_open(pid)
-    os.kill(pid, signal.SIGKILL)
-    select.select([descriptor], [], [], 10.0)
-    os.close(descriptor)
