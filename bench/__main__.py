@@ -16,7 +16,7 @@ from typing import NoReturn
 
 from bench.cases import CASES
 from bench.line import Case, Line, Plan
-from bench.report import summary, table, write_json
+from bench.report import described, summary, table, write_json
 
 _RESULTS = Path(__file__).parent / "results.json"
 
@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     lines, failed = _run(chosen, Plan(options.rounds))
     if lines:
         write_json(options.json, lines)
-        print(f"\n{table(lines)}\n")
+        print(f"\n{described()}\n\n{table(lines)}\n")
     for name in failed:
         print(f"could not be run: {name}")
     print(summary(lines))

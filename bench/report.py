@@ -34,6 +34,16 @@ def summary(lines: Sequence[Line]) -> str:
     return f"{sum(counted)} of {len(counted)} targets reached"
 
 
+def described() -> str:
+    """The machine in one line."""
+    facts = machine()
+    load = " ".join(map(str, facts["load"]))
+    return (
+        f"{facts['cores']} cores, load {load}, Linux {facts['kernel']}, {facts['tmux']}, "
+        f"Python {facts['python']}"
+    )
+
+
 def write_json(path: Path, lines: Sequence[Line]) -> None:
     """Everything, the single values too."""
     document = {

@@ -5,7 +5,12 @@ from __future__ import annotations
 import importlib
 import inspect
 import json
+import os
 import pkgutil
+import signal
+import subprocess
+import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import get_type_hints
@@ -17,6 +22,10 @@ from bench.__main__ import main
 from bench.cases import CASES
 from bench.line import Line, Plan, Sample, Unit, against
 from bench.report import summary, table
+from sidecar.edges.tmux.server import find_server
+from tests.box import PATIENCE, eventually
+
+ROOT = Path(__file__).parent.parent.parent
 
 
 def declared() -> Iterator[object]:
@@ -40,6 +49,22 @@ def test_the_quickest_case_runs(tmp_path: Path, capsys: pytest.CaptureFixture[st
     (line,) = json.loads(results.read_text())["lines"]
     assert line["figure_median"] > 0
     assert line["ratio"] > 0
+
+
+def test_an_interrupted_bench_leaves_nothing_behind() -> None:
+    # Not pytest's own folder: a socket's path may have 107 characters at most.
+    with tempfile.TemporaryDirectory(prefix="sc-") as folder:
+        bench = subprocess.Popen(
+            [sys.executable, "-m", "bench", "kill-pane"],
+            env=os.environ | {"TMPDIR": folder}, cwd=ROOT, stderr=subprocess.DEVNULL, start_new_session=True,
+        )  # fmt: skip
+        sockets = eventually(lambda: list(Path(folder).glob("*/tmux-*/box")), "a tmux server")
+        eventually(lambda: list(Path(folder).glob("*/state/address")), "a service")
+        # As a terminal does: to the whole group, the service included.
+        os.killpg(bench.pid, signal.SIGINT)
+        assert bench.wait(PATIENCE) == 128 + signal.SIGINT
+        assert os.listdir(folder) == []
+        assert [find_server(socket) for socket in sockets] == [0] * len(sockets)
 
 
 def test_a_case_that_fails_is_named_and_does_not_stop_the_others(
