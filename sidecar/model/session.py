@@ -12,6 +12,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+Options = tuple[tuple[str, str | None], ...]
+"""tmux options (and hooks, which are options too) by name, sorted; an array's items have names like
+``status-format[0]``, and None marks an array that is set and empty."""
+
 
 class Presence(StrEnum):
     """The three answers to "is it there?". Only ABSENT, seen twice, may lead to action."""
@@ -84,6 +88,8 @@ class Pane:
     """The pane's own process as run; empty when it could not be read."""
     program: Process | None = None
     """The leader of the terminal's foreground group, where that is not the pane's own process."""
+    last: bool = False
+    """It was the active pane before the one that is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +127,8 @@ class Session:
     default_shell: str
     default_command: str
     windows: tuple[Window, ...]
+    group: str = ""
+    """Sessions of one group share their windows; empty when it is in none."""
 
     def panes(self) -> Iterator[Pane]:
         for window in self.windows:
@@ -175,6 +183,9 @@ class SavedPane:
     resume: str = ""
     scrollback: str = ""
     """SHA-256 of the stored scrollback; empty if none was taken."""
+    last: bool = False
+    options: Options = ()
+    """The pane's own, as differ from its window's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +200,23 @@ class SavedWindow:
     last: bool
     automatic_rename: bool
     panes: tuple[SavedPane, ...]
+    options: Options = ()
+    """The window's own, as differ from the global ones."""
+    link: str = ""
+    """The same word in every place where this very window is linked; empty when it is in one only."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSettings:
+    """What was set for a whole server, by its configuration or since; empty where it is not known."""
+
+    server: Options = ()
+    session: Options = ()
+    """The global session options."""
+    window: Options = ()
+    """The global window options."""
+    bindings: tuple[str, ...] = ()
+    """Every key binding, as a ``bind-key`` command."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +228,7 @@ class ServerOrigin:
     cwd: str = "/"
     config_files: str = ""
     """Comma-separated, as tmux tells it."""
+    settings: ServerSettings = field(default_factory=ServerSettings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,10 +244,26 @@ class SessionImage:
     """The session's own environment; None marks a variable that is removed."""
     windows: tuple[SavedWindow, ...]
     origin: ServerOrigin = field(default_factory=ServerOrigin)
+    options: Options | None = None
+    """The session's own, as differ from the global ones; None when no options were recorded at all."""
+    group: str = ""
 
     @property
     def pane_count(self) -> int:
         return sum(len(window.panes) for window in self.windows)
+
+
+@dataclass(frozen=True, slots=True)
+class Details:
+    """What a capture knows of a session beyond a look: options, and which windows are shared."""
+
+    session: Options
+    windows: Mapping[str, Options]
+    """By window id."""
+    panes: Mapping[str, Options]
+    """By pane id."""
+    links: Mapping[str, str]
+    """By window id, for windows that are linked more than once."""
 
 
 def image_of(
@@ -229,8 +274,10 @@ def image_of(
     environment: tuple[tuple[str, str | None], ...] = (),
     origin: ServerOrigin | None = None,
     scrollbacks: Mapping[str, str] | None = None,
+    details: Details | None = None,
 ) -> SessionImage:
     """A live session as a checkpoint keeps it. ``scrollbacks`` maps pane ids to text digests."""
+    known = details or Details((), {}, {}, {})
     digests = scrollbacks or {}
     return SessionImage(
         name=session.name,
@@ -239,12 +286,14 @@ def image_of(
         default_shell=session.default_shell,
         default_command=session.default_command,
         environment=environment,
-        windows=tuple(_saved_window(window, digests) for window in session.windows),
+        windows=tuple(_saved_window(window, digests, known) for window in session.windows),
         origin=origin or ServerOrigin(),
+        options=details.session if details else None,
+        group=session.group,
     )
 
 
-def _saved_window(window: Window, digests: Mapping[str, str]) -> SavedWindow:
+def _saved_window(window: Window, digests: Mapping[str, str], known: Details) -> SavedWindow:
     return SavedWindow(
         index=window.index,
         name=window.name,
@@ -253,11 +302,13 @@ def _saved_window(window: Window, digests: Mapping[str, str]) -> SavedWindow:
         active=window.active,
         last=window.last,
         automatic_rename=window.automatic_rename,
-        panes=tuple(_saved_pane(pane, digests) for pane in window.panes),
+        panes=tuple(_saved_pane(pane, digests, known) for pane in window.panes),
+        options=known.windows.get(window.id, ()),
+        link=known.links.get(window.id, ""),
     )
 
 
-def _saved_pane(pane: Pane, digests: Mapping[str, str]) -> SavedPane:
+def _saved_pane(pane: Pane, digests: Mapping[str, str], known: Details) -> SavedPane:
     return SavedPane(
         index=pane.index,
         title=pane.title,
@@ -268,6 +319,8 @@ def _saved_pane(pane: Pane, digests: Mapping[str, str]) -> SavedPane:
         active=pane.active,
         resume=pane.resume,
         scrollback=digests.get(pane.id, ""),
+        last=pane.last,
+        options=known.panes.get(pane.id, ()),
     )
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import json
 import sqlite3
 import stat
+import zlib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,7 +22,14 @@ from sidecar.edges.store.database import FILE, schema
 from sidecar.errors import AlreadyRunning, CheckpointUnusable, Permanent
 from sidecar.model.policy import BreakerState, Circuit, Retention
 from sidecar.model.record import Action, AlertIntake, Capture, KnownSession, SkipReason, Standing
-from sidecar.model.session import Operation, SavedPane, SavedWindow, SessionImage
+from sidecar.model.session import (
+    Operation,
+    SavedPane,
+    SavedWindow,
+    ServerOrigin,
+    ServerSettings,
+    SessionImage,
+)
 
 
 class Bench:
@@ -62,14 +73,66 @@ def capture(name: str = "web", words: str = "x", taken: float = 1.0) -> Capture:
     return Capture(image(name, words), "boot/1/2/$3", taken)
 
 
-def test_an_image_survives_its_text() -> None:
-    assert codec.decode(codec.encode(image())) == image()
+def full() -> SessionImage:
+    """An image with everything that version 2 has brought."""
+    options = (("@x", "#(a)\udcff\n"), ("update-environment", None))
+    settings = ServerSettings(options, options, options, ("bind-key -T prefix a send-keys a",))
+    plain = image()
+    (window,) = plain.windows
+    pane = replace(window.panes[0], last=True, options=options)
+    return replace(
+        plain,
+        windows=(replace(window, panes=(pane,), options=options, link="boot/1/2/@3"),),
+        origin=ServerOrigin((("A", "1"),), "/x", "/f", settings),
+        options=options,
+        group="G",
+    )
+
+
+@pytest.mark.parametrize("whole", [image(), full()])
+def test_an_image_survives_its_text(whole: SessionImage) -> None:
+    assert codec.decode(codec.encode(whole)) == whole
+
+
+def test_a_text_of_the_first_version_is_read() -> None:
+    """As the release before this one has written it, to the letter."""
+    text = (
+        '{"default_command":"","default_shell":"/bin/bash","environment":[["A","1"],["B",null]],"height":24,'
+        '"name":"web","origin":{"config_files":"","cwd":"/","environment":[]},"version":1,"width":80,"windows":'
+        '[{"active":true,"automatic_rename":true,"index":3,"last":false,"layout":"b25d,80x24,0,0,1","name":"w\\n",'
+        '"panes":[{"active":true,"argv":["-bash"],"cwd":"/srv","index":0,"program":["prog","\\udcff","x"],'
+        '"resume":"","scrollback":"","start_command":"","title":"\\u00e9\\t"}],"zoomed":false}]}'
+    )
+    assert codec.decode(text) == image()
+
+
+def packed(settings: bytes) -> str:
+    """An image whose server's settings are these bytes."""
+    body = json.loads(codec.encode(image()))
+    body["origin"]["settings"] = base64.b64encode(settings).decode()
+    return json.dumps(body)
+
+
+@pytest.mark.parametrize(
+    "settings", [b"x", zlib.compress(b"{}"), zlib.compress(b"[1]"), zlib.compress(b"{}")[:-3]]
+)
+def test_settings_that_cannot_be_read_are_refused(settings: bytes) -> None:
+    with pytest.raises(CheckpointUnusable):
+        codec.decode(packed(settings))
 
 
 @pytest.mark.parametrize(
     "text",
-    ["", "{}", "[]", "null", '{"version":2}', codec.encode(image()).replace('"index":3', '"index":"3"')],
-)
+    [
+        "",
+        "{}",
+        "[]",
+        "null",
+        '{"version":2}',
+        '{"version":3}',
+        codec.encode(image()).replace('"index":3', '"index":"3"'),
+    ],
+)  # fmt: skip
 def test_a_text_that_is_not_an_image_is_refused(text: str) -> None:
     with pytest.raises(CheckpointUnusable):
         codec.decode(text)

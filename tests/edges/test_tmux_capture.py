@@ -12,7 +12,7 @@ from sidecar.edges.tmux.capture import capture_script, read_capture, request
 from sidecar.edges.tmux.door import TmuxDoor
 from sidecar.edges.tmux.run import TmuxRunner
 from sidecar.errors import Temporary, TmuxAbsent, TmuxUnknown
-from sidecar.model.session import Look, ServerId, Session
+from sidecar.model.session import Look, Options, ServerId, Session
 from tests.box import TmuxBox, eventually
 
 
@@ -45,6 +45,86 @@ async def test_text_and_environment_are_taken(tmux: TmuxBox, door: TmuxDoor) -> 
     assert capture.scrollbacks == {talker.scrollback: b"\x1b[31mred\n\x1b[39mplain\n"}
     assert talker.scrollback == hashlib.sha256(capture.scrollbacks[talker.scrollback]).hexdigest()
     assert silent.scrollback == ""
+
+
+async def test_options_hooks_and_bindings_are_taken(tmux: TmuxBox, door: TmuxDoor) -> None:
+    tmux.run("new-session", "-d", "-s", "web", "-x", "90", "-y", "30", "sleep 1000")
+    tmux.run("split-window", "-t", "=web:", "sleep 1000")
+    tmux.run("new-session", "-d", "-s", "api", "sleep 1000")
+    tmux.run("set-option", "-t", "=web:", "@mine", "#(x)\n")
+    tmux.run("set-hook", "-w", "-t", "=web:", "pane-died", "kill-pane")
+    tmux.run("set-option", "-p", "-t", "=web:.1", "@sidecar_resume", "top")
+    tmux.run("set-option", "-g", "status", "2")
+    tmux.run("set-option", "-s", "escape-time", "7")
+    tmux.run("set-option", "-gw", "mode-keys", "vi")
+    tmux.run("bind-key", "-T", "root", "F5", "kill-pane")
+    tmux.run("set-hook", "-g", "client-attached[3]", "kill-pane")
+    tmux.run("set-hook", "-g", "session-closed[900]", "wait-for -S tmux-sidecar")
+    look, session = await seen(door)
+    image = (await door.capture(session, look, 0, 1.0, private=False)).image
+    (window,) = image.windows
+    assert image.options == (("@mine", "#(x)\n"), ("default-size", "90x30"))
+    assert window.options == (("pane-died[0]", "kill-pane"),)
+    assert [(pane.options, pane.last) for pane in window.panes] == [
+        ((), True),
+        ((("@sidecar_resume", "top"),), False),
+    ]
+    settings = image.origin.settings
+    assert ("escape-time", "7") in settings.server
+    assert {("status", "2"), ("client-attached[3]", "kill-pane")} <= set(settings.session)
+    assert ("mode-keys", "vi") in settings.window
+    assert "bind-key -T root F5 kill-pane" in settings.bindings
+    assert "tmux-sidecar" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("everywhere", "here", "kept"),
+    [
+        ("off", None, ()),
+        ("off", "on", (("remain-on-exit", "on"),)),
+        ("on", None, ()),
+        ("on", "off", (("remain-on-exit", "off"),)),
+        ("failed", "off", (("remain-on-exit", "off"),)),
+    ],
+)
+async def test_only_a_users_own_remain_on_exit_is_taken(
+    tmux: TmuxBox, door: TmuxDoor, everywhere: str, here: str | None, kept: Options
+) -> None:
+    tmux.run("new-session", "-d", "-s", "web", "sleep 1000")
+    tmux.run("set-option", "-gw", "remain-on-exit", everywhere)
+    if here:
+        tmux.run("set-option", "-w", "-t", "=web:", "remain-on-exit", here)
+    before = tmux.show("=web:", "#{remain-on-exit}")
+    await door.arm(["@0"])
+    look, session = await seen(door)
+    image = (await door.capture(session, look, 0, 1.0, private=False)).image
+    assert image.windows[0].options == kept
+    await door.disarm(["@0"])
+    assert tmux.show("=web:", "#{remain-on-exit}") == before
+
+
+async def test_windows_that_are_shared_are_known_by_a_word(tmux: TmuxBox, door: TmuxDoor) -> None:
+    tmux.run("new-session", "-d", "-s", "web", "sleep 1000")
+    tmux.run("new-window", "-d", "-t", "=web:1", "sleep 1000")
+    tmux.run("new-window", "-d", "-t", "=web:2", "sleep 1000")
+    tmux.run("new-session", "-d", "-s", "api", "sleep 1000")
+    tmux.run("link-window", "-d", "-s", "=web:1", "-t", "=api:5")
+    tmux.run("link-window", "-d", "-s", "=web:2", "-t", "=web:6")
+    tmux.run("set-option", "-w", "-t", "=web:2", "@sidecar_link", "earlier")
+    tmux.run("new-session", "-d", "-s", "twin", "-t", "=api")
+    images = {}
+    for name in ("web", "api", "twin"):
+        look, session = await seen(door, name)
+        images[name] = (await door.capture(session, look, 0, 1.0, private=False)).image
+    one = f"{look.server}/@1"
+    assert [(w.index, w.link) for w in images["web"].windows] == [
+        (0, ""), (1, one), (2, "earlier"), (6, "earlier"),
+    ]  # fmt: skip
+    assert {w.link for w in images["api"].windows} == {one, f"{look.server}/@3"}
+    assert [(w.index, w.link) for w in images["twin"].windows] == [
+        (w.index, w.link) for w in images["api"].windows
+    ]
+    assert {name: image.group for name, image in images.items()} == {"web": "", "api": "api", "twin": "api"}
 
 
 async def test_a_private_session_keeps_its_text_and_environment_to_itself(

@@ -1,18 +1,32 @@
 """A session image as JSON, and back. JSON and never pickle: reading it runs nothing.
 
-ASCII only, so that argument vectors with undecodable bytes (lone surrogates) survive.
+ASCII only, so that argument vectors with undecodable bytes (lone surrogates) survive. A server's
+settings are the bulk of it (every key binding), and are the same in most generations: packed.
 """
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
+import zlib
 from typing import Any
 
 from sidecar.errors import CheckpointUnusable
-from sidecar.model.session import SavedPane, SavedWindow, ServerOrigin, SessionImage
+from sidecar.model.session import (
+    Options,
+    SavedPane,
+    SavedWindow,
+    ServerOrigin,
+    ServerSettings,
+    SessionImage,
+)
 
-VERSION = 1
+VERSION = 2
+_READABLE = (1, VERSION)
+"""Version 1 knew no options, links, groups or last panes."""
+_LARGEST_SETTINGS = 1 << 24
+"""Bytes; far above any real configuration, far below what would exhaust the memory."""
 
 
 def encode(image: SessionImage) -> str:
@@ -24,15 +38,18 @@ def encode(image: SessionImage) -> str:
         "height": image.height,
         "default_shell": image.default_shell,
         "default_command": image.default_command,
-        "environment": [list(pair) for pair in image.environment],
+        "environment": _options_out(image.environment),
         "origin": {
             "environment": [list(pair) for pair in image.origin.environment],
             "cwd": image.origin.cwd,
             "config_files": image.origin.config_files,
+            "settings": _settings_out(image.origin.settings),
         },
+        "options": None if image.options is None else _options_out(image.options),
+        "group": image.group,
         "windows": [_window_out(window) for window in image.windows],
     }
-    return json.dumps(body, ensure_ascii=True, sort_keys=True, separators=(",", ":"))
+    return _dense(body)
 
 
 def checksum(text: str) -> str:
@@ -48,24 +65,69 @@ def decode(text: str) -> SessionImage:
     """
     try:
         body = json.loads(text)
-        if body["version"] != VERSION:
+        if body["version"] not in _READABLE:
             raise CheckpointUnusable(f"checkpoint format {body['version']} is not known here")
+        options = body.get("options")
         return SessionImage(
             name=_text(body["name"]),
             width=_number(body["width"]),
             height=_number(body["height"]),
             default_shell=_text(body["default_shell"]),
             default_command=_text(body["default_command"]),
-            environment=tuple((_text(k), None if v is None else _text(v)) for k, v in body["environment"]),
+            environment=_options_in(body["environment"]),
             windows=tuple(_window_in(window) for window in body["windows"]),
             origin=ServerOrigin(
                 environment=tuple((_text(k), _text(v)) for k, v in body["origin"]["environment"]),
                 cwd=_text(body["origin"]["cwd"]),
                 config_files=_text(body["origin"]["config_files"]),
+                settings=_settings_in(body["origin"].get("settings", "")),
             ),
+            options=None if options is None else _options_in(options),
+            group=_text(body.get("group", "")),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, zlib.error) as error:
         raise CheckpointUnusable(f"the checkpoint does not parse: {error!r}") from error
+
+
+def _dense(body: Any) -> str:
+    return json.dumps(body, ensure_ascii=True, sort_keys=True, separators=(",", ":"))
+
+
+def _settings_out(settings: ServerSettings) -> str:
+    """Empty for empty settings."""
+    if settings == ServerSettings():
+        return ""
+    body = {
+        "server": _options_out(settings.server),
+        "session": _options_out(settings.session),
+        "window": _options_out(settings.window),
+        "bindings": list(settings.bindings),
+    }
+    return base64.b64encode(zlib.compress(_dense(body).encode("ascii"), 6)).decode("ascii")
+
+
+def _settings_in(text: Any) -> ServerSettings:
+    if not _text(text):
+        return ServerSettings()
+    unpacker = zlib.decompressobj()
+    raw = unpacker.decompress(base64.b64decode(text, validate=True), _LARGEST_SETTINGS)
+    if not unpacker.eof:
+        raise ValueError("the server's settings are cut off or too large")
+    body = json.loads(raw)
+    return ServerSettings(
+        server=_options_in(body["server"]),
+        session=_options_in(body["session"]),
+        window=_options_in(body["window"]),
+        bindings=tuple(_text(line) for line in body["bindings"]),
+    )
+
+
+def _options_out(options: Options) -> list[list[str | None]]:
+    return [list(pair) for pair in options]
+
+
+def _options_in(body: Any) -> Options:
+    return tuple((_text(name), None if value is None else _text(value)) for name, value in body)
 
 
 def _window_out(window: SavedWindow) -> dict[str, Any]:
@@ -78,6 +140,8 @@ def _window_out(window: SavedWindow) -> dict[str, Any]:
         "last": window.last,
         "automatic_rename": window.automatic_rename,
         "panes": [_pane_out(pane) for pane in window.panes],
+        "options": _options_out(window.options),
+        "link": window.link,
     }
 
 
@@ -92,6 +156,8 @@ def _pane_out(pane: SavedPane) -> dict[str, Any]:
         "active": pane.active,
         "resume": pane.resume,
         "scrollback": pane.scrollback,
+        "last": pane.last,
+        "options": _options_out(pane.options),
     }
 
 
@@ -105,6 +171,8 @@ def _window_in(body: dict[str, Any]) -> SavedWindow:
         last=bool(body["last"]),
         automatic_rename=bool(body["automatic_rename"]),
         panes=tuple(_pane_in(pane) for pane in body["panes"]),
+        options=_options_in(body.get("options", ())),
+        link=_text(body.get("link", "")),
     )
 
 
@@ -119,6 +187,8 @@ def _pane_in(body: dict[str, Any]) -> SavedPane:
         active=bool(body["active"]),
         resume=_text(body["resume"]),
         scrollback=_text(body["scrollback"]),
+        last=bool(body.get("last", False)),
+        options=_options_in(body.get("options", ())),
     )
 
 

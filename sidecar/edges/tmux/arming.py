@@ -20,9 +20,13 @@ def arm_line(window: str) -> str:
 
 
 def disarm_line(window: str) -> str:
-    """Undo :func:`arm_line`, only where the mark tells that it was done."""
+    """Undo :func:`arm_line`, only where the mark tells that it was done; then it was off there before."""
     undoing = in_one(
         command("set-option", "-w", "-u", "-t", window, "remain-on-exit"),
+        command(
+            "if-shell", "-F", "-t", window, "#{!=:#{remain-on-exit},off}",
+            command("set-option", "-w", "-t", window, "remain-on-exit", "off"),
+        ),
         command("set-option", "-w", "-u", "-t", window, _MARK),
-    )
+    )  # fmt: skip
     return command("if-shell", "-F", "-t", window, f"#{{{_MARK}}}", undoing)

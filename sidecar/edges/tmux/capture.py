@@ -11,6 +11,7 @@ import re
 import secrets
 from dataclasses import dataclass
 
+from sidecar.edges.tmux.details import details_commands, read_details, read_settings
 from sidecar.edges.tmux.text import command, read_environment, script
 from sidecar.errors import Temporary, TmuxUnknown
 from sidecar.model.record import Capture
@@ -40,11 +41,12 @@ def request(session: Session, look: Look, lines: int, private: bool) -> Request:
 
 
 def capture_script(wanted: Request) -> bytes:
-    """Commands that print, each behind a marker line: the server's identity, environments, texts."""
+    """Commands that print, each behind a marker line: the server's identity, environments, options, texts."""
     lines = [_part(wanted, _SERVER, "display-message", "-p", "#{pid} #{start_time}")]
     if not wanted.private:
         lines.append(_part(wanted, _LOCAL, "show-environment", "-s", "-t", wanted.session.id))
         lines.append(_part(wanted, _GLOBAL, "show-environment", "-g", "-s"))
+    lines.extend(_part(wanted, key, *words) for key, words in details_commands(wanted.session).items())
     lines.extend(
         _part(wanted, str(number), *_capture_pane(pane, wanted.lines))
         for number, pane in enumerate(_with_text(wanted))
@@ -68,6 +70,10 @@ def read_capture(raw: bytes, wanted: Request, *, taken: float, cwd: str) -> Capt
     texts = _texts(parts, wanted)
     digests = {pane: hashlib.sha256(text).hexdigest() for pane, text in texts.items()}
     width, height = _size(wanted.session)
+    try:
+        settings, details = read_settings(parts), read_details(parts, wanted.session, wanted.look)
+    except ValueError as error:
+        raise TmuxUnknown(str(error), hint=_HINT) from error
     image = image_of(
         wanted.session,
         width=width,
@@ -79,8 +85,10 @@ def read_capture(raw: bytes, wanted: Request, *, taken: float, cwd: str) -> Capt
             ),
             cwd=cwd,
             config_files=wanted.look.config_files,
+            settings=settings,
         ),
         scrollbacks=digests,
+        details=details,
     )
     return Capture(
         image=image,

@@ -32,7 +32,7 @@ _SERVER = _Record("V", ("pid", "start_time"), ("version", "config_files"))
 _SESSION = _Record(
     "S",
     ("session_id", "session_created", "session_attached"),
-    ("session_name", "@sidecar", "default-shell", "default-command"),
+    ("session_name", "@sidecar", "default-shell", "default-command", "session_group"),
 )
 _WINDOW = _Record(
     "W",
@@ -47,6 +47,7 @@ _PANE = _Record(
     (
         "pane_id", "pane_index", "pane_pid", "pane_tty", "pane_active", "pane_dead", "pane_dead_status",
         "pane_dead_signal", "pane_width", "pane_height", "history_size", "history_bytes", "alternate_on",
+        "pane_last",
     ),
     ("pane_title", "pane_start_command", "@sidecar_start", "@sidecar_resume"),
 )  # fmt: skip
@@ -128,7 +129,7 @@ def _look(reader: _Reader, taken: float, boot_id: str) -> Look:
 
 
 def _session(fields: list[str], reader: _Reader) -> Session:
-    session_id, created, attached, name, opted, default_shell, default_command = fields
+    session_id, created, attached, name, opted, default_shell, default_command, group = fields
     windows: list[Window] = []
     while below := reader.take(_WINDOW):
         windows.append(_window(below, reader))
@@ -141,6 +142,7 @@ def _session(fields: list[str], reader: _Reader) -> Session:
         default_shell=default_shell,
         default_command=default_command,
         windows=tuple(windows),
+        group=unvis(group),
     )
 
 
@@ -169,7 +171,7 @@ def _window(fields: list[str], reader: _Reader) -> Window:
 def _pane(fields: list[str]) -> Pane:
     (
         pane_id, index, pid, tty, active, dead, status, signal, width, height,
-        history_lines, history_bytes, alternate, title, start, own_start, resume,
+        history_lines, history_bytes, alternate, last, title, start, own_start, resume,
     ) = fields  # fmt: skip
     return Pane(
         id=pane_id,
@@ -190,6 +192,7 @@ def _pane(fields: list[str]) -> Pane:
         history_bytes=int(history_bytes),
         alternate=alternate == "1",
         resume=resume,
+        last=last == "1",
     )
 
 

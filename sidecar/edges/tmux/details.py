@@ -1,0 +1,106 @@
+"""The part of a capture that is about options: the commands that print them, and what they print. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+
+from sidecar.edges.tmux.options import hook_names, read_bindings, read_hooks, read_options, without
+from sidecar.model.session import Details, Look, Options, ServerSettings, Session, Window
+
+_SETTINGS: Mapping[str, tuple[str, ...]] = {
+    "server_options": ("show-options", "-s"),
+    "session_options": ("show-options", "-g"),
+    "session_hooks": ("show-hooks", "-g"),
+    "window_options": ("show-options", "-gw"),
+    "window_hooks": ("show-hooks", "-gw"),
+    "bindings": ("list-keys",),
+}
+"""What is asked of the server as a whole, by the key of its part in the answer."""
+_OUR_HOOK = "wait-for -S tmux-sidecar"
+_OUR_COUNT = "@sidecar_touched"
+_REMAIN = "remain-on-exit"
+_LINK = "@sidecar_link"
+
+
+def settings_commands() -> Mapping[str, tuple[str, ...]]:
+    """The commands whose answers :func:`read_settings` reads, by key."""
+    return _SETTINGS
+
+
+def details_commands(session: Session) -> dict[str, tuple[str, ...]]:
+    """The commands whose answers :func:`read_settings` and :func:`read_details` read, by key."""
+    commands = dict(_SETTINGS)
+    commands["own"] = ("show-options", "-H", "-t", session.id)
+    for window in session.windows:
+        commands[_key(window.id)] = ("show-options", "-H", "-w", "-t", window.id)
+    for pane in session.panes():
+        commands[_key(pane.id)] = ("show-options", "-H", "-p", "-t", pane.id)
+    return commands
+
+
+def read_settings(parts: Mapping[str, bytes]) -> ServerSettings:
+    """The settings of the whole server.
+
+    Raises:
+        ValueError: a part is not what tmux prints.
+    """
+    text = {key: _text(parts[key]) for key in _SETTINGS}
+    return ServerSettings(
+        server=read_options(text["server_options"]),
+        session=_with_hooks(text["session_options"], text["session_hooks"]),
+        window=_with_hooks(text["window_options"], text["window_hooks"]),
+        bindings=read_bindings(text["bindings"]),
+    )
+
+
+def read_details(parts: Mapping[str, bytes], session: Session, look: Look) -> Details:
+    """The options of the session and of all that is in it, and which windows are shared.
+
+    Raises:
+        ValueError: a part is not what tmux prints.
+    """
+    hooks = hook_names(_text(parts["session_hooks"])) | hook_names(_text(parts["window_hooks"]))
+    places = Counter(window.id for each in look.sessions for window in each.windows)
+    remains = dict(read_options(_text(parts["window_options"]))).get(_REMAIN)
+    windows: dict[str, Options] = {}
+    links: dict[str, str] = {}
+    for window in session.windows:
+        text = _text(parts[_key(window.id)])
+        windows[window.id] = _disarmed(window, read_options(text, hooks), remains)
+        if places[window.id] > 1:
+            links[window.id] = _old_link(text) or f"{look.server}/{window.id}"
+    return Details(
+        session=read_options(_text(parts["own"]), hooks),
+        windows=windows,
+        panes={pane.id: read_options(_text(parts[_key(pane.id)]), hooks) for pane in session.panes()},
+        links=links,
+    )
+
+
+def _with_hooks(options: str, hooks: str) -> Options:
+    theirs = (pair for pair in read_hooks(hooks) if not (pair[1] or "").startswith(_OUR_HOOK))
+    return tuple(sorted((*read_options(options), *theirs), key=lambda pair: pair[0]))
+
+
+def _disarmed(window: Window, options: Options, remains: str | None) -> Options:
+    """Without what the sidecar itself has set to keep failed panes, which it does only where it was off."""
+    if not window.armed:
+        return options
+    rest = without(options, {_REMAIN})
+    return rest if remains == "off" else tuple(sorted((*rest, (_REMAIN, "off"))))
+
+
+def _old_link(text: str) -> str:
+    """The link's word from before a recovery; it goes on, so that an older checkpoint still fits."""
+    prefix = f"{_LINK} "
+    return next((line.removeprefix(prefix) for line in text.split("\n") if line.startswith(prefix)), "")
+
+
+def _key(number: str) -> str:
+    """A part's key for a window or pane id."""
+    return {"@": "window", "%": "pane"}[number[0]] + number[1:]
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode("utf-8", "surrogateescape")
