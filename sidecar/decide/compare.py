@@ -85,7 +85,7 @@ def _images(wanted: SessionImage, found: SessionImage, tally: _Tally) -> Iterato
     yield from tally.things(where, SESSION_FIELDS, wanted, found)
     optional = wanted.options is not None and found.options is not None
     if optional:
-        yield from tally.things(where, {"option": _session_options}, wanted, found)
+        yield from tally.things(where, SESSION_DETAILS, wanted, found)
     old, new = ({window.index: window for window in image.windows} for image in (wanted, found))
     for index in sorted(old.keys() | new.keys()):
         window, other = old.get(index), new.get(index)
@@ -175,6 +175,10 @@ SESSION_FIELDS: Mapping[str, Callable[[SessionImage], Value]] = {
     "default command": lambda image: image.default_command,
     "environment": lambda image: _environment(image.environment),
     "group": lambda image: image.group,
+}
+SESSION_DETAILS: Mapping[str, Callable[[SessionImage], Value]] = {
+    "option": _session_options,
+    "folder": lambda image: image.path,
 }
 WINDOW_FIELDS: Mapping[str, Callable[[SavedWindow], Value]] = {
     "name": lambda window: window.name,

@@ -247,6 +247,8 @@ class SessionImage:
     options: Options | None = None
     """The session's own, as differ from the global ones; None when no options were recorded at all."""
     group: str = ""
+    path: str = ""
+    """The folder in which new windows start; empty when it was not recorded."""
 
     @property
     def pane_count(self) -> int:
@@ -264,6 +266,8 @@ class Details:
     """By pane id."""
     links: Mapping[str, str]
     """By window id, for windows that are linked more than once."""
+    path: str = ""
+    """The folder in which new windows start."""
 
 
 def image_of(
@@ -290,6 +294,7 @@ def image_of(
         origin=origin or ServerOrigin(),
         options=details.session if details else None,
         group=session.group,
+        path=known.path,
     )
 
 

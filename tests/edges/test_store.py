@@ -86,6 +86,7 @@ def full() -> SessionImage:
         origin=ServerOrigin((("A", "1"),), "/x", "/f", settings),
         options=options,
         group="G",
+        path="/p",
     )
 
 

@@ -7,14 +7,17 @@ import contextlib
 import os
 import shutil
 import signal
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from sidecar.edges.tmux.builder import Builder
 from sidecar.edges.tmux.door import TmuxDoor
 from sidecar.edges.tmux.run import TmuxRunner
+from sidecar.edges.tmux.server import find_server
 from sidecar.edges.tmux.text import command, literal, script
 from sidecar.errors import CheckpointUnusable, Temporary, TmuxRefused, TmuxUnknown
 from sidecar.model.record import Capture
@@ -351,3 +354,116 @@ def _waits_in_line(tmux: TmuxBox) -> bool:
     rows = Path("/proc/net/unix").read_text().splitlines()
     # Column 5 is the state: 02 waits to be accepted; 03 may be an earlier client's, not yet let go of.
     return any(row.endswith(str(tmux.socket)) and row.split()[5] == "02" for row in rows)
+
+
+@pytest.fixture
+def small_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sidecar.edges.tmux.rebuild.LARGEST_LINE", 2)
+
+
+@pytest.mark.usefixtures("small_lines")
+class TestManyLines:
+    """A session that is too large for one line."""
+
+    async def test_it_has_its_shape_and_no_mark_is_left(self, tmux: TmuxBox, door: TmuxDoor) -> None:
+        keep_alive(tmux)
+        build_web(tmux)
+        tmux.run("set-option", "-t", "=web:", "@sidecar", "on")
+        image = (await capture(door, "web")).image
+        before = shape(tmux, "web")
+        await rebuild(tmux, door, image)
+        settles(tmux, before)
+        assert tmux.run("show-options", "-t", "=web:") == "@sidecar on\ndefault-size 150x45"
+
+    async def test_half_of_it_is_in_nobodys_care(
+        self, tmux: TmuxBox, door: TmuxDoor, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        keep_alive(tmux)
+        build_web(tmux)
+        image = (await capture(door, "web")).image
+        tmux.run("kill-session", "-t", "=web:")
+        halves: list[str] = []
+        after_lines(monkeypatch, 2, lambda: halves.extend(tmux.panes("#{session_name} #{@sidecar}")))
+        await door.rebuild(image, {})
+        assert {line.partition(" ")[2] for line in halves if not line.startswith("keeper")} == {"off"}
+        assert not [line for line in halves if line.startswith("web")]
+
+    async def test_a_taken_name_is_left_alone(self, tmux: TmuxBox, door: TmuxDoor) -> None:
+        build_web(tmux)
+        before, panes = shape(tmux, "web"), tmux.panes("#{pane_id} #{pane_pid}")
+        image = (await capture(door, "web")).image
+        with pytest.raises(TmuxRefused, match="duplicate session"):
+            await door.rebuild(image, {})
+        assert (shape(tmux, "web"), tmux.panes("#{pane_id} #{pane_pid}")) == (before, panes)
+
+    async def test_a_server_that_dies_between_two_lines(
+        self, tmux: TmuxBox, door: TmuxDoor, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        build_web(tmux)
+        image = (await capture(door, "web")).image
+        before = shape(tmux, "web")
+        kill_server(tmux)
+        with monkeypatch.context() as patch:
+            after_lines(patch, 2, lambda: kill_server(tmux))
+            with pytest.raises(TmuxUnknown, match="lost during the rebuild"):
+                await door.rebuild(image, {})
+        await door.rebuild(image, {})
+        settles(tmux, before)
+        assert tmux.sessions() == {"web"}
+
+    async def test_another_server_between_two_lines_is_left_alone(
+        self, tmux: TmuxBox, door: TmuxDoor, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        build_web(tmux)
+        image = (await capture(door, "web")).image
+        kill_server(tmux)
+
+        def replaced() -> None:
+            kill_server(tmux)
+            tmux.run("new-session", "-d", "-s", "theirs", "sleep 1000")
+
+        after_lines(monkeypatch, 2, replaced)
+        with pytest.raises(TmuxUnknown, match="lost during the rebuild"):
+            await door.rebuild(image, {})
+        assert tmux.panes("#{session_name} #{window_index}") == ["theirs 0"]
+
+    async def test_what_a_killed_sidecar_has_left_half_done_is_removed(
+        self, tmux: TmuxBox, door: TmuxDoor, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        keep_alive(tmux)
+        build_web(tmux)
+        image = (await capture(door, "web")).image
+        before = shape(tmux, "web")
+        tmux.run("kill-session", "-t", "=web:")
+
+        def killed() -> None:
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            after_lines(patch, 2, killed)
+            with contextlib.suppress(KeyboardInterrupt):
+                await door.rebuild(image, {})
+        assert len(tmux.sessions()) == 2
+        await door.rebuild(image, {})
+        settles(tmux, before)
+        assert tmux.sessions() == {"keeper", "web"}
+
+
+def kill_server(tmux: TmuxBox) -> None:
+    os.kill(tmux.server_pid(), signal.SIGKILL)
+    eventually(lambda: not find_server(tmux.socket), "the server's end")
+
+
+def after_lines(patch: pytest.MonkeyPatch, number: int, act: Callable[[], None]) -> None:
+    """Do something once so many lines of a rebuild have run."""
+    judge = Builder._judge
+    seen = [0]
+
+    async def counted(self: Builder, *args: Any) -> str:
+        answer = await judge(self, *args)
+        seen[0] += 1
+        if seen[0] == number:
+            await asyncio.to_thread(act)
+        return answer
+
+    patch.setattr(Builder, "_judge", counted)

@@ -47,6 +47,7 @@ def encode(image: SessionImage) -> str:
         },
         "options": None if image.options is None else _options_out(image.options),
         "group": image.group,
+        "path": image.path,
         "windows": [_window_out(window) for window in image.windows],
     }
     return _dense(body)
@@ -84,6 +85,7 @@ def decode(text: str) -> SessionImage:
             ),
             options=None if options is None else _options_in(options),
             group=_text(body.get("group", "")),
+            path=_text(body.get("path", "")),
         )
     except (AttributeError, KeyError, TypeError, ValueError, zlib.error) as error:
         raise CheckpointUnusable(f"the checkpoint does not parse: {error!r}") from error

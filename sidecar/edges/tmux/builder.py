@@ -1,7 +1,7 @@
 """Building a stored session in a live server, or in a new one where none lives.
 
-All or nothing: what a failed attempt has built is removed again, by the id that tmux gave to us.
-Births are one at a time, so that five lost sessions share one new server.
+All or nothing: what a failed attempt has built is removed again. One at a time, so that five lost
+sessions share one new server, and find the windows and groups that they share with each other.
 """
 
 from __future__ import annotations
@@ -9,30 +9,41 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
-import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from sidecar.clock import Clock
-from sidecar.edges.tmux import birth, folders
-from sidecar.edges.tmux.birth import Birthplace
-from sidecar.edges.tmux.rebuild import Blueprint, LayoutCheck, read_progress, rebuild_script
+from sidecar.edges.tmux import folders
+from sidecar.edges.tmux.furnish import LayoutCheck
+from sidecar.edges.tmux.neighbours import NEIGHBOURS_COMMAND, Neighbours, read_neighbours
+from sidecar.edges.tmux.newborn import newborn
+from sidecar.edges.tmux.rebuild import (
+    MANUAL_SIZES,
+    Blueprint,
+    needs_neighbours,
+    read_progress,
+    rebuild_scripts,
+)
 from sidecar.edges.tmux.run import Answer, TmuxRunner, classify
 from sidecar.edges.tmux.scratch import Scratch, remove
 from sidecar.edges.tmux.server import find_server
+from sidecar.edges.tmux.text import script
 from sidecar.errors import (
     CheckpointUnusable,
-    NoBirthplace,
     SidecarError,
     Temporary,
     TmuxAbsent,
     TmuxRefused,
     TmuxUnknown,
 )
-from sidecar.model.session import ServerOrigin, SessionImage
+from sidecar.model.session import SessionImage
 
 _SECONDS = 30.0
-"""A large session on a busy machine; an ordinary one takes a tenth of one."""
+"""One line on a busy machine; an ordinary session takes a tenth of one."""
+
+
+_LOST = "Its next state will tell."
 
 
 class Builder:
@@ -43,6 +54,7 @@ class Builder:
         runner: TmuxRunner,
         clock: Clock,
         *,
+        boot_id: str,
         valid_layout: LayoutCheck,
         scratch: Path,
         descriptors: int | None,
@@ -50,10 +62,11 @@ class Builder:
         """``descriptors`` is the soft limit of open files for a new server; None leaves ours."""
         self._runner = runner
         self._clock = clock
+        self._boot_id = boot_id
         self._valid_layout = valid_layout
         self._scratch = Scratch(scratch)
         self._descriptors = descriptors
-        self._birth = asyncio.Lock()
+        self._one = asyncio.Lock()
 
     async def build(self, image: SessionImage, texts: Mapping[str, bytes]) -> str:
         """Build it, with the scrollback ``texts`` by digest, and give its session id.
@@ -69,9 +82,9 @@ class Builder:
         nonce = f"sidecar-{secrets.token_hex(8)}"
         image = await asyncio.to_thread(folders.with_existing, image)
         files = await asyncio.to_thread(self._write, image, texts)
-        script = rebuild_script(Blueprint(image, files, self._valid_layout, nonce))
         try:
-            return await self._build_somewhere(image.origin, script, nonce)
+            async with self._one:
+                return await self._build_somewhere(Blueprint(image, files, self._valid_layout, nonce))
         except BaseException:
             await asyncio.to_thread(remove, files.values())
             raise
@@ -80,75 +93,70 @@ class Builder:
         self._scratch.sweep(self._clock.wall())
         return self._scratch.write(image, texts)
 
-    async def _build_somewhere(self, origin: ServerOrigin, script: bytes, nonce: str) -> str:
+    async def _build_somewhere(self, blueprint: Blueprint) -> str:
         with contextlib.suppress(TmuxAbsent):
-            return await self._build_in_server(script, nonce)
-        async with self._birth:
-            # Another session's rebuild may have borne the server while this one waited.
-            with contextlib.suppress(TmuxAbsent):
-                return await self._build_in_server(script, nonce)
-            pid = await asyncio.to_thread(find_server, self._runner.socket)
-            if pid:
-                raise Temporary(
-                    f"the tmux server {pid} lives, but its socket is gone; no second one is started",
-                    hint=f"It makes the socket again on: kill -USR1 {pid}",
-                )
-            return await self._build_in_new_server(origin, script, nonce)
-
-    async def _build_in_server(self, script: bytes, nonce: str) -> str:
-        client = await self._runner.start(self._runner.argv("source-file", "-"))
-        return await self._judge(await self._finish(client, script), nonce)
-
-    async def _build_in_new_server(self, origin: ServerOrigin, script: bytes, nonce: str) -> str:
-        places = await birth.find_birthplaces(self._runner.client_environment())
-        self._runner.socket.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        refusals = []
-        for place in places:
-            answer = await self._bear(place, origin, script)
-            if not place.refused(answer.complaint):
-                return await self._judge(answer, nonce)
-            refusals.append(f"{place.kind}: {answer.complaint}")
-        raise NoBirthplace(
-            f"no tmux server could be started where it outlives us ({'; '.join(refusals)})",
-            hint="Set KillMode=process in the unit, or mend the user's service manager.",
-        )
-
-    async def _bear(self, place: Birthplace, origin: ServerOrigin, script: bytes) -> Answer:
-        ours = self._runner.client_environment()
-        wanted = birth.birth_environment(origin.environment, ours)
-        prefix, environment = birth.scope_arguments(place, wanted, ours)
-        # Full paths, since the recorded environment may have another PATH or folder for sockets than ours.
-        tmux, *scope = (shutil.which(name, path=ours.get("PATH")) or name for name in ("tmux", *prefix[:1]))
-        client = await self._runner.start(
-            [
-                *scope, *prefix[1:],
-                *birth.limit_arguments(self._descriptors),
-                tmux, "-u", "-S", str(self._runner.socket),
-                *birth.config_arguments(origin.config_files),
-                "start-server", ";", "source-file", "-",
-            ],
-            environment=environment,
-            cwd=await asyncio.to_thread(folders.existing, origin.cwd),
-            own_session=True,
-        )  # fmt: skip
-        return await self._finish(client, script)
-
-    async def _finish(self, client: asyncio.subprocess.Process, script: bytes) -> Answer:
-        return await self._runner.exchange(client, "source-file", stdin=script, seconds=_SECONDS)
-
-    async def _judge(self, answer: Answer, nonce: str) -> str:
-        """The session's id if it was built; else remove what there is of it, and say why."""
-        progress = read_progress(answer.output, nonce)
-        if progress.finished:
-            return progress.session_id
-        error = classify(answer.complaint)
-        if progress.session_id:
-            with contextlib.suppress(SidecarError):
-                await self._runner.call("kill-session", "-t", progress.session_id)
-        if isinstance(error, TmuxUnknown):
-            raise TmuxUnknown(
-                f"the tmux server was lost during the rebuild: {error}", hint="Its next state will tell."
+            return await self._build_in_server(blueprint)
+        pid = await asyncio.to_thread(find_server, self._runner.socket)
+        if pid:
+            raise Temporary(
+                f"the tmux server {pid} lives, but its socket is gone; no second one is started",
+                hint=f"It makes the socket again on: kill -USR1 {pid}",
             )
+        async with newborn(self._runner, blueprint.image.origin, self._descriptors):
+            try:
+                return await self._build_in_server(blueprint)
+            except TmuxAbsent as error:
+                raise TmuxUnknown(f"the new tmux server has ended at once: {error}", hint=_LOST) from error
+
+    async def _build_in_server(self, blueprint: Blueprint) -> str:
+        if needs_neighbours(blueprint.image):
+            blueprint = replace(blueprint, neighbours=await self._neighbours())
+        try:
+            return await self._run_lines(blueprint)
+        except SidecarError:
+            if blueprint.neighbours.manual_sizes:
+                # The line may have ended in between.
+                with contextlib.suppress(SidecarError):
+                    await self._runner.source(script(MANUAL_SIZES))
+            raise
+
+    async def _run_lines(self, blueprint: Blueprint) -> str:
+        session_id = ""
+        for line in rebuild_scripts(blueprint):
+            client = await self._runner.start(self._runner.argv("source-file", "-"))
+            answer = await self._runner.exchange(client, "source-file", stdin=line, seconds=_SECONDS)
+            session_id = await self._judge(answer, blueprint, session_id)
+        return session_id
+
+    async def _neighbours(self) -> Neighbours:
+        """What is in the server, after what an earlier attempt has left half done is removed."""
+        found = read_neighbours(await self._runner.call(*NEIGHBOURS_COMMAND), self._boot_id)
+        for session_id in found.unfinished:
+            await self._remove(session_id)
+        return found
+
+    async def _remove(self, session: str) -> None:
+        with contextlib.suppress(SidecarError):
+            await self._runner.call("kill-session", "-t", session)
+
+    async def _judge(self, answer: Answer, blueprint: Blueprint, begun: str) -> str:
+        """The session's id if the line has run; else remove what there is of it, and say why.
+
+        ``begun`` is the id if an earlier line has made the session.
+        """
+        progress = read_progress(answer.output, blueprint.nonce)
+        if progress.finished:
+            return progress.session_id or begun
+        error = classify(answer.complaint)
+        if isinstance(error, TmuxAbsent) and not begun:
+            raise error
+        if begun:
+            # The id may be another session's by now, if the server is another one.
+            await self._remove(f"={blueprint.nonce}:")
+        elif progress.session_id:
+            await self._remove(progress.session_id)
+        if isinstance(error, TmuxUnknown | TmuxAbsent) or (begun and "can't find" in answer.complaint):
+            raise TmuxUnknown(f"the tmux server was lost during the rebuild: {error}", hint=_LOST)
         if "duplicate session" in answer.complaint:
             raise TmuxRefused(
                 answer.complaint, hint="Somebody made a session of this name meanwhile; it is left alone."

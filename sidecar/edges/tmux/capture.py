@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import re
-import secrets
 from dataclasses import dataclass
 
 from sidecar.edges.tmux.details import details_commands, read_details, read_settings
-from sidecar.edges.tmux.text import command, read_environment, script
+from sidecar.edges.tmux.parts import END, mark_line, new_mark, part, read_parts
+from sidecar.edges.tmux.text import read_environment, script
 from sidecar.errors import Temporary, TmuxUnknown
 from sidecar.model.record import Capture
 from sidecar.model.session import Look, Pane, ServerOrigin, Session, image_of
 
 _SIZE = re.compile(r"[0-9a-f]{4},(\d+)x(\d+),")
-_SERVER, _LOCAL, _GLOBAL, _END = "server", "session", "global", "end"
+_SERVER, _LOCAL, _GLOBAL = "server", "session", "global"
 _HINT = "Nothing was stored; the next look tells what is there."
 
 
@@ -37,21 +37,21 @@ class Request:
 
 def request(session: Session, look: Look, lines: int, private: bool) -> Request:
     """A request with a mark that no captured text can hold."""
-    return Request(session, look, lines, private, f"sidecar-{secrets.token_hex(12)}")
+    return Request(session, look, lines, private, new_mark())
 
 
 def capture_script(wanted: Request) -> bytes:
     """Commands that print, each behind a marker line: the server's identity, environments, options, texts."""
-    lines = [_part(wanted, _SERVER, "display-message", "-p", "#{pid} #{start_time}")]
+    lines = [part(wanted.mark, _SERVER, "display-message", "-p", "#{pid} #{start_time}")]
     if not wanted.private:
-        lines.append(_part(wanted, _LOCAL, "show-environment", "-s", "-t", wanted.session.id))
-        lines.append(_part(wanted, _GLOBAL, "show-environment", "-g", "-s"))
-    lines.extend(_part(wanted, key, *words) for key, words in details_commands(wanted.session).items())
+        lines.append(part(wanted.mark, _LOCAL, "show-environment", "-s", "-t", wanted.session.id))
+        lines.append(part(wanted.mark, _GLOBAL, "show-environment", "-g", "-s"))
+    lines.extend(part(wanted.mark, key, *words) for key, words in details_commands(wanted.session).items())
     lines.extend(
-        _part(wanted, str(number), *_capture_pane(pane, wanted.lines))
+        part(wanted.mark, str(number), *_capture_pane(pane, wanted.lines))
         for number, pane in enumerate(_with_text(wanted))
     )
-    return script(*lines, command("display-message", "-p", f"{wanted.mark} {_END}"))
+    return script(*lines, mark_line(wanted.mark, END))
 
 
 def read_capture(raw: bytes, wanted: Request, *, taken: float, cwd: str) -> Capture:
@@ -61,9 +61,9 @@ def read_capture(raw: bytes, wanted: Request, *, taken: float, cwd: str) -> Capt
         TmuxUnknown: the answer is not whole, as from a server that died meanwhile.
         Temporary: another server has answered.
     """
-    parts = _parts(raw, wanted.mark)
+    parts = read_parts(raw, wanted.mark)
     server = wanted.look.server
-    if _END not in parts or server is None:
+    if END not in parts or server is None:
         raise TmuxUnknown("the capture was cut off", hint=_HINT)
     if parts[_SERVER].split() != [str(server.pid).encode(), str(server.started).encode()]:
         raise Temporary("the capture came from another tmux server than the look", hint=_HINT)
@@ -106,19 +106,10 @@ def _with_text(wanted: Request) -> list[Pane]:
     return [pane for pane in panes.values() if not pane.alternate or pane.history_lines]
 
 
-def _part(wanted: Request, key: str, *arguments: str) -> str:
-    return f"{command('display-message', '-p', f'{wanted.mark} {key}')} ; {command(*arguments)}"
-
-
 def _capture_pane(pane: Pane, lines: int) -> tuple[str, ...]:
     # A full-screen program's picture is its own to draw again; only what lies before it is kept.
     until = ("-E", "-1") if pane.alternate else ()
     return ("capture-pane", "-p", "-e", "-S", f"-{lines}", *until, "-t", pane.id)
-
-
-def _parts(raw: bytes, mark: str) -> dict[str, bytes]:
-    pieces = re.split(rb"^" + mark.encode() + rb" (\w+)\n", raw, flags=re.MULTILINE)
-    return {key.decode(): body for key, body in zip(pieces[1::2], pieces[2::2], strict=True)}
 
 
 def _texts(parts: dict[str, bytes], wanted: Request) -> dict[str, bytes]:

@@ -32,6 +32,7 @@ def details_commands(session: Session) -> dict[str, tuple[str, ...]]:
     """The commands whose answers :func:`read_settings` and :func:`read_details` read, by key."""
     commands = dict(_SETTINGS)
     commands["own"] = ("show-options", "-H", "-t", session.id)
+    commands["path"] = ("display-message", "-p", "-t", f"{session.id}:", "#{session_path}")
     for window in session.windows:
         commands[_key(window.id)] = ("show-options", "-H", "-w", "-t", window.id)
     for pane in session.panes():
@@ -75,6 +76,7 @@ def read_details(parts: Mapping[str, bytes], session: Session, look: Look) -> De
         windows=windows,
         panes={pane.id: read_options(_text(parts[_key(pane.id)]), hooks) for pane in session.panes()},
         links=links,
+        path=_text(parts["path"]).removesuffix("\n"),
     )
 
 

@@ -13,7 +13,7 @@ from sidecar.edges.tmux.arming import arm_line, disarm_line
 from sidecar.edges.tmux.builder import Builder
 from sidecar.edges.tmux.capture import capture_script, read_capture, request
 from sidecar.edges.tmux.dead import act_on_dead
-from sidecar.edges.tmux.rebuild import LayoutCheck
+from sidecar.edges.tmux.furnish import LayoutCheck
 from sidecar.edges.tmux.run import TmuxRunner
 from sidecar.edges.tmux.server import ask_for_socket, find_server
 from sidecar.edges.tmux.snapshot import LOOK_COMMAND, parse_look
@@ -60,7 +60,12 @@ class TmuxDoor:
         self._complete = complete
         self._in_front = in_front
         self._builder = Builder(
-            runner, clock, valid_layout=valid_layout, scratch=scratch, descriptors=descriptors
+            runner,
+            clock,
+            boot_id=boot_id,
+            valid_layout=valid_layout,
+            scratch=scratch,
+            descriptors=descriptors,
         )
 
     async def look(self) -> Look:

@@ -17,13 +17,13 @@ def existing(path: str) -> str:
 
 
 def with_existing(image: SessionImage) -> SessionImage:
-    """The image with every pane's folder replaced by :func:`existing`; the home where none is known."""
+    """The image with every folder replaced by :func:`existing`; a pane's by the home where none is known."""
     home = dict(image.origin.environment).get("HOME", "/")
     windows = tuple(
         replace(window, panes=tuple(replace(pane, cwd=existing(pane.cwd or home)) for pane in window.panes))
         for window in image.windows
     )
-    return replace(image, windows=windows)
+    return replace(image, windows=windows, path=existing(image.path) if image.path else "")
 
 
 def of_process(pid: int) -> str:

@@ -107,14 +107,14 @@ def change_binding_lines(wanted: tuple[str, ...], found: tuple[str, ...]) -> Ite
     """Commands that make the bindings ``found`` into ``wanted``, each failing for itself alone."""
     old, new = _by_key(found), _by_key(wanted)
     for table, key in sorted(old.keys() - new.keys()):
-        yield _by_itself(f"unbind-key -q -T {table} {key}")
+        yield by_itself(f"unbind-key -q -T {table} {key}")
     for place, line in new.items():
         if line != old.get(place):
-            yield _by_itself(line)
+            yield by_itself(line)
 
 
-def _by_itself(line: str) -> str:
-    """A command in tmux's own words, parsed only when its turn comes."""
+def by_itself(line: str) -> str:
+    """A command that is parsed only when its turn comes, and may fail without ending its line."""
     return command("if-shell", "-F", "1", line)
 
 

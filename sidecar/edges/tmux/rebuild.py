@@ -1,27 +1,34 @@
-"""A stored session as one line of tmux commands. Pure: nothing is run or written here.
+"""A stored session as a few lines of tmux commands. Pure: nothing is run or written here.
 
-One line, because only within a line does tmux stop at the first error: when the name is taken,
-nothing else may run, or it would run on somebody else's session. And tmux runs a line in one go,
-so nobody sees half a session.
+Lines, because only within a line does tmux stop at the first error: when the name is taken,
+nothing else may run, or it would run on somebody else's session. And tmux runs a line in one go.
+A large session takes several lines, so that tmux comes to breathe in between; until the last of
+them it has a name that nobody else uses, and is marked as none of our care.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import count
 
-from sidecar.edges.tmux.arming import arm_line
-from sidecar.edges.tmux.text import command, in_one, literal, script, split_arguments
-from sidecar.model.session import SavedPane, SavedWindow, SessionImage
+from sidecar.edges.tmux.furnish import Furnisher, LayoutCheck, Step, first_pane
+from sidecar.edges.tmux.neighbours import Neighbours
+from sidecar.edges.tmux.options import by_itself, set_lines
+from sidecar.edges.tmux.text import command, in_one, literal, script
+from sidecar.model.session import SavedWindow, SessionImage
 
-_PRINT_THEN_RUN = '[ -r "$1" ] && cat -- "$1"; rm -f -- "$1"; shift; exec "$@"'
-"""Shows the old text, removes its file, becomes the pane's program."""
-
+LARGEST_LINE = 64
+"""Panes that one line makes; tmux 3.3a has crashed over 750."""
+MANUAL_SIZES = command("set-option", "-gw", "window-size", "manual")
+_OTHER_SIZES = command("set-option", "-gw", "window-size", "latest")
+_BUILDING = "@sidecar_building"
 _PLAIN_NAME = re.compile(r"(?!\$)[^:.\\\x00-\x1f\x7f-\U0010ffff]+")
-
-LayoutCheck = Callable[[str, int], bool]
-"""(layout, panes) -> whether tmux may be given it; garbage kills a 3.3a server."""
+_BEFORE_PANES = frozenset({"default-command", "default-shell", "history-limit"})
+"""Session options that a pane takes over when it is made."""
+_PLACEHOLDER = ("--", "/bin/sleep", "60")
+"""A window that the session begins with, and that is gone again before the line ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,37 +38,60 @@ class Blueprint:
     image: SessionImage
     """Every pane's folder has to exist: tmux would silently take another."""
     files: Mapping[str, str]
-    """By a pane's place (see :func:`place`): the file that it prints and removes before it starts."""
+    """By a pane's place: the file that it prints and removes before it starts."""
     valid_layout: LayoutCheck
     nonce: str
     """A word that nobody else uses: it marks our own lines in the answer, and is the session's name
-    while it is built, where the real one cannot be a target."""
+    while it is built, where the real one cannot be a target or not yet be given."""
+    neighbours: Neighbours = field(default_factory=Neighbours)
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a rebuild came."""
+    """How far one line of a rebuild came."""
 
     session_id: str
-    """Of the session that is ours; empty if it was not even begun."""
+    """Of the session that is ours; empty if the line did not begin it."""
     finished: bool
 
 
-def place(window: SavedWindow, pane: SavedPane) -> str:
-    """The key of a pane within its session."""
-    return f"{window.index}.{pane.index}"
+def needs_neighbours(image: SessionImage) -> bool:
+    """Whether building it may depend on what else is in the server."""
+    sizes = dict(image.origin.settings.window).get("window-size", "manual")
+    shares = image.group or any(window.link for window in image.windows)
+    return bool(shares) or sizes == "manual" or is_large(image)
 
 
-def rebuild_script(blueprint: Blueprint) -> bytes:
-    """The whole rebuild as one line; :func:`read_progress` reads what it prints."""
-    return script(in_one(*_Drawing(blueprint).commands()))
+def rebuild_scripts(blueprint: Blueprint) -> tuple[bytes, ...]:
+    """The whole rebuild, a line each, to be run in order; :func:`read_progress` reads what each prints."""
+    drawing = _Drawing(blueprint)
+    ended = command("display-message", "-p", f"{blueprint.nonce} ended")
+    before, after = ((_OTHER_SIZES,), (MANUAL_SIZES,)) if blueprint.neighbours.manual_sizes else ((), ())
+    return tuple(script(in_one(*before, *line, *after, ended)) for line in _lines(drawing.steps()))
 
 
 def read_progress(output: bytes, nonce: str) -> Progress:
-    """How far the line came. A new server's configuration may print, and fail, in the same answer."""
+    """How far a line came. A new server's configuration may print, and fail, in the same answer."""
     begun = re.search(rb"^" + nonce.encode() + rb" (\$\d+)$", output, re.MULTILINE)
-    finished = re.search(rb"^" + nonce.encode() + rb" built$", output, re.MULTILINE)
-    return Progress(begun[1].decode() if begun else "", finished is not None)
+    ended = re.search(rb"^" + nonce.encode() + rb" ended$", output, re.MULTILINE)
+    return Progress(begun[1].decode() if begun else "", ended is not None)
+
+
+def _lines(steps: Iterator[Step]) -> Iterator[list[str]]:
+    line: list[str] = []
+    panes = 0
+    for step in steps:
+        if step.makes_pane and panes == LARGEST_LINE:
+            yield line
+            line, panes = [], 0
+        line.append(step.line)
+        panes += step.makes_pane
+    yield line
+
+
+def is_large(image: SessionImage) -> bool:
+    """Whether it takes more than one line."""
+    return image.pane_count > LARGEST_LINE
 
 
 def _targetable(name: str) -> bool:
@@ -77,131 +107,164 @@ class _Drawing:
     """Turns one blueprint into commands."""
 
     def __init__(self, blueprint: Blueprint) -> None:
-        self._image = blueprint.image
-        self._files = blueprint.files
-        self._valid_layout = blueprint.valid_layout
+        self._image = image = blueprint.image
         self._nonce = blueprint.nonce
-        self._name = self._image.name if _targetable(self._image.name) else blueprint.nonce
+        self._neighbours = blueprint.neighbours
+        self._large = is_large(image)
+        plain = _targetable(image.name) and not self._large
+        self._name = image.name if plain else blueprint.nonce
         self._session = f"={self._name}:"
-        self._removed = [key for key, value in self._image.environment if value is None]
+        self._furnisher = Furnisher(image, self._session, blueprint.files, blueprint.valid_layout)
+        self._first, *self._others = _in_building_order(image.windows)
+        self._linked: dict[str, SavedWindow] = {}
+        """Windows that are built and may be linked here once more, by the link's word."""
 
-    def commands(self) -> Iterator[str]:
-        first, *others = self._image.windows
-        yield from self._new_session(first)
-        yield from self._furnish(first)
-        for window in others:
-            yield self._new_window(window)
-            yield from self._furnish(window)
-        yield from self._focus()
+    def steps(self) -> Iterator[Step]:
+        member = self._neighbours.member(self._image.group)
+        yield from self._join(member) if member else self._build()
+        yield from map(Step, self._session_options())
         if self._name != self._image.name:
-            yield command("rename-session", "-t", self._session, "--", literal(self._image.name))
-        yield command("display-message", "-p", f"{self._nonce} built")
+            yield Step(command("rename-session", "-t", self._session, "--", literal(self._image.name)))
 
-    def _target(self, window: SavedWindow) -> str:
-        return f"{self._session}{window.index}"
-
-    def _new_session(self, window: SavedWindow) -> Iterator[str]:
-        image, pane = self._image, window.panes[0]
-        kept = [f"{key}={value}" for key, value in image.environment if value is not None]
-        # -E: what our client's own environment holds is none of the session's business.
-        yield command(
-            "new-session", "-d", "-E", "-P", "-F", f"{self._nonce} #{{session_id}}",
-            "-s", literal(self._name),
-            "-n", literal(window.name), "-x", str(image.width), "-y", str(image.height),
-            "-c", literal(pane.cwd), *(word for pair in kept for word in ("-e", pair)),
-            *self._start(window, pane),
-        )  # fmt: skip
-        for key in self._removed:
-            yield command("set-environment", "-r", "-t", self._session, key)
-        # base-index may be anything here, and moving a window to where it is would be an error.
-        yield command(
-            "if-shell", "-F", "-t", self._session, f"#{{!=:#{{window_index}},{window.index}}}",
-            command("move-window", "-s", self._session, "-t", self._target(window)),
-        )  # fmt: skip
-
-    def _new_window(self, window: SavedWindow) -> str:
-        pane = window.panes[0]
-        return command(
-            "new-window", "-d", "-t", self._target(window), "-n", literal(window.name),
-            "-c", literal(pane.cwd), *self._start(window, pane),
-        )  # fmt: skip
-
-    def _furnish(self, window: SavedWindow) -> Iterator[str]:
-        """Everything about a window whose first pane is there."""
-        target = self._target(window)
-        yield arm_line(target)
-        yield from self._mark_pane(window, window.panes[0])
-        for pane in window.panes[1:]:
-            # The new pane is the active one, which is the one that is marked, and split next.
-            # Tiling in between leaves room for it.
-            yield command("split-window", "-t", target, "-c", literal(pane.cwd), *self._start(window, pane))
-            yield command("select-layout", "-t", target, "tiled")
-            yield from self._mark_pane(window, pane)
-        if window.automatic_rename:
-            yield from _rename_automatically(target)
-        if self._valid_layout(window.layout, len(window.panes)):
-            yield command("select-layout", "-t", target, window.layout)
-        back = len(window.panes) - 1 - _active_position(window.panes)
-        if back:
-            yield command("select-pane", "-t", f"{target}.-{back}")
-        if window.zoomed:
-            yield command("resize-pane", "-Z", "-t", target)
-
-    def _mark_pane(self, window: SavedWindow, pane: SavedPane) -> Iterator[str]:
-        target = self._target(window)
-        yield command("select-pane", "-t", target, "-T", literal(pane.title))
-        if self._wrapper(window, pane):
-            yield command("set-option", "-p", "-t", target, "@sidecar_start", f"={pane.start_command}")
-        if pane.resume:
-            yield command("set-option", "-p", "-t", target, "@sidecar_resume", pane.resume)
-
-    def _focus(self) -> Iterator[str]:
-        """The last window first, so that it is the last one again when the active one is selected."""
+    def _join(self, member: str) -> Iterator[Step]:
+        """The windows are the group's and come with it; it may have other ones by now."""
+        yield Step(self._new_session(("-t", member), ()))
+        yield from map(Step, self._settle())
         for window in sorted(self._image.windows, key=lambda window: window.active):
             if window.last or window.active:
-                yield command("select-window", "-t", self._target(window))
+                yield Step(by_itself(self._select(window)))
 
-    def _start(self, window: SavedWindow, pane: SavedPane) -> tuple[str, ...]:
-        arguments = split_arguments(pane.start_command)
-        wrapper = self._wrapper(window, pane)
-        if wrapper:
-            return ("--", *wrapper, *self._program(arguments))
-        return ("--", *arguments) if arguments else ()
+    def _build(self) -> Iterator[Step]:
+        if self._needs_placeholder():
+            yield from self._build_beside_placeholder()
+        else:
+            yield from self._build_at_once()
+        for window in self._others:
+            yield from self._window(window)
+        for window in self._image.windows:
+            # The first one is current, and is the last one if there is one.
+            if window.active and window is not self._first:
+                yield Step(self._select(window))
+        if self._image.group:
+            yield from map(Step, self._found_group())
 
-    def _wrapper(self, window: SavedWindow, pane: SavedPane) -> tuple[str, ...]:
-        """Words before the program, which becomes the same process in the end."""
-        file = self._files.get(place(window, pane))
-        show = () if file is None else ("/bin/sh", "-c", _PRINT_THEN_RUN, "sidecar", file)
-        return (*self._shed(window, pane), *show)
+    def _build_at_once(self) -> Iterator[Step]:
+        window = self._first
+        start = self._furnisher.start(window, window.panes[first_pane(window)])
+        yield Step(self._new_session(("-n", literal(window.name)), start), makes_pane=True)
+        yield Step(self._move_first(window.index))
+        yield from map(Step, self._settle())
+        yield from self._furnisher.furnish(window)
+        self._linked[window.link] = window
 
-    def _shed(self, window: SavedWindow, pane: SavedPane) -> tuple[str, ...]:
-        """The session's first pane starts before variables can be marked as removed: it drops them itself."""
-        if window is not self._image.windows[0] or pane is not window.panes[0]:
-            return ()
-        inherited = {key for key, _ in self._image.origin.environment}
-        names = [word for key in self._removed if key in inherited for word in ("-u", key)]
-        return ("/usr/bin/env", *names) if names else ()
+    def _build_beside_placeholder(self) -> Iterator[Step]:
+        spare = next(index for index in count() if all(w.index != index for w in self._image.windows))
+        yield Step(self._new_session(("-n", self._nonce), _PLACEHOLDER), makes_pane=True)
+        yield Step(self._move_first(spare))
+        yield from map(Step, self._settle())
+        yield from self._window(self._first)
+        yield Step(self._select(self._first))
+        # Killing it would give the other windows new numbers, where the user likes that.
+        yield Step(command("unlink-window", "-k", "-t", f"{self._session}{spare}"))
 
-    def _program(self, arguments: tuple[str, ...]) -> tuple[str, ...]:
-        """What tmux itself would have run, as an argument vector."""
-        shell = self._image.default_shell or "/bin/sh"
-        if len(arguments) > 1:
-            return arguments
-        if arguments:
-            return (shell, "-c", arguments[0])
-        if self._image.default_command:
-            return (shell, "-c", self._image.default_command)
-        return (shell, "-l")
+    def _needs_placeholder(self) -> bool:
+        """Whether something has to be in order before the first pane starts."""
+        image, start = self._image, self._first.panes[first_pane(self._first)]
+        inherited = {key for key, _ in image.origin.environment}
+        return (
+            bool(self._first.link and self._neighbours.shared(self._first.link))
+            or (bool(image.path) and image.path != start.cwd)
+            or any(value is None and key in inherited for key, value in image.environment)
+            or any(name in _BEFORE_PANES for name, _ in image.options or ())
+        )
+
+    def _window(self, window: SavedWindow) -> Iterator[Step]:
+        here = self._linked.get(window.link) if window.link else None
+        shared = self._neighbours.shared(window.link) if window.link else ""
+        source = f"{self._session}{here.index}" if here else shared
+        if source:
+            target = self._furnisher.target(window)
+            yield Step(command("link-window", "-d", "-s", source, "-t", target))
+            return
+        yield from self._furnisher.window(window)
+        self._linked[window.link] = window
+
+    def _new_session(self, words: tuple[str, ...], start: tuple[str, ...]) -> str:
+        image = self._image
+        kept = [f"{key}={value}" for key, value in image.environment if value is not None]
+        folder = image.path or self._first.panes[first_pane(self._first)].cwd
+        # -E: what our client's own environment holds is none of the session's business.
+        return command(
+            "new-session", "-d", "-E", "-P", "-F", f"{self._nonce} #{{session_id}}",
+            "-s", literal(self._name), "-x", str(image.width), "-y", str(image.height),
+            "-c", literal(folder), *(word for pair in kept for word in ("-e", pair)), *words, *start,
+        )  # fmt: skip
+
+    def _move_first(self, index: int) -> str:
+        # base-index may be anything here, and moving a window to where it is would be an error.
+        return command(
+            "if-shell", "-F", "-t", self._session, f"#{{!=:#{{window_index}},{index}}}",
+            command("move-window", "-s", self._session, "-t", f"{self._session}{index}"),
+        )  # fmt: skip
+
+    def _settle(self) -> Iterator[str]:
+        """What a session has to have before its panes start."""
+        yield command(
+            "if-shell", "-F", "-t", self._session,
+            "#{&&:#{!=:#{destroy-unattached},0},#{!=:#{destroy-unattached},off}}",
+            command("set-option", "-t", self._session, "destroy-unattached", "off"),
+        )  # fmt: skip
+        if self._large:
+            yield command("set-option", "-t", self._session, _BUILDING, self._nonce)
+            yield command("set-option", "-t", self._session, "@sidecar", "off")
+        for key, value in self._image.environment:
+            if value is None:
+                yield command("set-environment", "-r", "-t", self._session, key)
+        early = (pair for pair in self._image.options or () if pair[0] in _BEFORE_PANES)
+        yield from set_lines(("-t", self._session), tuple(early))
+
+    def _session_options(self) -> Iterator[str]:
+        """At the end, so that no hook among them sees the building."""
+        options = self._image.options
+        if self._large:
+            yield command("set-option", "-u", "-t", self._session, _BUILDING)
+            yield command("set-option", "-u", "-t", self._session, "@sidecar")
+        if options is None:
+            return
+        if "default-size" not in dict(options):
+            # A size that was asked for is kept as an option.
+            yield command("set-option", "-u", "-t", self._session, "default-size")
+        yield from set_lines(("-t", self._session), tuple(filter(_may_be_set_late, options)))
+
+    def _found_group(self) -> Iterator[str]:
+        """A group takes its name from the session that is joined first, so ours has that name for a moment.
+
+        Where that name cannot be had, the next one of the group to come back finds no group.
+        """
+        group, helper = self._image.group, f"{self._nonce}-group"
+        if not _targetable(group) or group in self._neighbours.names:
+            return
+        renamed = self._name != group
+        if renamed:
+            yield command("rename-session", "-t", self._session, "--", literal(group))
+        yield command("new-session", "-d", "-E", "-t", f"={group}:", "-s", helper)
+        yield command("kill-session", "-t", f"={helper}:")
+        if renamed:
+            yield command("rename-session", "-t", f"={group}:", "--", literal(self._name))
+
+    def _select(self, window: SavedWindow) -> str:
+        return command("select-window", "-t", self._furnisher.target(window))
 
 
-def _rename_automatically(target: str) -> Iterator[str]:
-    """Naming the window has switched it off there; the user's own setting comes first."""
-    yield command("set-option", "-w", "-u", "-t", target, "automatic-rename")
-    yield command(
-        "if-shell", "-F", "-t", target, "#{!=:#{automatic-rename},1}",
-        command("set-option", "-w", "-t", target, "automatic-rename", "on"),
-    )  # fmt: skip
+def _in_building_order(windows: tuple[SavedWindow, ...]) -> list[SavedWindow]:
+    """The last window first, or else the active one: nothing else is ever selected on the way."""
+    last = [window for window in windows if window.last and not window.active]
+    active = [window for window in windows if window.active]
+    first = (last or active or windows)[0]
+    return [first, *(window for window in windows if window is not first)]
 
 
-def _active_position(panes: Sequence[SavedPane]) -> int:
-    return next((position for position, pane in enumerate(panes) if pane.active), 0)
+def _may_be_set_late(pair: tuple[str, str | None]) -> bool:
+    name, value = pair
+    # Nobody is attached yet: it would end the session at once.
+    return name not in _BEFORE_PANES and not (name == "destroy-unattached" and value != "off")

@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from sidecar.edges.tmux.rebuild import place
+from sidecar.edges.tmux.furnish import place
 from sidecar.model.session import SessionImage
 
 _RESET = b"\x1b[0m"

@@ -1,0 +1,33 @@
+"""What a rebuilt pane is started with: its own command, after it has shown its old text. Pure."""
+
+from __future__ import annotations
+
+from sidecar.edges.tmux.text import split_arguments
+from sidecar.model.session import SavedPane, SessionImage
+
+_PRINT_THEN_RUN = '[ -r "$1" ] && cat -- "$1"; rm -f -- "$1"; shift; exec "$@"'
+"""Shows the old text, removes its file, becomes the pane's program."""
+
+
+def start_words(image: SessionImage, pane: SavedPane, file: str | None) -> tuple[str, ...]:
+    """The words after the options of a command that makes a pane; none for the default shell.
+
+    ``file`` holds the old text, which the pane prints and removes before its program starts.
+    """
+    arguments = split_arguments(pane.start_command)
+    if file is not None:
+        program = _program(image, arguments)
+        return ("--", "/bin/sh", "-c", _PRINT_THEN_RUN, "sidecar", file, *program)
+    return ("--", *arguments) if arguments else ()
+
+
+def _program(image: SessionImage, arguments: tuple[str, ...]) -> tuple[str, ...]:
+    """What tmux itself would have run, as an argument vector."""
+    shell = image.default_shell or "/bin/sh"
+    if len(arguments) > 1:
+        return arguments
+    if arguments:
+        return (shell, "-c", arguments[0])
+    if image.default_command:
+        return (shell, "-c", image.default_command)
+    return (shell, "-l")
