@@ -23,7 +23,7 @@ from sidecar import __version__
 from sidecar.clock import SystemClock, SystemDice
 from sidecar.config import Settings
 from sidecar.decide import layout, retain
-from sidecar.edges import process
+from sidecar.edges import pressure, process
 from sidecar.edges.logs import JsonLog
 from sidecar.edges.metrics import Metrics
 from sidecar.edges.store import Store
@@ -31,17 +31,20 @@ from sidecar.edges.store.database import lock
 from sidecar.edges.tmux.door import TmuxDoor
 from sidecar.edges.tmux.doorbell import Doorbell
 from sidecar.edges.tmux.run import TmuxRunner
+from sidecar.edges.tmux.stage import Stage, stage_folder
 from sidecar.errors import ConfigInvalid, SidecarError
 from sidecar.flow.checkpoint import Checkpointer
 from sidecar.flow.desk import FrontDesk
 from sidecar.flow.execute import Circuits, Executor
+from sidecar.flow.person import Person
 from sidecar.flow.picture import picture
 from sidecar.flow.recover import Recoverer
+from sidecar.flow.rehearse import Props, Rehearser
 from sidecar.flow.reload import Reloader
 from sidecar.flow.ward import Ward
 from sidecar.flow.watch import Tools, Watch
 from sidecar.model.incident import SignalKind
-from sidecar.model.record import Action, IncidentRow, Usage
+from sidecar.model.record import Action, IncidentRow, Pressure, Usage
 from sidecar.model.session import Presence
 from sidecar.model.status import Status
 from sidecar.web.guard import ensure_token
@@ -72,6 +75,9 @@ class LocalHost:
 
     def missing_folders(self, paths: Iterable[str]) -> tuple[str, ...]:
         return tuple(sorted(path for path in paths if not os.path.isdir(path)))
+
+    async def pressure(self) -> Pressure:
+        return await asyncio.to_thread(pressure.read)
 
     async def usage(self, roots: Mapping[str, tuple[int, ...]]) -> Mapping[str, Usage]:
         return await asyncio.to_thread(process.usage, roots)
@@ -211,15 +217,7 @@ class Sidecar:
         self._undo.callback(store.close)
         self._lock_server(runner.socket)
         self._ward = ward = Ward(settings, clock.wall())
-        tmux = TmuxDoor(
-            runner,
-            clock,
-            boot_id=host.boot_id,
-            complete=process.complete,
-            in_front=process.in_front,
-            valid_layout=layout.valid,
-            scratch=self._state / "scrollback",
-        )
+        tmux = self._open_door(host, runner, self._state / "scrollback")
         bell = Doorbell(runner, clock, host.boot_id, process.complete)
         self._tasks = tasks = Tasks(self._task_ended)
         checkpointer = Checkpointer(ward, tmux, store, clock, self.metrics, log)
@@ -228,8 +226,12 @@ class Sidecar:
             store, clock, SystemDice(), self.metrics, log, lambda: ward.settings.recovery.retry
         )
         self._reloader = Reloader(ward, self._reread, store, clock, log)
+        person = Person(ward, tmux, self.metrics, log)
         recoverer = Recoverer(
-            ward, tmux, store, host, clock, self.metrics, log, checkpointer, executor, self._circuits
+            ward, tmux, store, host, clock, self.metrics, log, checkpointer, executor, self._circuits, person
+        )
+        rehearser = Rehearser(
+            ward, Props(self._build_stage(host), store, host, clock, SystemDice(), self.metrics, log, person)
         )
         watched = process.ProcessWatch(clock, lambda ended: self._watch.process_ended(ended))
         self._undo.callback(watched.close)
@@ -239,13 +241,14 @@ class Sidecar:
         self._watch = watch = Watch(ward, tools, self._redraw)
         self._desk = FrontDesk(ward, watch, store, clock, self.metrics, tasks.spawn)
         self._undo.push_async_callback(self._leave_tmux, tmux, bell)
-        await self._reconcile(watch, checkpointer)
+        await self._reconcile(watch, checkpointer, rehearser)
         self._undo.push_async_callback(tasks.cancel)
         tasks.keep("watch", watch.run)
         tasks.keep("tick", watch.tick)
         tasks.keep("doorbell", watch.doorbell)
         tasks.keep("socket", watch.socket)
         tasks.keep("checkpoint", checkpointer.run)
+        tasks.keep("rehearsal", rehearser.run)
         tasks.keep("usage", lambda: self._measure(host))
         tasks.keep("loop lag", self._feel_lag)
         await self._listen()
@@ -262,6 +265,25 @@ class Sidecar:
             on_audit=self.metrics.audited,
         )
 
+    def _open_door(self, host: LocalHost, runner: TmuxRunner, scratch: Path) -> TmuxDoor:
+        return TmuxDoor(
+            runner,
+            self._clock,
+            boot_id=host.boot_id,
+            complete=process.complete,
+            in_front=process.in_front,
+            valid_layout=layout.valid,
+            scratch=scratch,
+        )
+
+    def _build_stage(self, host: LocalHost) -> Stage:
+        return Stage(
+            stage_folder(self._state),
+            self._clock,
+            self._environment,
+            lambda runner, scratch: self._open_door(host, runner, scratch),
+        )
+
     def _lock_server(self, socket: Path) -> None:
         """One sidecar for one tmux server, whatever state folders they use."""
         socket.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -270,7 +292,7 @@ class Sidecar:
         self._undo.callback(os.close, descriptor)
         self._undo.callback(path.unlink, missing_ok=True)
 
-    async def _reconcile(self, watch: Watch, checkpointer: Checkpointer) -> None:
+    async def _reconcile(self, watch: Watch, checkpointer: Checkpointer, rehearser: Rehearser) -> None:
         """Take up what an earlier run left: its sessions, its incidents, its circuits."""
         now = self._clock.wall()
         if self._store.set_aside is not None:
@@ -283,6 +305,7 @@ class Sidecar:
         await self._circuits.load()
         await watch.load()
         await checkpointer.count()
+        await rehearser.load()
         await self._store.audit(Action.STARTED, now, detail={"version": __version__, "pid": os.getpid()})
 
     async def _listen(self) -> None:

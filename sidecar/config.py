@@ -77,7 +77,8 @@ class CheckpointSettings:
     max_bytes_per_session: int = 100_000_000
     """Bytes; the oldest generations go first."""
     rehearse: float = 600.0
-    """Seconds between rehearsals of the newest checkpoint."""
+    """Seconds between rehearsals of a session's newest checkpoint, which is then rebuilt on a private
+    throw-away server, compared and removed again. ``off`` or 0 never rehearses."""
 
     @property
     def retention(self) -> Retention:

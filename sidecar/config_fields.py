@@ -36,6 +36,7 @@ _KINDS = {
     "null": "nothing",
     "timestamp": "a date",
 }
+_OFF = frozenset({"off", "0", "0s"})
 _SWITCH = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
 
@@ -211,6 +212,16 @@ def read_as(convert: Callable[[str], T]) -> Reader[T]:
 def duration(least: str, most: str) -> Reader[float]:
     """Seconds, from text with units."""
     return _between(units.seconds, "a duration", least, most)
+
+
+def duration_or_off(least: str, most: str) -> Reader[float]:
+    """As :func:`duration`, or 0 where it is switched off."""
+    read_duration = duration(least, most)
+
+    def read(place: Place) -> float:
+        return 0.0 if _scalar(place, "a duration or off").lower() in _OFF else read_duration(place)
+
+    return read
 
 
 def size(least: str, most: str) -> Reader[int]:

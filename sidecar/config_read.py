@@ -37,6 +37,7 @@ from sidecar.config_fields import (
     Wrong,
     decimal,
     duration,
+    duration_or_off,
     list_of,
     member,
     one_of,
@@ -264,7 +265,7 @@ CHECKPOINTS: Mapping[str, Reader[Any]] = {
     "exclude": list_of(read_as(units.glob)),
     "max_age": duration("1m", "3650d"),
     "max_bytes_per_session": size("1MB", "100GB"),
-    "rehearse": unavailable,
+    "rehearse": duration_or_off("1s", "7d"),
 }
 _RETRY: Mapping[str, Reader[Any]] = {
     "max_attempts": whole(1, 100),

@@ -20,7 +20,7 @@ from sidecar.errors import StoreUnavailable, TmuxAbsent, TmuxRefused, TmuxUnknow
 from sidecar.model.incident import Cause, FailureKind
 from sidecar.model.plan import Outcome, RefusalReason, StepKind, Strategy
 from sidecar.model.policy import BreakerState, Circuit
-from sidecar.model.record import HoldBackReason, SkipReason
+from sidecar.model.record import HoldBackReason, HoldOffReason, RehearsalOutcome, SkipReason
 from sidecar.model.session import Health
 from sidecar.model.status import SessionStatus, Status
 
@@ -76,6 +76,11 @@ class Metrics:
         )
         self._checkpoint_failures = counter("checkpoint_failures", "Captures not stored.", "reason")
         self._corruptions = counter("checkpoint_corruptions", "Checkpoints quarantined.")
+        self._rehearsals = counter("rehearsals", "Checkpoints rehearsed.", "outcome")
+        self._rehearsal_time = histogram(
+            "rehearsal_duration_seconds", "Time one rehearsal took.", RECOVERY_BUCKETS
+        )
+        self._held_off = counter("rehearsals_held_off", "Rehearsals that had to wait.", "reason")
         self._alerts = counter("alerts_received", "Alerts received.", "status")
         self._skipped = counter("alerts_skipped", "Alerts that led to nothing.", "reason")
         self._notified = counter("notifications", "Calls to a person.", "channel", "outcome")
@@ -103,6 +108,8 @@ class Metrics:
             (self._calls, (Strategy, _CALL_OUTCOMES)),
             (self._moves, (Strategy, Circuit)),
             (self._checkpoint_failures, ([*HoldBackReason, *(kind.__name__ for kind in _CAPTURE_ERRORS)],)),
+            (self._rehearsals, (RehearsalOutcome,)),
+            (self._held_off, (HoldOffReason,)),
             (self._alerts, (("firing", "resolved"),)),
             (self._skipped, (SkipReason,)),
             (self._notified, (("tmux",), ("delivered", "nobody_there"))),
@@ -157,6 +164,13 @@ class Metrics:
 
     def checkpoint_restored(self, seconds: float) -> None:
         self._restored.observe(seconds)
+
+    def rehearsed(self, outcome: str, seconds: float) -> None:
+        self._rehearsals.labels(outcome).inc()
+        self._rehearsal_time.observe(seconds)
+
+    def rehearsals_held_off(self, reason: str) -> None:
+        self._held_off.labels(reason).inc()
 
     def alert_received(self, status: str) -> None:
         self._alerts.labels(status).inc()
@@ -248,6 +262,7 @@ class _Picture(Collector):
         # A failure of the tmux server itself is one of no session.
         yield self._failures.family(dict.fromkeys(["", *(session.name for session in shown)]))
         yield from _session_gauges(shown)
+        yield _restorable(shown)
         yield _health(shown)
         yield _cpu(shown)
         yield _circuits(status.circuits)
@@ -281,6 +296,19 @@ def _session_gauges(sessions: tuple[SessionStatus, ...]) -> Iterator[Metric]:
         for session in sessions:
             family.add_metric([_label(session.name)], float(read(session)))
         yield family
+
+
+def _restorable(sessions: tuple[SessionStatus, ...]) -> Metric:
+    """No sample before the first rehearsal: 0 would say that it had failed."""
+    family = GaugeMetricFamily(
+        "sidecar_checkpoint_restorable",
+        "Whether the last rehearsed checkpoint could be restored.",
+        labels=["session"],
+    )
+    for session in sessions:
+        if session.restorable is not None:
+            family.add_metric([_label(session.name)], float(session.restorable))
+    return family
 
 
 def _health(sessions: tuple[SessionStatus, ...]) -> Metric:

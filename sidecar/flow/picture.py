@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from sidecar.flow.ward import Ward
-from sidecar.model.plan import RefusalReason
+from sidecar.model.plan import RefusalReason, Verdict
 from sidecar.model.policy import BreakerState
-from sidecar.model.record import IncidentRow, StoredTotals, Usage
+from sidecar.model.record import IncidentRow, Rehearsal, StoredTotals, Usage
 from sidecar.model.session import Health, Presence, Session
 from sidecar.model.status import SessionStatus, Status
 
@@ -49,6 +49,7 @@ def _session(ward: Ward, name: str) -> SessionStatus:
     usage = ward.usage.get(name, Usage())
     still = ward.standstills.get(name)
     entry = ward.expected.get(name)
+    rehearsal = ward.rehearsals.get(name)
     return SessionStatus(
         name=name,
         health=_health(ward, name, live),
@@ -64,8 +65,18 @@ def _session(ward: Ward, name: str) -> SessionStatus:
         checkpoints=total.count,
         checkpoint_bytes=total.size,
         last_checkpoint=total.newest,
-        note=still.sentence if still else "",
+        restorable=rehearsal.restorable if rehearsal else None,
+        rehearsed=rehearsal.at if rehearsal else 0.0,
+        differences=rehearsal.differences if rehearsal else (),
+        note="; ".join(filter(None, (still.sentence if still else "", _unrestorable(rehearsal)))),
     )
+
+
+def _unrestorable(rehearsal: Rehearsal | None) -> str:
+    if rehearsal is None or rehearsal.restorable:
+        return ""
+    found = Verdict(False, rehearsal.differences).sentence()
+    return f"checkpoint {rehearsal.checkpoint} cannot be restored: {found}"
 
 
 def _health(ward: Ward, name: str, live: Session | None) -> Health:

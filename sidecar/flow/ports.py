@@ -7,6 +7,7 @@ and has a time limit of its own.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
 from sidecar.model.incident import Asker, Finding, IncidentState
@@ -21,8 +22,10 @@ from sidecar.model.record import (
     Ending,
     IncidentRow,
     KnownSession,
+    Pressure,
     Receipt,
     RecoveryRow,
+    Rehearsal,
     StoredTotals,
     Usage,
     Watched,
@@ -56,6 +59,12 @@ class Book(Protocol):
 
     async def prune(self, retention: Retention, now: float) -> int:
         """Remove what retention does not keep; never a session's newest good one. Returns how many."""
+
+    async def rehearsals(self) -> tuple[Rehearsal, ...]:
+        """The last one of each session."""
+
+    async def keep_rehearsal(self, rehearsal: Rehearsal, action: Action | None) -> None:
+        """Insert or replace by session; ``action`` is audited, with the report, unless None."""
 
     async def open_incident(self, finding: Finding, first_sign: float, now: float) -> IncidentRow:
         """A new incident, or the open one of this session (state open, held or given_up), updated."""
@@ -137,8 +146,8 @@ class Book(Protocol):
         """Newest first."""
 
 
-class Tmux(Protocol):
-    """The live server."""
+class Scene(Protocol):
+    """A tmux server on which a session can be built and looked at."""
 
     async def look(self) -> Look:
         """One full observation; never raises for absent or unknown, it says so."""
@@ -148,6 +157,26 @@ class Tmux(Protocol):
 
         ``lines`` of history per pane (0 takes none); ``private`` leaves scrollback and environment out.
         """
+
+    async def rebuild(self, image: SessionImage, scrollbacks: Mapping[str, bytes]) -> str:
+        """Build the session, all or nothing, in a server that outlives us. Returns its session id.
+
+        ``scrollbacks`` holds texts by digest; a pane whose text is not there starts without.
+        """
+
+
+class Stage(Protocol):
+    """A throw-away server that shares nothing with the live one but the machine."""
+
+    def open(self, first_pane: int) -> AbstractAsyncContextManager[Scene]:
+        """A fresh server as long as the context lasts; ``first_pane`` is the number of its first panes."""
+
+    async def clear(self) -> bool:
+        """End and remove what an earlier run has left standing. Whether there was anything."""
+
+
+class Tmux(Scene, Protocol):
+    """The live server."""
 
     async def arm(self, windows: Sequence[str]) -> None:
         """Make these windows keep panes whose process failed (``remain-on-exit failed``)."""
@@ -163,12 +192,6 @@ class Tmux(Protocol):
 
     async def enter(self, pane: str, pid: int, resumption: Resumption) -> None:
         """Type a command line into the pane's shell once it waits for input, only while it is ``pid``."""
-
-    async def rebuild(self, image: SessionImage, scrollbacks: Mapping[str, bytes]) -> str:
-        """Build the session, all or nothing, in a server that outlives us. Returns its session id.
-
-        ``scrollbacks`` holds texts by digest; a pane whose text is not there starts without.
-        """
 
     async def recreate_socket(self) -> None:
         """Ask a live server whose socket is gone to make it again."""
@@ -206,6 +229,10 @@ class Meter(Protocol):
     def checkpoint_corrupt(self) -> None: ...
 
     def checkpoint_restored(self, seconds: float) -> None: ...
+
+    def rehearsed(self, outcome: str, seconds: float) -> None: ...
+
+    def rehearsals_held_off(self, reason: str) -> None: ...
 
     def alert_received(self, status: str) -> None: ...
 
@@ -268,6 +295,9 @@ class Host(Protocol):
 
     def missing_folders(self, paths: Iterable[str]) -> tuple[str, ...]:
         """Those of the paths that are not folders now."""
+
+    async def pressure(self) -> Pressure:
+        """How hard the machine is pressed now."""
 
     async def usage(self, roots: Mapping[str, tuple[int, ...]]) -> Mapping[str, Usage]:
         """What the process trees under these processes use, by session."""

@@ -16,6 +16,7 @@ from sidecar.decide.judge import judge
 from sidecar.errors import Permanent, SidecarError
 from sidecar.flow.checkpoint import Checkpointer
 from sidecar.flow.execute import Circuits, Executor
+from sidecar.flow.person import Person
 from sidecar.flow.ports import Book, Host, Logbook, Meter, Tmux
 from sidecar.flow.steps import Surgery
 from sidecar.flow.ward import Case, Standstill, Ward
@@ -52,6 +53,7 @@ class Recoverer:
         checkpointer: Checkpointer,
         executor: Executor,
         circuits: Circuits,
+        person: Person,
     ) -> None:
         self._ward = ward
         self._tmux = tmux
@@ -63,6 +65,7 @@ class Recoverer:
         self._checkpointer = checkpointer
         self._executor = executor
         self._circuits = circuits
+        self._person = person
         self._wall_offset = clock.wall() - clock.monotonic()
 
     async def recover(self, case: Case) -> None:
@@ -183,7 +186,7 @@ class Recoverer:
             )
         case.reply(refusal)
         if refusal.reason is RefusalReason.GIVEN_UP and incident.state is not IncidentState.GIVEN_UP:
-            await self._call_a_person(case.session, f"sidecar: {refusal.sentence}. {refusal.hint}")
+            await self._person.call(case.session, f"sidecar: {refusal.sentence}. {refusal.hint}")
 
     async def _begin(self, case: Case, incident: IncidentRow, plan: Plan) -> RecoveryRow:
         await self._circuits.lend(plan.strategy)
@@ -254,7 +257,7 @@ class Recoverer:
             seconds=round(took if took is not None else ending.duration, 4),
         )
         if not verified:
-            await self._call_a_person(case.session, f"sidecar: recovery of {case.session} failed: {sentence}")
+            await self._person.call(case.session, f"sidecar: recovery of {case.session} failed: {sentence}")
 
     def _settle(self, case: Case, after: Look) -> None:
         """From now on, what is there is what has to be there."""
@@ -264,16 +267,6 @@ class Recoverer:
         live = after.find(case.session) if after.presence is Presence.PRESENT else None
         if live is not None:
             self._ward.expect(after, live)
-
-    async def _call_a_person(self, session: str, text: str) -> None:
-        if not self._ward.settings.notify.tmux:
-            return
-        try:
-            seen = await self._tmux.announce(session, text)
-        except SidecarError:
-            seen = False
-        self._meter.notified("tmux", "delivered" if seen else "nobody_there")
-        self._log.say(Action.NOTIFIED, level="error", session=session, text=text, seen=seen)
 
 
 def _circuit_event(verified: bool, error: SidecarError | None) -> BreakerEvent:

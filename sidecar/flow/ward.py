@@ -15,7 +15,7 @@ from sidecar.errors import SidecarError
 from sidecar.model.incident import Asker, Broken, Exit, Failure, Finding
 from sidecar.model.plan import RefusalReason, Strategy
 from sidecar.model.policy import Restore
-from sidecar.model.record import StoredTotals, Usage
+from sidecar.model.record import Rehearsal, StoredTotals, Usage
 from sidecar.model.session import Look, Presence, Session
 from sidecar.model.status import Answer
 
@@ -90,6 +90,7 @@ class Ward:
         self.standstills: dict[str, Standstill] = {}
         self.totals: Mapping[str, StoredTotals] = {}
         self.usage: Mapping[str, Usage] = {}
+        self.rehearsals: dict[str, Rehearsal] = {}
         self.draining = False
 
     def manages(self, name: str, live: Session | None = None) -> bool:

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from sidecar.model.incident import Asker, Cause, FailureKind, IncidentState, Intent, Role
-from sidecar.model.plan import Outcome, Strategy
+from sidecar.model.plan import Difference, Outcome, Strategy
 from sidecar.model.session import SessionImage
 
 
@@ -29,6 +29,10 @@ class Action(StrEnum):
     CHECKPOINT_FAILED = "checkpoint_failed"
     CHECKPOINT_QUARANTINED = "checkpoint_quarantined"
     CHECKPOINTS_PRUNED = "checkpoints_pruned"
+    REHEARSAL_PASSED = "rehearsal_passed"
+    REHEARSAL_FAILED = "rehearsal_failed"
+    REHEARSAL_INCONCLUSIVE = "rehearsal_inconclusive"
+    REHEARSALS_HELD_OFF = "rehearsals_held_off"
     DATABASE_SET_ASIDE = "database_set_aside"
     INCIDENT_OPENED = "incident_opened"
     INCIDENT_MOVED = "incident_moved"
@@ -287,3 +291,56 @@ class Watched:
     pid: int
     session: str = ""
     pane: str = ""
+
+
+class RehearsalOutcome(StrEnum):
+    """The ``outcome`` label of ``sidecar_rehearsals_total``."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    INCONCLUSIVE = "inconclusive"
+    """It says nothing about the checkpoint: tmux or the store gave no answer in time."""
+
+
+class HoldOffReason(StrEnum):
+    """The ``reason`` label of ``sidecar_rehearsals_held_off_total``: why none is begun just now."""
+
+    RECOVERY_RUNNING = "recovery_running"
+    MEMORY_PRESSURE = "memory_pressure"
+    CPU_PRESSURE = "cpu_pressure"
+
+
+@dataclass(frozen=True, slots=True)
+class HoldOff:
+    """A decision not to rehearse now, with its reason and the sentence for people."""
+
+    reason: HoldOffReason
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pressure:
+    """How hard the machine is pressed."""
+
+    memory_available: float
+    """Share of the memory that could be had without swapping, 0 to 1."""
+    load: float
+    """Runnable tasks over the last minute, for each processor."""
+    cpu_stalled: float | None = None
+    """Percent of the last 10 s in which some task waited for a processor; None where it is not told."""
+    memory_stalled: float | None = None
+    """The same for memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsal:
+    """What the last conclusive rehearsal of a session came to."""
+
+    session: str
+    checkpoint: int
+    checksum: str
+    """Of that checkpoint: an unchanged one that passed is not rehearsed again."""
+    restorable: bool
+    at: float
+    differences: tuple[Difference, ...] = ()
+    """The fidelity report: every difference, tolerated ones too."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from sidecar.model.incident import FailureKind
-from sidecar.model.plan import Refusal, Strategy
+from sidecar.model.plan import Difference, Refusal, Strategy
 from sidecar.model.policy import BreakerState, Mode
 from sidecar.model.record import IncidentRow, RecoveryRow
 from sidecar.model.session import Health
@@ -34,8 +34,14 @@ class SessionStatus:
     checkpoint_bytes: int = 0
     last_checkpoint: float = 0.0
     """Wall seconds; 0 when there is none."""
+    restorable: bool | None = None
+    """Whether the last rehearsed checkpoint could be restored; None before the first rehearsal."""
+    rehearsed: float = 0.0
+    """Wall seconds of that rehearsal; 0 when there was none."""
+    differences: tuple[Difference, ...] = ()
+    """Its fidelity report."""
     note: str = ""
-    """For people: why it is not healthy and what to do."""
+    """For people: why it is not healthy or not restorable, and what to do."""
 
 
 @dataclass(frozen=True, slots=True)

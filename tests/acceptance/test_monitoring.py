@@ -15,7 +15,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.box import SidecarBox, TmuxBox, eventually
+import pytest
+
+from tests.box import SidecarBox, TmuxBox, eventually, sidecar_box
 
 TOOLS = Path(__file__).parent.parent.parent / ".tools" / "usr" / "bin"
 
@@ -46,6 +48,10 @@ QUERIES = (
     "sidecar_checkpoint_duration_seconds_count >= 1",
     'sidecar_checkpoint_failures_total{reason="empty"} == 0',
     "sidecar_checkpoint_corruptions_total == 0",
+    'sidecar_checkpoint_restorable{session="web"} == 1',
+    'sidecar_rehearsals_total{outcome="passed"} >= 1',
+    "sidecar_rehearsal_duration_seconds_count >= 1",
+    'sidecar_rehearsals_held_off_total{reason="recovery_running"} >= 0',
     'sidecar_alerts_received_total{status="firing"} == 0',
     'sidecar_alerts_skipped_total{reason="duplicate"} == 0',
     "sidecar_alerts_pending == 0",
@@ -83,11 +89,22 @@ def ask(url: str) -> Any:
         return None
 
 
-def test_prometheus_answers_a_query_for_each_metric(tmux: TmuxBox, sidecar: SidecarBox) -> None:
+@pytest.fixture
+def rehearsing(tmux: TmuxBox) -> Iterator[SidecarBox]:
+    config = tmux.folder / "config.yml"
+    config.write_text("checkpoints: {rehearse: 1s}\n")
+    with sidecar_box(tmux, "--config", str(config)) as box:
+        yield box
+
+
+def test_prometheus_answers_a_query_for_each_metric(tmux: TmuxBox, rehearsing: SidecarBox) -> None:
+    sidecar = rehearsing
     tmux.run("new-session", "-d", "-s", "web", "sleep 5000")
     sidecar.stored("web")
     os.kill(int(tmux.show("=web:", "#{pane_pid}")), signal.SIGKILL)
     sidecar.verified("web")
+    # A machine under pressure makes rehearsals wait, as it should.
+    eventually(lambda: sidecar.sessions()["web"]["restorable"], "a rehearsal", 80.0)
     port, address = free_port(), (sidecar.state / "address").read_text().strip()
     config = tmux.folder / "prometheus.yml"
     config.write_text(

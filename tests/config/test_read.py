@@ -69,7 +69,7 @@ def test_everything(monkeypatch: pytest.MonkeyPatch) -> None:
             "a b;\"$(x)'é": SessionOverride(ladder={FailureKind.CRASHED: (Strategy.RESTORE_CHECKPOINT,)}),
         },
     )
-    assert settings.checkpoints == CheckpointSettings(60.0, 0, ("secret*",), 129_600.0, 64 * 2**20)
+    assert settings.checkpoints == CheckpointSettings(60.0, 0, ("secret*",), 129_600.0, 64 * 2**20, 0.0)
     recovery = settings.recovery
     assert recovery.mode is Mode.OBSERVE
     assert recovery.retry == RetryPolicy(5, 0.05, 10.0, 1.5, Jitter.NONE)
@@ -102,6 +102,14 @@ def test_everything(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("name", ["empty.yml", "blank.yml"])
 def test_what_is_not_said_keeps_its_default(name: str) -> None:
     assert config_read.parse((HERE / "good" / name).read_text(), name) == Settings()
+
+
+@pytest.mark.parametrize(
+    ("word", "seconds"), [("off", 0.0), ("Off", 0.0), ("0", 0.0), ("0s", 0.0), ("1s", 1.0), ("1h30m", 5400.0)]
+)
+def test_rehearsals_can_be_switched_off(word: str, seconds: float) -> None:
+    settings = config_read.parse(f"checkpoints: {{rehearse: {word}}}", "f")
+    assert settings.checkpoints.rehearse == seconds
 
 
 def test_an_empty_list_of_channels_calls_nobody() -> None:

@@ -20,7 +20,7 @@ from sidecar.edges.metrics import RECOVERY_BUCKETS, SERIES_CAP, Metrics
 from sidecar.model.incident import Cause, FailureKind
 from sidecar.model.plan import Outcome, RefusalReason, StepKind, Strategy
 from sidecar.model.policy import BreakerState, Circuit
-from sidecar.model.record import HoldBackReason, SkipReason
+from sidecar.model.record import HoldBackReason, HoldOffReason, RehearsalOutcome, SkipReason
 from sidecar.model.session import Health
 from sidecar.model.status import SessionStatus, Status
 
@@ -70,7 +70,7 @@ def samples(text: str) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
 
 def used() -> Page:
     """A page on which every metric has a sample."""
-    page = Page(*(session(name, panes=2) for name in UGLY))
+    page = Page(*(session(name, panes=2, restorable=True) for name in UGLY))
     one = page.metrics
     one.failure("tab\there", FailureKind.CRASHED)
     one.finding(Cause.PROCESS_KILLED)
@@ -84,6 +84,8 @@ def used() -> Page:
     one.checkpoint_failed(HoldBackReason.EMPTY)
     one.checkpoint_corrupt(2)
     one.checkpoint_restored(0.3)
+    one.rehearsed(RehearsalOutcome.PASSED, 0.1)
+    one.rehearsals_held_off(HoldOffReason.CPU_PRESSURE)
     one.alert_received("firing")
     one.alert_skipped(SkipReason.DUPLICATE)
     one.notified("tmux", "delivered")
@@ -117,6 +119,9 @@ def test_every_call_is_counted() -> None:
         ("checkpoint_failures_total", ("reason", "empty")): 1,
         ("checkpoint_corruptions_total",): 2,
         ("checkpoint_restore_duration_seconds_count",): 1,
+        ("rehearsals_total", ("outcome", "passed")): 1,
+        ("rehearsal_duration_seconds_count",): 1,
+        ("rehearsals_held_off_total", ("reason", "cpu_pressure")): 1,
         ("alerts_received_total", ("status", "firing")): 1,
         ("alerts_skipped_total", ("reason", "duplicate")): 1,
         ("notifications_total", ("channel", "tmux"), ("outcome", "delivered")): 1,
@@ -142,6 +147,13 @@ def test_the_picture_is_shown_as_it_is_now() -> None:
     assert page.value("tmux_server_up") == 1
     assert page.sessions("session_panes") == {"api"}
     assert (page.value("alerts_pending"), page.value("store_size_bytes")) == (2, 4)
+
+
+def test_nothing_is_said_about_a_checkpoint_that_was_not_rehearsed() -> None:
+    page = Page(session("good", restorable=True), session("bad", restorable=False), session("new"))
+    assert page.sessions("checkpoint_restorable") == {"good", "bad"}
+    assert page.value("checkpoint_restorable", session="good") == 1
+    assert page.value("checkpoint_restorable", session="bad") == 0
 
 
 @pytest.mark.parametrize("health", Health)
@@ -170,6 +182,8 @@ def test_known_labels_start_at_zero() -> None:
         ("alerts_skipped_total", "reason", SkipReason),
         ("alerts_received_total", "status", ("firing", "resolved")),
         ("checkpoint_failures_total", "reason", (*HoldBackReason, "TmuxUnknown", "StoreUnavailable")),
+        ("rehearsals_total", "outcome", RehearsalOutcome),
+        ("rehearsals_held_off_total", "reason", HoldOffReason),
         ("recovery_duration_seconds_count", "strategy", Strategy),
         ("time_to_recovery_seconds_count", "failure", FailureKind),
     )

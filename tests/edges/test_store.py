@@ -20,8 +20,9 @@ from sidecar.edges.store import Store, codec
 from sidecar.edges.store.audit import broken_link
 from sidecar.edges.store.database import FILE, schema
 from sidecar.errors import AlreadyRunning, CheckpointUnusable, Permanent
+from sidecar.model.plan import Difference
 from sidecar.model.policy import BreakerState, Circuit, Retention
-from sidecar.model.record import Action, AlertIntake, Capture, KnownSession, SkipReason, Standing
+from sidecar.model.record import Action, AlertIntake, Capture, KnownSession, Rehearsal, SkipReason, Standing
 from sidecar.model.session import (
     Operation,
     SavedPane,
@@ -273,3 +274,31 @@ def test_a_database_of_a_newer_release_is_refused(bench: Bench) -> None:
         bench.open()
     bench.tamper("DELETE FROM _sqlite_migrations WHERE name = 'later'")
     bench.store = bench.open()
+
+
+def rehearsal(session: str = "web", *, restorable: bool = True) -> Rehearsal:
+    told = Difference("pane 0.0", "title", "é\udcff", "x", tolerated=restorable, note="")
+    return Rehearsal(session, 7, "abc", restorable, 5.0, (told,))
+
+
+async def test_the_last_rehearsal_of_a_session_is_kept_as_long_as_it_has_checkpoints(bench: Bench) -> None:
+    for name in ("web", "api"):
+        await bench.store.add_checkpoint(Capture(image(name), "i", 1.0), Operation.STRUCTURE)
+        await bench.store.keep_rehearsal(rehearsal(name), None)
+    await bench.store.keep_rehearsal(rehearsal(restorable=False), Action.REHEARSAL_FAILED)
+    assert await bench.store.rehearsals() == (rehearsal("api"), rehearsal(restorable=False))
+    newest = (await bench.store.audit_rows(1))[0]
+    assert (newest.action, newest.session) == (Action.REHEARSAL_FAILED, "web")
+    assert newest.detail["differences"][0]["field"] == "title"
+    bench.tamper("DELETE FROM checkpoints WHERE session = 'api'")
+    await bench.store.keep_rehearsal(rehearsal(), None)
+    assert await bench.store.rehearsals() == (rehearsal(),)
+
+
+async def test_a_database_without_rehearsals_is_brought_up_to_date(bench: Bench) -> None:
+    bench.store.close()
+    bench.tamper("DROP TABLE rehearsals")
+    bench.tamper("DELETE FROM _sqlite_migrations WHERE name = 'rehearsals'")
+    bench.store = bench.open()
+    assert await bench.store.rehearsals() == ()
+    test_the_schema_is_the_sum_of_the_migrations(bench)

@@ -33,6 +33,14 @@ def first(db: sqlite_utils.Database) -> None:
             db.execute(statement)
 
 
+@migrations()
+def rehearsals(db: sqlite_utils.Database) -> None:
+    """The results of rehearsals, for databases that were made without."""
+    for statement in schema().split(";\n"):
+        if statement.startswith("CREATE TABLE rehearsals "):
+            db.execute(statement.replace("CREATE TABLE", "CREATE TABLE IF NOT EXISTS", 1))
+
+
 def schema() -> str:
     """The tables as they are now; equal to the sum of the migrations."""
     return resources.files("sidecar.edges.store").joinpath("schema.sql").read_text()
@@ -142,9 +150,9 @@ def _open(path: Path) -> sqlite_utils.Database:
 
 
 def _refuse_newer(db: sqlite_utils.Database) -> None:
-    known = {migration.name for migration in migrations.pending(db)}
-    applied = {migration.name for migration in migrations.applied(db)}
-    newer = applied - {"first"} - known
+    # To an empty database, all that is known here is still to be done.
+    known = {migration.name for migration in migrations.pending(sqlite_utils.Database(memory=True))}
+    newer = {migration.name for migration in migrations.applied(db)} - known
     if newer:
         raise Permanent(
             f"the database was written by a newer release (it has {', '.join(sorted(newer))})",

@@ -28,6 +28,14 @@ CREATE TABLE checkpoint_scrollbacks (
   PRIMARY KEY (checkpoint, digest)
 ) WITHOUT ROWID;
 CREATE INDEX checkpoint_scrollbacks_by_digest ON checkpoint_scrollbacks (digest);
+CREATE TABLE rehearsals (
+  session TEXT PRIMARY KEY,
+  checkpoint INTEGER NOT NULL,
+  checksum TEXT NOT NULL,
+  restorable INTEGER NOT NULL,
+  at REAL NOT NULL,
+  differences TEXT NOT NULL
+);
 CREATE TABLE incidents (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
   trace TEXT NOT NULL,

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from sidecar.clock import Clock
-from sidecar.edges.store import alerts, checkpoints, codec, incidents
+from sidecar.edges.store import alerts, checkpoints, codec, incidents, rehearsals
 from sidecar.edges.store.audit import Transaction, read_audit
 from sidecar.edges.store.database import lock_state, open_database, prepare_folder, unavailable
 from sidecar.errors import StoreUnavailable
@@ -33,6 +33,7 @@ from sidecar.model.record import (
     KnownSession,
     Receipt,
     RecoveryRow,
+    Rehearsal,
     Standing,
     StoredTotals,
 )
@@ -148,6 +149,12 @@ class Store:
 
     async def prune(self, retention: Retention, now: float) -> int:
         return await self._write(lambda tx: checkpoints.prune(tx, self._chooser, retention, now))
+
+    async def rehearsals(self) -> tuple[Rehearsal, ...]:
+        return await self._read(rehearsals.read_all)
+
+    async def keep_rehearsal(self, rehearsal: Rehearsal, action: Action | None) -> None:
+        await self._write(lambda tx: rehearsals.keep(tx, rehearsal, action))
 
     async def open_incident(self, finding: Finding, first_sign: float, now: float) -> IncidentRow:
         return await self._write(lambda tx: incidents.open_incident(tx, finding, first_sign, now))

@@ -1,0 +1,466 @@
+"""Rehearsals on a real throw-away server, of checkpoints in a real store; only time is in a hurry."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from sidecar.clock import SystemClock
+from sidecar.config import CheckpointSettings, Settings, TmuxSettings
+from sidecar.decide import retain
+from sidecar.decide.detect import Expected
+from sidecar.edges.metrics import Metrics
+from sidecar.edges.store import Store
+from sidecar.edges.tmux.door import TmuxDoor
+from sidecar.edges.tmux.run import TmuxRunner
+from sidecar.edges.tmux.stage import Stage, stage_folder
+from sidecar.errors import TmuxUnknown
+from sidecar.flow.person import Person
+from sidecar.flow.rehearse import Props, Rehearser
+from sidecar.flow.ward import Ward
+from sidecar.model.record import Action, Capture, Pressure, Rehearsal, Usage
+from sidecar.model.session import Operation, SavedPane, SavedWindow, SessionImage
+from sidecar.model.status import Status
+from tests.box import TmuxBox, eventually
+from tests.edges.conftest import open_door
+
+CALM = Pressure(0.5, 0.0, 0.0, 0.0)
+
+
+class HurriedClock(SystemClock):
+    """Long rests pass at once; short ones are real."""
+
+    def __init__(self) -> None:
+        self.ahead = 0.0
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self.ahead
+
+    async def sleep(self, seconds: float) -> None:
+        if seconds < 1.0:
+            await super().sleep(seconds)
+            return
+        self.ahead += seconds
+        await super().sleep(0.0)
+
+
+class SmallDice:
+    def roll(self) -> float:
+        return 0.0
+
+
+@dataclass
+class Machine:
+    """A host under a pressure of our choice."""
+
+    now: Pressure = CALM
+    boot_id: str = "boot"
+
+    def socket_there(self) -> bool:
+        return True
+
+    def missing_folders(self, paths: Iterable[str]) -> tuple[str, ...]:
+        return tuple(path for path in paths if not Path(path).is_dir())
+
+    async def pressure(self) -> Pressure:
+        return self.now
+
+    async def usage(self, roots: Mapping[str, tuple[int, ...]]) -> Mapping[str, Usage]:
+        return {}
+
+
+@dataclass
+class Said:
+    lines: list[tuple[Action, str, dict[str, object]]] = field(default_factory=list)
+
+    def say(
+        self, action: Action, *, level: str = "info", session: str = "", trace: str = "", **detail: object
+    ) -> None:
+        self.lines.append((action, level, detail))
+
+    def loud(self) -> list[Action]:
+        return [action for action, level, _ in self.lines if level != "debug"]
+
+
+class Theatre:
+    """A rehearser with all that belongs to it."""
+
+    def __init__(self, tmux: TmuxBox, stage: Any = None) -> None:
+        self.tmux = tmux
+        self.state = tmux.folder / "state"
+        self.clock = HurriedClock()
+        self.machine = Machine()
+        self.log = Said()
+        self.metrics = Metrics(CollectorRegistry(), Status, version="1", python="3")
+        self.door = open_door(tmux, TmuxRunner(TmuxSettings(socket_name=tmux.name), tmux.environment))
+        self.store = Store(
+            self.state, self.clock, retain.keep,
+            on_corrupt=lambda count: None, on_write=lambda seconds: None, on_audit=lambda rows: None,
+        )  # fmt: skip
+        self.ward = Ward(Settings(checkpoints=CheckpointSettings(rehearse=60.0)))
+        self.stage = stage or Stage(
+            stage_folder(self.state), self.clock, os.environ, lambda runner, scratch: self._open(runner)
+        )
+        self.rehearser = self.engage()
+
+    def _open(self, runner: TmuxRunner) -> TmuxDoor:
+        return open_door(self.tmux, runner)
+
+    def engage(self) -> Rehearser:
+        person = Person(self.ward, self.door, self.metrics, self.log)
+        props = Props(
+            self.stage, self.store, self.machine, self.clock, SmallDice(), self.metrics, self.log, person
+        )
+        return Rehearser(self.ward, props)
+
+    @asynccontextmanager
+    async def playing(self) -> AsyncIterator[None]:
+        """The rehearser runs, as it does in the service."""
+        await self.rehearser.load()
+        task = asyncio.create_task(self.rehearser.run())
+        try:
+            yield
+            assert not task.done(), task
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def until(self, question: Callable[[], Any]) -> Any:
+        async with asyncio.timeout(30.0):
+            while not (answer := question()):
+                await asyncio.sleep(0.01)
+        return answer
+
+    async def take(self, name: str, lines: int = 2000) -> Capture:
+        look = await self.door.look()
+        session = look.find(name)
+        assert session is not None
+        return await self.door.capture(session, look, lines, self.clock.wall(), private=False)
+
+    async def keep(self, capture: Capture) -> None:
+        await self.store.add_checkpoint(capture, Operation.STRUCTURE)
+        self.ward.expected[capture.image.name] = Expected(capture.image.name)
+
+    async def play(self, capture: Capture) -> Rehearsal:
+        """Rehearse this checkpoint, and nothing else, once."""
+        await self.keep(capture)
+        async with self.playing():
+            return await self.recorded(capture.image.name)
+
+    async def recorded(self, name: str) -> Rehearsal:
+        """The session's result, once all has been said about it."""
+        row: Rehearsal = await self.until(lambda: self.ward.rehearsals.get(name))
+        ahead = self.clock.ahead
+        await self.until(lambda: self.clock.ahead > ahead)
+        return row
+
+    def count(self, outcome: str) -> float:
+        return self.value(f'rehearsals_total{{outcome="{outcome}"}}')
+
+    def value(self, series: str) -> float:
+        page = self.metrics.render("")[0].decode()
+        return float(next(line for line in page.splitlines() if f"sidecar_{series} " in line).split()[-1])
+
+    async def audited(self) -> list[Action]:
+        return [row.action for row in await self.store.audit_rows(50) if "rehears" in row.action]
+
+
+@pytest.fixture
+async def theatre(tmux: TmuxBox) -> AsyncIterator[Theatre]:
+    theatre = Theatre(tmux)
+    yield theatre
+    theatre.store.close()
+    assert not stage_folder(theatre.state).exists()
+
+
+def build(tmux: TmuxBox, name: str = "web") -> None:
+    """Windows with gaps, names, a zoom, titles, text and a shell."""
+    tmux.run("new-session", "-d", "-s", name, "-x", "200", "-y", "50", "-n", "main", "bash --norc")
+    tmux.run("set-option", "-g", "history-limit", "5000")
+    tmux.run("split-window", "-t", f"={name}:main", "-c", "/usr", "seq 1 2000; exec sleep 1000")
+    tmux.run(
+        "split-window", "-h", "-t", f"={name}:main", "printf '\\033[31m%s\\033[m é日本\\n' red; exec cat"
+    )
+    tmux.run("select-pane", "-t", f"={name}:main", "-T", "a b;\"$(x)'é #(touch pwned)")
+    tmux.run("resize-pane", "-Z", "-t", f"={name}:main")
+    tmux.run("new-window", "-t", f"={name}:7", "-n", "x\\y #{pid}", "sleep 1001")
+    tmux.run("set-environment", "-t", name, "SECRET", "a b;\"$(x)'\né")
+    tmux.run("set-environment", "-r", "-t", name, "DISPLAY")
+    seq = "#{pane_current_command} #{history_size}"
+    eventually(lambda: any(int(line.split()[1]) > 1900 for line in tmux.panes(seq) if "sleep" in line))
+    eventually(lambda: any(line.startswith("cat") for line in tmux.panes(seq)))
+
+
+def with_window(capture: Capture, place: int, **more: Any) -> Capture:
+    windows = list(capture.image.windows)
+    windows[place] = replace(windows[place], **more)
+    return replace(capture, image=replace(capture.image, windows=tuple(windows)))
+
+
+async def test_a_good_checkpoint_comes_back_and_nothing_is_said(theatre: Theatre) -> None:
+    build(theatre.tmux)
+    capture = await theatre.take("web")
+    row = await theatre.play(capture)
+    assert [one for one in row.differences if not one.tolerated] == []
+    assert row.restorable
+    assert theatre.count("passed") == 1
+    assert theatre.log.loud() == []
+    assert await theatre.audited() == []
+    newest = await theatre.store.newest_checkpoint("web")
+    assert newest is not None
+    assert (row.checkpoint, row.checksum) == (newest.id, newest.checksum)
+    assert await theatre.store.rehearsals() == (row,)
+
+
+async def test_panes_may_be_numbered_from_one(theatre: Theatre) -> None:
+    theatre.tmux.run("new-session", "-d", "-s", "keep", "sleep 1000")
+    theatre.tmux.run("set-option", "-g", "base-index", "1")
+    theatre.tmux.run("set-window-option", "-g", "pane-base-index", "1")
+    build(theatre.tmux)
+    row = await theatre.play(await theatre.take("web"))
+    assert row.restorable, row.differences
+
+
+async def test_a_folder_that_is_gone_does_not_make_it_worthless(theatre: Theatre, tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    theatre.tmux.run("new-session", "-d", "-s", "web", "-c", str(gone), "sleep 1000")
+    capture = await theatre.take("web")
+    gone.rmdir()
+    row = await theatre.play(capture)
+    assert row.restorable
+    assert "the folder no longer exists" in {one.note for one in row.differences}
+
+
+async def test_it_is_not_repeated_while_nothing_changes(theatre: Theatre) -> None:
+    theatre.tmux.run("new-session", "-d", "-s", "web", "sleep 1000")
+    capture = await theatre.take("web")
+    await theatre.keep(capture)
+    async with theatre.playing():
+        await theatre.until(lambda: theatre.count("passed") == 1)
+        ahead = theatre.clock.ahead
+        await theatre.until(lambda: theatre.clock.ahead > ahead + 300)
+        assert theatre.count("passed") == 1
+        await theatre.keep(with_window(capture, 0, name="other", automatic_rename=False))
+        await theatre.until(lambda: theatre.count("passed") == 2)
+    # A restart remembers.
+    theatre.rehearser = theatre.engage()
+    async with theatre.playing():
+        ahead = theatre.clock.ahead
+        await theatre.until(lambda: theatre.clock.ahead > ahead + 300)
+        assert theatre.count("passed") == 2
+
+
+def lose_texts(theatre: Theatre) -> None:
+    connection = sqlite3.connect(theatre.state / "sidecar.db", isolation_level=None)
+    connection.execute("UPDATE scrollbacks SET packed = x'00'")
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    ("injury", "where", "field", "found"),
+    [
+        ({"layout": "dead,beef"}, "window 0", "stored layout", "no layout for 3 panes"),
+        ({"layout": "0000,200x50,0,0,1"}, "window 0", "stored layout", "no layout for 3 panes"),
+        ({"index": 7}, "session web", "rebuild", "index"),
+        ({"panes": ()}, "session web", "rebuild", "no windows and panes"),
+        ({"width": 0}, "session web", "rebuild", "width"),
+    ],
+)
+async def test_a_broken_one_is_told_with_its_report(
+    theatre: Theatre, injury: dict[str, Any], where: str, field: str, found: str
+) -> None:
+    build(theatre.tmux)
+    capture = await theatre.take("web")
+    broken = (
+        replace(capture, image=replace(capture.image, **injury))
+        if "width" in injury
+        else with_window(capture, 0, **injury)
+    )
+    row = await theatre.play(broken)
+    assert not row.restorable
+    told = next(one for one in row.differences if not one.tolerated)
+    assert (told.where, told.field) == (where, field)
+    assert found in told.found
+    assert theatre.log.loud() == [Action.REHEARSAL_FAILED, Action.NOTIFIED]
+    assert await theatre.audited() == [Action.REHEARSAL_FAILED]
+
+
+async def test_a_text_that_the_store_has_lost_is_missed(theatre: Theatre) -> None:
+    build(theatre.tmux)
+    await theatre.keep(await theatre.take("web"))
+    lose_texts(theatre)
+    async with theatre.playing():
+        row = await theatre.recorded("web")
+    assert not row.restorable
+    assert {(one.field, one.found) for one in row.differences if not one.tolerated} == {
+        ("scrollback", "missing or damaged")
+    }
+
+
+async def test_a_person_is_called_once_and_told_when_it_is_over(theatre: Theatre) -> None:
+    theatre.tmux.run("new-session", "-d", "-s", "web", "sleep 1000")
+    capture = await theatre.take("web")
+    await theatre.keep(with_window(capture, 0, layout="dead,beef"))
+    async with theatre.playing():
+        await theatre.until(lambda: theatre.count("failed") == 2)
+        assert theatre.log.loud() == [Action.REHEARSAL_FAILED, Action.NOTIFIED]
+        await theatre.keep(with_window(capture, 0, layout="dead,beee"))
+        await theatre.until(lambda: theatre.log.loud().count(Action.REHEARSAL_FAILED) == 2)
+        await theatre.keep(capture)
+        await theatre.until(lambda: theatre.count("passed") == 1)
+    assert theatre.log.loud() == [
+        Action.REHEARSAL_FAILED,
+        Action.NOTIFIED,
+        Action.REHEARSAL_FAILED,
+        Action.REHEARSAL_PASSED,
+    ]
+    assert await theatre.audited() == [
+        Action.REHEARSAL_PASSED,
+        Action.REHEARSAL_FAILED,
+        Action.REHEARSAL_FAILED,
+    ]
+
+
+async def test_nothing_of_the_user_runs(theatre: Theatre, tmp_path: Path) -> None:
+    """Every place of an image from which a command could be run, and a home full of start-up files."""
+    touched = tmp_path / "touched"
+    run = f"touch {touched}"
+    home, binaries = tmp_path / "home", tmp_path / "bin"
+    home.mkdir()
+    binaries.mkdir()
+    for name in (".bashrc", ".profile", ".bash_profile", ".tmux.conf"):
+        (home / name).write_text(f"run-shell '{run}'\n" if "tmux" in name else f"{run}\n")
+    for name in ("cat", "rm", "sh", "read", "env"):
+        (binaries / name).write_text(f"#!/bin/sh\n{run}\n")
+        (binaries / name).chmod(0o755)
+    hostile = f"#({run})"
+    pane = SavedPane(
+        index=0, title=hostile, cwd=str(tmp_path), start_command=run, argv=("sh", "-c", run),
+        program=("sh", "-c", run), active=True, resume=run, scrollback="",
+    )  # fmt: skip
+    shell = replace(pane, index=1, start_command="", argv=("-bash",), active=False)
+    window = SavedWindow(0, hostile, "", False, True, False, False, (pane, shell))
+    image = SessionImage(
+        name=hostile, width=80, height=24, default_shell=str(binaries / "sh"), default_command=run,
+        environment=(
+            ("BASH_ENV", str(home / ".bashrc")), ("BASH_FUNC_cat%%", f"() {{ {run}; }}"),
+            ("ENV", str(home / ".profile")), ("HOME", str(home)), ("PATH", str(binaries)),
+            ("PS4", f"$({run})"), ("SHELL", str(binaries / "sh")), ("SHELLOPTS", "xtrace"),
+        ),
+        windows=(window,),
+    )  # fmt: skip
+    text = b"old text\n"
+    digest = "ab" * 32
+    with_text = replace(window, panes=(replace(pane, scrollback=digest), shell))
+    image = replace(image, windows=(with_text,))
+    theatre.tmux.run("new-session", "-d", "-s", "keep", "sleep 1000")
+    row = await theatre.play(Capture(image, "i", theatre.clock.wall(), {digest: text}))
+    # The layout was left out, and the text was stored under a digest that is not its own.
+    told = {one.field for one in row.differences if not one.tolerated}
+    assert told == {"stored layout", "scrollback"}
+    assert not touched.exists()
+
+
+async def test_the_real_server_is_not_touched(theatre: Theatre) -> None:
+    build(theatre.tmux)
+    build(theatre.tmux, "api")
+
+    def everything() -> list[str]:
+        asked = (
+            ["list-panes", "-a", "-F", "#{pane_pid} #{window_layout} #{pane_title} #{session_id} #{pane_id}"],
+            ["show-hooks", "-g"], ["show-options", "-g"], ["show-options", "-s"], ["show-options", "-gw"],
+            ["show-environment", "-g"], ["list-keys"], ["list-buffers"], ["list-clients"],
+        )  # fmt: skip
+        return [theatre.tmux.run(*words) for words in asked]
+
+    await theatre.keep(await theatre.take("api"))
+    before, pid = everything(), theatre.tmux.server_pid()
+    row = await theatre.play(await theatre.take("web"))
+    assert row.restorable
+    assert everything() == before
+    assert theatre.tmux.server_pid() == pid
+
+
+@pytest.mark.parametrize(
+    ("pressure", "reason"),
+    [
+        (replace(CALM, cpu_stalled=99.0), "cpu_pressure"),
+        (replace(CALM, memory_available=0.01), "memory_pressure"),
+    ],
+)
+async def test_a_pressed_machine_is_spared_and_said_so_once(
+    theatre: Theatre, pressure: Pressure, reason: str
+) -> None:
+    theatre.tmux.run("new-session", "-d", "-s", "web", "sleep 1000")
+    await theatre.keep(await theatre.take("web"))
+    theatre.machine.now = pressure
+    async with theatre.playing():
+        await theatre.until(lambda: theatre.value(f'rehearsals_held_off_total{{reason="{reason}"}}') > 3)
+        assert theatre.log.loud() == [Action.REHEARSALS_HELD_OFF]
+        assert theatre.ward.rehearsals == {}
+        theatre.machine.now = CALM
+        await theatre.until(lambda: theatre.count("passed") == 1)
+    assert theatre.log.loud() == [Action.REHEARSALS_HELD_OFF]
+
+
+async def test_a_recovery_goes_first_and_a_draining_service_begins_nothing(theatre: Theatre) -> None:
+    theatre.tmux.run("new-session", "-d", "-s", "web", "sleep 1000")
+    await theatre.keep(await theatre.take("web"))
+    theatre.ward.cases["api"] = object()  # type: ignore[assignment]
+    async with theatre.playing():
+        series = 'rehearsals_held_off_total{reason="recovery_running"}'
+        await theatre.until(lambda: theatre.value(series) > 1)
+        theatre.ward.draining = True
+        theatre.ward.cases.clear()
+        ahead = theatre.clock.ahead
+        await theatre.until(lambda: theatre.clock.ahead > ahead + 300)
+        assert theatre.ward.rehearsals == {}
+
+
+async def test_switched_off_nothing_is_begun(theatre: Theatre) -> None:
+    theatre.tmux.run("new-session", "-d", "-s", "web", "sleep 1000")
+    await theatre.keep(await theatre.take("web"))
+    theatre.ward.settings = Settings(checkpoints=CheckpointSettings(rehearse=0.0))
+    async with theatre.playing():
+        await theatre.until(lambda: theatre.clock.ahead > 3000)
+    assert theatre.ward.rehearsals == {}
+
+
+class DeafStage:
+    """Gives no answer."""
+
+    def __init__(self) -> None:
+        self.cleared = 0
+
+    async def clear(self) -> bool:
+        self.cleared += 1
+        return False
+
+    @asynccontextmanager
+    async def open(self, first_pane: int) -> AsyncIterator[TmuxDoor]:
+        raise TmuxUnknown("silence")
+        yield
+
+
+async def test_what_says_nothing_about_the_checkpoint_changes_nothing(tmux: TmuxBox) -> None:
+    theatre = Theatre(tmux, DeafStage())
+    try:
+        tmux.run("new-session", "-d", "-s", "web", "sleep 1000")
+        await theatre.keep(await theatre.take("web"))
+        async with theatre.playing():
+            await theatre.until(lambda: theatre.count("inconclusive") == 2)
+        assert theatre.ward.rehearsals == {}
+        assert set(theatre.log.loud()) == {Action.REHEARSAL_INCONCLUSIVE}
+        assert theatre.stage.cleared == 1
+    finally:
+        theatre.store.close()
