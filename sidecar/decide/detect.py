@@ -13,6 +13,10 @@ from dataclasses import dataclass, replace
 from sidecar.model.incident import Broken, Exit, Failure, FailureKind, Role, Unit
 from sidecar.model.session import Look, Pane, Presence, ServerId, Session, Window
 
+SETTLED = 1.0
+"""Seconds after which another program in front of a shell is what is wanted there now; one that
+comes sooner may only be part of the prompt."""
+
 FATAL_SIGNALS = frozenset({-4, -5, -6, -7, -8, -9, -11, -24, -25, -31})
 """ILL, TRAP, ABRT, BUS, FPE, KILL, SEGV, XCPU, XFSZ, SYS: nobody ends a program politely with these."""
 
@@ -83,6 +87,19 @@ def detect(
     return Detection(tuple(failures), tuple(renamed), tuple(replaced))
 
 
+def killed_programs(
+    previous: Session | None, live: Session, exits: Mapping[int, Exit], now: float
+) -> tuple[Broken, ...]:
+    """Programs that were killed in front of their shells and have to be remembered until that is settled.
+
+    Some of them are not failures yet: the rest of their pipeline may go on for a while, or the prompt
+    may run something. Another program that stays settles it: somebody has started that instead.
+    """
+    before = {pane.id: pane for pane in previous.panes()} if previous else {}
+    parts = {pane.id: _killed_program(pane, before.get(pane.id), exits, now) for pane in live.panes()}
+    return tuple(part for part in parts.values() if part is not None)
+
+
 def carry(previous: Session | None, current: Session, broken: Iterable[Broken] = ()) -> Session:
     """The current session, with what a dead pane or a killed program was before it broke.
 
@@ -144,19 +161,24 @@ def _session_gone(entry: Expected, exits: Mapping[int, Exit], now: float) -> Fai
 
 
 def _parts_broken(entry: Expected, live: Session, exits: Mapping[int, Exit], now: float) -> Failure | None:
+    shown = {pane.id: pane.program for pane in live.panes()}
+    killed = killed_programs(entry.session, live, exits, now)
+    broken = {part.pane: part for part in killed if shown[part.pane] is None}
     before = {pane.id: pane for pane in entry.session.panes()} if entry.session else {}
-    broken: dict[str, Broken] = {}
-    seen: list[float] = []
-    for pane in live.panes():
-        part = _dead_pane(pane, exits) if pane.dead else _killed_program(pane, before.get(pane.id), exits)
-        if part is None or pane.id in broken:
-            continue
-        broken[pane.id] = part
-        if part.pid in exits:
-            seen.append(exits[part.pid].seen)
+    for window in live.windows:
+        for pane in window.panes:
+            if pane.dead and (window.armed or _was_alive(pane, before.get(pane.id), exits)):
+                broken[pane.id] = _dead_pane(pane, exits)
     if not broken:
         return None
-    return Failure(entry.name, FailureKind.CRASHED, tuple(broken.values()), min(seen, default=now))
+    seen = [exits[part.pid].seen for part in broken.values() if part.pid in exits]
+    parts = tuple(broken[pane] for pane in shown if pane in broken)
+    return Failure(entry.name, FailureKind.CRASHED, parts, min(seen, default=now))
+
+
+def _was_alive(pane: Pane, before: Pane | None, exits: Mapping[int, Exit]) -> bool:
+    """A pane that its user keeps dead, and that nobody saw alive, is no failure of today."""
+    return pane.pid in exits or (before is not None and not before.dead)
 
 
 def _dead_pane(pane: Pane, exits: Mapping[int, Exit]) -> Broken:
@@ -165,11 +187,14 @@ def _dead_pane(pane: Pane, exits: Mapping[int, Exit]) -> Broken:
     return Broken(Unit.PANE, pane.id, pane.pid, code)
 
 
-def _killed_program(pane: Pane, before: Pane | None, exits: Mapping[int, Exit]) -> Broken | None:
+def _killed_program(pane: Pane, before: Pane | None, exits: Mapping[int, Exit], now: float) -> Broken | None:
     """A program whose shell lives on. Only a bad end counts: a person may end a program as they like."""
-    if before is None or before.program is None or before.pid != pane.pid:
+    if pane.dead or before is None or before.program is None or before.pid != pane.pid:
         return None
     ended = exits.get(before.program.pid)
     if ended is None or ended.role is not Role.PROGRAM or ended.code not in FATAL_SIGNALS:
+        return None
+    another = pane.program is not None and pane.program.pid != before.program.pid
+    if another and now - ended.seen >= SETTLED:
         return None
     return Broken(Unit.PROGRAM, pane.id, before.program.pid, ended.code)

@@ -26,8 +26,9 @@ from sidecar.model.session import Look, Pane, Presence, Process, Session, Window
 _INFO_SIZE = 64
 _PIDFD_GET_INFO = (3 << 30) | (_INFO_SIZE << 16) | (0xFF << 8) | 11
 _PIDFD_INFO_EXIT = 1 << 3
+_STAT_GROUP = 2
 _STAT_TPGID = 5
-"""Position of the terminal's foreground group among the fields after ``comm``."""
+"""Positions of the process group and of the terminal's foreground group among the fields after ``comm``."""
 _STAT_EXIT_CODE = 49
 _ARGV_USUAL = 4096
 _ARGV_LIMIT = 256 * 1024
@@ -217,8 +218,19 @@ def _facts(pid: int) -> _Facts:
     if leader <= 0 or leader == pid:
         return _Facts(argv, None, _folder(pid))
     command = _argv(leader)
+    # The rest of a pipeline may go on in front after its leader has ended.
+    program = Process(leader, command) if command or _group_lives(pid, leader) else None
     # The folder is that of what runs in front, as it is for tmux.
-    return _Facts(argv, Process(leader, command) if command else None, _folder(leader) or _folder(pid))
+    return _Facts(argv, program, _folder(leader) or _folder(pid))
+
+
+def _group_lives(shell: int, leader: int) -> bool:
+    """Whether a child of the shell lives in this process group."""
+    for child in _read(f"/proc/{shell}/task/{shell}/children").split():
+        fields = _stat(int(child))
+        if fields and int(fields[_STAT_GROUP]) == leader and fields[0] not in (b"Z", b"X"):
+            return True
+    return False
 
 
 def _folder(pid: int) -> str:

@@ -66,7 +66,6 @@ class Recoverer:
         self._executor = executor
         self._circuits = circuits
         self._person = person
-        self._wall_offset = clock.wall() - clock.monotonic()
 
     async def recover(self, case: Case) -> None:
         """Decide, act, verify, record. The case's ``answer`` is set as soon as it is decided."""
@@ -84,12 +83,13 @@ class Recoverer:
         began = self._clock.monotonic()
         surgery = Surgery(self._tmux, self._book, self._checkpointer, case, decision)
         error = await self._executor.run(surgery, record)
-        verdict, after = await self._verify(decision, error)
+        verdict, after = await self._verify(case, decision, error)
         await self._end(case, incident, record, decision, verdict, after, error, began)
 
     async def _open(self, case: Case) -> IncidentRow:
         finding = case.finding
-        first_sign = finding.failure.first_sign + self._wall_offset
+        # The wall clock may be set at any time, so the difference is taken anew.
+        first_sign = finding.failure.first_sign + self._clock.wall() - self._clock.monotonic()
         incident = await self._book.open_incident(finding, first_sign, self._clock.wall())
         self._meter.failure(case.session, finding.failure.kind)
         self._meter.finding(finding.cause)
@@ -167,8 +167,7 @@ class Recoverer:
 
     async def _refuse(self, case: Case, incident: IncidentRow, refusal: Refusal) -> None:
         state = _STATE_AFTER.get(refusal.reason, IncidentState.HELD)
-        now = self._clock.wall()
-        await self._book.refuse(case.session, refusal, case.asker, now, incident.id, state)
+        await self._book.refuse(case.session, refusal, case.asker, self._clock.wall(), incident.id, state)
         self._meter.refusal(refusal.reason)
         self._log.say(
             Action.REFUSED,
@@ -180,10 +179,10 @@ class Recoverer:
             hint=refusal.hint,
         )
         if state is not IncidentState.DISMISSED:
+            now = self._clock.monotonic()
             retry_at = None if refusal.retry_after is None else now + refusal.retry_after
-            self._ward.standstills[case.session] = Standstill(
-                case.finding.failure.broken, refusal.reason, refusal.sentence, retry_at
-            )
+            parts = case.finding.failure.broken
+            self._ward.hold(case.session, Standstill(parts, refusal.reason, refusal.sentence, retry_at), now)
         case.reply(refusal)
         if refusal.reason is RefusalReason.GIVEN_UP and incident.state is not IncidentState.GIVEN_UP:
             await self._person.call(case.session, f"sidecar: {refusal.sentence}. {refusal.hint}")
@@ -202,13 +201,13 @@ class Recoverer:
         case.reply(Ticket(record))
         return record
 
-    async def _verify(self, plan: Plan, error: SidecarError | None) -> tuple[Verdict, Look]:
+    async def _verify(self, case: Case, plan: Plan, error: SidecarError | None) -> tuple[Verdict, Look]:
         """Look until the expectation holds or the time is over; programs take a moment to appear."""
         deadline = self._clock.monotonic() + (0.0 if error else _VERIFY_SECONDS)
         pause = _VERIFY_FIRST_PAUSE
         while True:
             after = await self._tmux.look()
-            verdict = judge(plan.expectation, self._ward.look, after)
+            verdict = judge(plan.expectation, case.look, after)
             if verdict.holds or self._clock.monotonic() >= deadline:
                 return verdict, after
             await self._clock.sleep(pause)
@@ -246,6 +245,10 @@ class Recoverer:
         if plan.checkpoint is not None and verified:
             self._meter.checkpoint_restored(ending.duration)
         self._settle(case, after)
+        if verified:
+            self._ward.setbacks.pop(case.session, None)
+        else:
+            self._ward.set_back(case.session, ended)
         self._log.say(
             Action.RECOVERY_ENDED,
             level="info" if verified else "error",

@@ -80,7 +80,7 @@ class Reloader:
         )
         self._ward.settings = replace(settings, **{name: getattr(old, name) for name in AT_START_ONLY})
         self._ward.loaded = Loaded(good=True, at=now)
-        self._ward.ask_again(now)
+        self._ward.ask_again()
         self._log.say(
             Action.CONFIG_RELOADED,
             changed=changed,

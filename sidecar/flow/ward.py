@@ -6,13 +6,13 @@ Lives on the event loop alone; nothing here awaits. The durable part is in the b
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from sidecar.config import Settings
-from sidecar.decide.detect import Expected, carry, instance_of
+from sidecar.decide.detect import Expected, carry, instance_of, killed_programs
 from sidecar.errors import SidecarError
-from sidecar.model.incident import Asker, Broken, Exit, Failure, Finding
+from sidecar.model.incident import Asker, Broken, Exit, Failure, Finding, Unit
 from sidecar.model.plan import RefusalReason, Strategy
 from sidecar.model.policy import Restore
 from sidecar.model.record import Rehearsal, StoredTotals, Usage
@@ -21,6 +21,8 @@ from sidecar.model.status import Answer
 
 _EXITS_KEPT = 4096
 """Ends of processes that are remembered; the oldest go first."""
+_LONGEST_REST = 30.0
+"""Seconds; each setback in a row doubles the rest, which begins with one second."""
 
 
 @dataclass(slots=True)
@@ -31,6 +33,8 @@ class Case:
     before: Session | None
     """The session with what its broken parts were; None when it is gone."""
     asker: Asker
+    look: Look | None = None
+    """The look that the failure was found in."""
     strategy: Strategy | None = None
     dry_run: bool = False
     answer: asyncio.Future[Answer] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
@@ -61,7 +65,19 @@ class Standstill:
     reason: RefusalReason
     sentence: str
     retry_at: float | None
-    """Wall seconds; None: only when something changes or a person asks."""
+    """Monotonic seconds; None: only when something changes or a person asks."""
+
+    def holds(self, now: float) -> bool:
+        return self.retry_at is None or now < self.retry_at
+
+
+@dataclass(frozen=True, slots=True)
+class Setback:
+    """Recoveries of one session that failed, one after the other."""
+
+    count: int
+    until: float
+    """Monotonic seconds; the watcher leaves the session alone until then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +100,12 @@ class Ward:
         self.released: set[str] = set()
         self.look = Look(Presence.UNKNOWN, 0.0, reason="not looked yet")
         self.exits: dict[int, Exit] = {}
-        self.bell_words = ""
+        self.last_words: dict[int, str] = {}
+        """What a server's waiting client said when the server left it, by the server's pid."""
         self.cases: dict[str, Case] = {}
         """The lease: whoever has a case here is being healed, and by nobody else."""
         self.standstills: dict[str, Standstill] = {}
+        self.setbacks: dict[str, Setback] = {}
         self.totals: Mapping[str, StoredTotals] = {}
         self.usage: Mapping[str, Usage] = {}
         self.rehearsals: dict[str, Rehearsal] = {}
@@ -117,29 +135,66 @@ class Ward:
         while len(self.exits) > _EXITS_KEPT:
             del self.exits[next(iter(self.exits))]
 
-    def expect(self, look: Look, live: Session, broken: Iterable[Broken] = ()) -> Expected:
-        """From now on the session has to be as it is in this look."""
+    def forget_reused(self, look: Look) -> None:
+        """A process that lives has not ended: its pid was another's before."""
+        for session in look.sessions:
+            for pane in session.panes():
+                leaders = [(pane.pid, pane.argv)]
+                if pane.program is not None:
+                    leaders.append((pane.program.pid, pane.program.argv))
+                for pid, argv in leaders:
+                    # A process that has ended has no argv any more, also where tmux does not know yet.
+                    if argv and not pane.dead and pid in self.exits and self.exits[pid].seen < look.taken:
+                        del self.exits[pid]
+
+    def expect(self, look: Look, live: Session) -> Expected:
+        """From now on the session has to be as it is in this look, with what was killed in it."""
         assert look.server is not None
         previous = self.expected.get(live.name)
         instance = instance_of(look.server, live)
-        same = previous is not None and previous.instance == instance
+        before = previous.session if previous and previous.instance == instance else None
         entry = Expected(
             name=live.name,
             server=look.server,
-            session=carry(previous.session if previous and same else None, live, broken),
+            session=carry(before, live, killed_programs(before, live, self.exits, look.taken)),
             instance=instance,
             declared=previous.declared if previous else False,
         )
         self.expected[live.name] = entry
         return entry
 
-    def ask_again(self, now: float) -> None:
-        """What was refused until now may be right under other settings. ``now`` is wall seconds."""
-        self.standstills = {name: replace(one, retry_at=now) for name, one in self.standstills.items()}
+    def ask_again(self) -> None:
+        """What was refused until now may be right under other settings."""
+        at_once = float("-inf")
+        self.standstills = {name: replace(one, retry_at=at_once) for name, one in self.standstills.items()}
+
+    def hold(self, session: str, still: Standstill, now: float) -> None:
+        """Do nothing about these broken parts, nor about those that were refused before."""
+        before = self.standstills.get(session)
+        whole = any(part.unit in (Unit.SESSION, Unit.SERVER, Unit.SOCKET) for part in still.broken)
+        if before is not None and before.holds(now) and not whole:
+            others = tuple(part for part in before.broken if part not in still.broken)
+            times = [one.retry_at for one in (before, still) if one.retry_at is not None]
+            still = replace(still, broken=(*others, *still.broken), retry_at=min(times, default=None))
+        self.standstills[session] = still
 
     def stands_still(self, failure: Failure, now: float) -> bool:
-        """Whether this very failure was refused, and it is not yet time to ask again."""
+        """Whether all of this was refused, and it is not yet time to ask again. ``now`` is monotonic."""
         still = self.standstills.get(failure.session)
-        if still is None or still.broken != failure.broken:
-            return False
-        return still.retry_at is None or now < still.retry_at
+        return still is not None and still.holds(now) and set(failure.broken) <= set(still.broken)
+
+    def set_back(self, session: str, now: float, longest: float = _LONGEST_REST) -> float:
+        """A recovery came to nothing: rest before the next one, longer each time. Returns the seconds."""
+        count = self.setbacks[session].count + 1 if session in self.setbacks else 1
+        rest = min(2.0 ** min(count - 1, 16), longest)
+        self.setbacks[session] = Setback(count, now + rest)
+        return rest
+
+    def rests(self, session: str, now: float) -> bool:
+        """Whether it is too early for the watcher to try again."""
+        return session in self.setbacks and now < self.setbacks[session].until
+
+    def forget(self, session: str) -> None:
+        """The session is no longer expected."""
+        for memory in (self.expected, self.standstills, self.setbacks):
+            memory.pop(session, None)

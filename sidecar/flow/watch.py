@@ -45,6 +45,8 @@ LOOK_EVERY = 5.0
 _SOCKET_POLL = 0.075
 """Seconds; one stat, so that a removed socket is seen within a tenth of a second."""
 _BELL_RETRY = 1.0
+_CUT_OFF_REST = 4.0
+"""Seconds; the longest rest after a recovery that could not be put on record."""
 _REST = 3.0
 """After a look, rest this many times as long as it took, so that a storm of events stays bounded."""
 
@@ -77,7 +79,9 @@ class Watch:
         self._on_cycle = on_cycle
         self._inbox: asyncio.Queue[Signal] = asyncio.Queue()
         self._bell_look: Look | None = None
-        self._server_seen = ""
+        self._presence = Presence.UNKNOWN
+        self._written: dict[str, str] = {}
+        """The instance of each session as the book has it, which may lag behind while it rests."""
         self.cycled = 0.0
         """Wall seconds of the last finished cycle."""
         self.first_cycle = asyncio.Event()
@@ -103,6 +107,7 @@ class Watch:
                 self._ward.expected[known.name] = Expected(
                     known.name, instance=known.instance, declared=known.declared
                 )
+                self._written[known.name] = known.instance
 
     async def tick(self) -> None:
         """A signal at least every :data:`LOOK_EVERY` seconds, for ever."""
@@ -130,8 +135,8 @@ class Watch:
             self._bell_look = look
             self.signal(SignalKind.DOORBELL)
             words = await self._t.bell.rung()
-            if words:
-                self._ward.bell_words = words
+            if words and look.server is not None:
+                self._ward.last_words = {look.server.pid: words}
             self.signal(SignalKind.DOORBELL)
 
     async def run(self) -> None:
@@ -157,6 +162,9 @@ class Watch:
 
     async def _cycle(self, look: Look) -> None:
         self._ward.look = look
+        self._tell_presence(look)
+        if look.presence is Presence.PRESENT:
+            self._ward.forget_reused(look)
         if look.presence is not Presence.UNKNOWN:
             alive = look.presence is Presence.ABSENT and await self._t.tmux.live_server() != 0
             await self._compare(look, alive)
@@ -177,26 +185,31 @@ class Watch:
 
     async def _follow_names(self, look: Look, found: Detection) -> None:
         for old, live in found.renamed:
-            entry = self._ward.expected.pop(old)
+            entry = self._ward.expected[old]
             self._ward.expected[live.name] = Expected(
                 live.name, entry.server, entry.session, entry.instance, entry.declared
             )
-            self._t.checkpointer.forget(old)
-            await self._t.book.rename(old, self._known(look, live))
+            if old in self._ward.standstills:
+                await self._dismiss(old, f"it is now called {live.name}")
+            known = self._known(look, live)
+            await self._t.book.rename(old, known)
+            self._written[live.name] = known.instance
+            self._forget(old)
             self._t.log.say(Action.SESSION_RENAMED, session=live.name, old=old)
         for live in found.replaced:
             await self._dismiss(live.name, "somebody has made a session of this name")
 
     async def _attend(self, failure: Failure, look: Look) -> None:
         """Hand a failure to the pipeline, unless it was refused and nothing has changed since."""
-        ward = self._ward
-        if failure.session in ward.cases or ward.stands_still(failure, self._t.clock.wall()):
+        ward, now = self._ward, self._t.clock.monotonic()
+        if ward.stands_still(failure, now) or ward.rests(failure.session, now):
             return
         for finding in self.diagnose(failure, look):
             if finding.intent is Intent.PERSON and await self._leave_alone(finding, look):
                 continue
-            if failure.session not in ward.cases:
-                self.open_case(Case(finding, self._before(finding, look), Asker.WATCHER))
+            busy = ward.draining or failure.session in ward.cases
+            if not busy and not ward.stands_still(finding.failure, now):
+                self.open_case(Case(finding, self._before(finding, look), Asker.WATCHER, look))
 
     def diagnose(self, failure: Failure, look: Look) -> tuple[Finding, ...]:
         """Name the causes of a failure by what is known now."""
@@ -207,7 +220,7 @@ class Watch:
             expected=entry,
             exits=self._ward.exits,
             server_exit=server,
-            bell_words=self._ward.bell_words if entry and entry.server else "",
+            bell_words=self._ward.last_words.get(entry.server.pid, "") if entry and entry.server else "",
             boot_id=self._t.host.boot_id,
         )
         return diagnose(failure, context, is_shell)
@@ -216,7 +229,7 @@ class Watch:
         live = look.find(finding.failure.session) if look.presence is Presence.PRESENT else None
         if live is None:
             return None
-        return self._ward.expect(look, live, finding.failure.broken).session
+        return self._ward.expect(look, live).session
 
     def open_case(self, case: Case) -> None:
         """Take the lease and set the pipeline going."""
@@ -224,17 +237,39 @@ class Watch:
         self._t.spawn(f"recover {case.session}", self._recover(case))
 
     async def _recover(self, case: Case) -> None:
+        whole = False
         try:
             await self._t.recoverer.recover(case)
+            whole = True
         except SidecarError as error:
             case.fail(error)
             self._t.log.say(
                 Action.TASK_FAILED, level="error", session=case.session, error=str(error), hint=error.hint
             )
         finally:
+            if not whole:
+                self._ward.set_back(case.session, self._t.clock.monotonic(), _CUT_OFF_REST)
             self._ward.cases.pop(case.session, None)
             case.fail(Temporary("the recovery was cut off", hint="Ask again; the log says why."))
-            self.signal(SignalKind.RETRY, session=case.session)
+            self._t.spawn(f"retry {case.session}", self._look_again(case.session))
+
+    async def _look_again(self, session: str) -> None:
+        """Look when the session may be tried again, which is at once unless it was set back."""
+        setback = self._ward.setbacks.get(session)
+        if setback is not None:
+            await self._t.clock.sleep(max(setback.until - self._t.clock.monotonic(), 0.0))
+        self.signal(SignalKind.RETRY, session=session)
+
+    def _tell_presence(self, look: Look) -> None:
+        """Say it once when the server comes, goes, or cannot be asked."""
+        if look.presence is self._presence and self.first_cycle.is_set():
+            return
+        self._presence = look.presence
+        if look.presence is Presence.PRESENT:
+            self._t.log.say(Action.SERVER_FOUND, server=str(look.server), tmux=look.version)
+        else:
+            level = "info" if look.presence is Presence.ABSENT else "warning"
+            self._t.log.say(Action.SERVER_LOST, level=level, presence=look.presence, cause=look.reason)
 
     async def _leave_alone(self, finding: Finding, look: Look) -> bool:
         """What a person closed stays closed. False when policy wants it back all the same."""
@@ -283,7 +318,7 @@ class Watch:
         """Expect from now on what is there now, and remember it."""
         ward = self._ward
         assert look.server is not None
-        broken = {failure.session: failure.broken for failure in found.failures}
+        broken = {failure.session for failure in found.failures}
         for live in look.sessions:
             if live.name in ward.cases or live.name in ward.released:
                 continue
@@ -293,15 +328,26 @@ class Watch:
                     self._forget(live.name)
                     await self._t.tmux.disarm([w.id for w in live.windows if w.armed])
                 continue
-            previous = ward.expected.get(live.name)
-            if previous is None or previous.instance != instance_of(look.server, live):
-                ward.expect(look, live)
-                await self._t.book.remember(self._known(look, live), Action.SESSION_ADOPTED)
-                self._t.log.say(Action.SESSION_ADOPTED, session=live.name)
-            else:
-                ward.expect(look, live, broken.get(live.name, ()))
-            if live.name in ward.standstills and live.name not in broken:
-                await self._dismiss(live.name, "it is in good order again")
+            ward.expect(look, live)
+            if self._written.get(live.name) != instance_of(look.server, live):
+                await self._remember(look, live)
+            if live.name not in broken and not ward.rests(live.name, look.taken):
+                ward.setbacks.pop(live.name, None)
+                if live.name in ward.standstills:
+                    await self._dismiss(live.name, "it is in good order again")
+
+    async def _remember(self, look: Look, live: Session) -> None:
+        """Write down that we look after it; at the next look again if the book cannot take it now."""
+        known = self._known(look, live)
+        try:
+            await self._t.book.remember(known, Action.SESSION_ADOPTED)
+        except Temporary as error:
+            self._t.log.say(
+                Action.TASK_FAILED, level="error", session=live.name, error=str(error), hint=error.hint
+            )
+            return
+        self._written[live.name] = known.instance
+        self._t.log.say(Action.SESSION_ADOPTED, session=live.name)
 
     async def _dismiss(self, name: str, why: str) -> None:
         self._ward.standstills.pop(name, None)
@@ -312,8 +358,8 @@ class Watch:
                 )
 
     def _forget(self, name: str) -> None:
-        self._ward.expected.pop(name, None)
-        self._ward.standstills.pop(name, None)
+        self._ward.forget(name)
+        self._written.pop(name, None)
         self._t.checkpointer.forget(name)
         self._t.meter.forget_session(name)
 
@@ -383,4 +429,4 @@ class Watch:
                 (fact,),
                 f"{failure.session}@{failure.first_sign:.6f}",
             )
-        return Case(finding, self._before(finding, look), asker)
+        return Case(finding, self._before(finding, look), asker, look)

@@ -1,0 +1,377 @@
+"""The corridor between a tmux made of values, a clock that is moved by hand, and the real book."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from prometheus_client import CollectorRegistry
+
+from sidecar.config import Settings
+from sidecar.decide import retain
+from sidecar.edges.metrics import Metrics
+from sidecar.edges.store import Store
+from sidecar.errors import SidecarError
+from sidecar.flow.checkpoint import Checkpointer
+from sidecar.flow.desk import FrontDesk
+from sidecar.flow.execute import Circuits, Executor
+from sidecar.flow.recover import Recoverer
+from sidecar.flow.ward import Ward
+from sidecar.flow.watch import Tools, Watch
+from sidecar.model.incident import Exit, Role, SignalKind
+from sidecar.model.plan import Entry, Resumption
+from sidecar.model.record import Action, Capture, RecoveryRow, Usage, Watched
+from sidecar.model.session import Look, Presence, Process, ServerId, Session, SessionImage, image_of
+from sidecar.model.status import Status
+from tests.decide.builders import SERVER, pane, session
+
+PATIENCE = 10.0
+
+
+class HandClock:
+    """Time stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = 1_000.0
+        self.wall_ahead = 1_700_000_000.0
+        self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
+        self._number = count()
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def wall(self) -> float:
+        return self.now + self.wall_ahead
+
+    async def sleep(self, seconds: float) -> None:
+        if seconds <= 0:
+            await asyncio.sleep(0)
+            return
+        waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._sleepers, (self.now + seconds, next(self._number), waiting))
+        await waiting
+
+    def move(self, seconds: float) -> None:
+        """To the next moment that somebody waits for, or by ``seconds``, whichever is less."""
+        target = self.now + seconds
+        if self._sleepers and self._sleepers[0][0] < target:
+            target = max(self._sleepers[0][0], self.now)
+        self.now = target
+        while self._sleepers and self._sleepers[0][0] <= self.now:
+            waiting = heapq.heappop(self._sleepers)[2]
+            if not waiting.done():
+                waiting.set_result(None)
+
+
+@dataclass
+class ValueTmux:
+    """A tmux server that is a value. ``trouble`` holds errors to raise, by method, first come first."""
+
+    clock: HandClock
+    server: ServerId = SERVER
+    sessions: dict[str, Session] = field(default_factory=dict)
+    presence: Presence = Presence.PRESENT
+    alive: bool = True
+    trouble: dict[str, list[SidecarError]] = field(default_factory=dict)
+    calls: list[tuple[Any, ...]] = field(default_factory=list)
+    stillborn: bool = False
+    """Whatever is started dies at once."""
+    numbers: Iterator[int] = field(default_factory=lambda: count(5_000))
+    argv: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """What each pane was started with."""
+
+    def put(self, *sessions: Session) -> None:
+        for one in sessions:
+            self.sessions[one.name] = one
+            self.argv.update({p.id: p.argv for p in one.panes() if p.argv})
+
+    def change(self, pane_id: str, **facts: Any) -> None:
+        """Change one pane."""
+        for name, one in self.sessions.items():
+            windows = tuple(
+                replace(w, panes=tuple(replace(p, **facts) if p.id == pane_id else p for p in w.panes))
+                for w in one.windows
+            )
+            self.sessions[name] = replace(one, windows=windows)
+
+    def die(self, *, alive: bool = False) -> None:
+        """The server is gone; or only its socket, when ``alive``."""
+        self.presence, self.alive = Presence.ABSENT, alive
+        if not alive:
+            self.sessions.clear()
+
+    def _called(self, name: str, *facts: Any) -> None:
+        self.calls.append((name, *facts))
+        if self.trouble.get(name):
+            raise self.trouble[name].pop(0)
+
+    def called(self, name: str) -> list[tuple[Any, ...]]:
+        return [call for call in self.calls if call[0] == name]
+
+    async def look(self) -> Look:
+        await asyncio.sleep(0)
+        if self.presence is not Presence.PRESENT:
+            return Look(self.presence, self.clock.now, reason="no answer")
+        return Look(self.presence, self.clock.now, server=self.server, sessions=tuple(self.sessions.values()))
+
+    async def capture(self, live: Session, look: Look, lines: int, taken: float, private: bool) -> Capture:
+        self._called("capture", live.name)
+        image = image_of(live, width=80, height=24)
+        return Capture(image, f"{look.server}/{live.id}", taken)
+
+    async def arm(self, windows: Sequence[str]) -> None:
+        self._called("arm", *windows)
+
+    async def disarm(self, windows: Sequence[str]) -> None:
+        self._called("disarm", *windows)
+
+    async def respawn(self, pane_id: str, pid: int, cwd: str) -> bool:
+        self._called("respawn", pane_id, pid)
+        argv = () if self.stillborn else self.argv[pane_id]
+        self.change(pane_id, pid=next(self.numbers), dead=self.stillborn, argv=argv)
+        return True
+
+    async def close_pane(self, pane_id: str, pid: int) -> bool:
+        self._called("close_pane", pane_id, pid)
+        return True
+
+    async def enter(self, pane_id: str, pid: int, resumption: Resumption) -> None:
+        self._called("enter", pane_id, resumption.line)
+        if resumption.entry is Entry.TYPED:
+            self.change(pane_id, program=Process(next(self.numbers), resumption.argv))
+
+    async def rebuild(self, image: SessionImage, scrollbacks: Mapping[str, bytes]) -> str:
+        self._called("rebuild", image.name)
+        if self.presence is Presence.ABSENT:
+            self.server = replace(self.server, pid=self.server.pid + 1)
+            self.presence, self.alive = Presence.PRESENT, True
+        number = next(self.numbers)
+        built = session(*self._panes(image, number), name=image.name, identity=f"${number}")
+        self.put(built)
+        return built.id
+
+    def _panes(self, image: SessionImage, number: int) -> list[Any]:
+        return [
+            replace(pane(number + saved.index), index=saved.index, argv=saved.argv, cwd=saved.cwd,
+                    start_command=saved.start_command, active=saved.active, dead=self.stillborn)
+            for window in image.windows for saved in window.panes
+        ]  # fmt: skip
+
+    async def recreate_socket(self) -> None:
+        self._called("recreate_socket")
+        self.presence = Presence.PRESENT
+
+    async def announce(self, name: str, text: str) -> bool:
+        self._called("announce", name, text)
+        return True
+
+    async def live_server(self) -> int:
+        return self.server.pid if self.alive else 0
+
+
+class SilentBell:
+    """Never rings."""
+
+    async def arm(self) -> Look:
+        return Look(Presence.UNKNOWN, 0.0)
+
+    async def rung(self) -> str:
+        return ""
+
+    async def ring(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+
+class Host:
+    boot_id = "boot"
+
+    def socket_there(self) -> bool:
+        return True
+
+    def missing_folders(self, paths: Iterable[str]) -> tuple[str, ...]:
+        return ()
+
+    async def usage(self, roots: Mapping[str, tuple[int, ...]]) -> Mapping[str, Usage]:
+        return {}
+
+
+class Followed:
+    """Remembers whom it was told to follow."""
+
+    def __init__(self) -> None:
+        self.wanted: dict[int, Watched] = {}
+
+    def follow(self, wanted: Iterable[Watched]) -> None:
+        self.wanted = {one.pid: one for one in wanted}
+
+    def watching(self, pid: int) -> bool:
+        return pid in self.wanted
+
+    def close(self) -> None: ...
+
+
+class Lines:
+    """The log, as a list."""
+
+    def __init__(self) -> None:
+        self.lines: list[dict[str, Any]] = []
+
+    def say(
+        self, action: Action, *, level: str = "info", session: str = "", trace: str = "", **detail: object
+    ) -> None:
+        self.lines.append({"action": action, "level": level, "session": session, **detail})
+
+    def of(self, action: Action) -> list[dict[str, Any]]:
+        return [line for line in self.lines if line["action"] is action]
+
+
+class Certain:
+    def roll(self) -> float:
+        return 0.5
+
+
+class Corridor:
+    """Everything wired as in the service, with the doors replaced."""
+
+    def __init__(self, folder: Path, settings: Settings) -> None:
+        self.clock = clock = HandClock()
+        self.tmux = ValueTmux(clock)
+        self.log = Lines()
+        self.processes = Followed()
+        self.meter = Metrics(CollectorRegistry(), Status, version="0", python="3")
+        self.store = Store(
+            folder, clock, retain.keep,
+            on_corrupt=self.meter.checkpoint_corrupt, on_write=lambda s: None, on_audit=lambda n: None,
+        )  # fmt: skip
+        self.ward = ward = Ward(settings, clock.wall())
+        self.tasks: set[asyncio.Task[None]] = set()
+        self.faults: list[BaseException] = []
+        self.checkpointer = Checkpointer(ward, self.tmux, self.store, clock, self.meter, self.log)
+        self.circuits = Circuits(self.store, clock, self.meter, lambda: ward.settings.recovery.circuit)
+        executor = Executor(
+            self.store, clock, Certain(), self.meter, self.log, lambda: ward.settings.recovery.retry
+        )
+        self.recoverer = Recoverer(
+            ward, self.tmux, self.store, Host(), clock, self.meter, self.log, self.checkpointer, executor,
+            self.circuits,
+        )  # fmt: skip
+        tools = Tools(
+            self.tmux, SilentBell(), self.store, Host(), self.processes, clock, self.log, self.meter,
+            self.checkpointer, self.recoverer, self.spawn,
+        )  # fmt: skip
+        self.watch = Watch(ward, tools, lambda: None)
+        self.desk = FrontDesk(ward, self.watch, self.store, clock, self.meter, self.spawn)
+
+    def spawn(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(self._run(work), name=name)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+    async def _run(self, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except Exception as error:
+            self.faults.append(error)
+
+    async def start(self) -> None:
+        await self.circuits.load()
+        await self.watch.load()
+        self.spawn("watch", self.watch.run())
+        self.spawn("tick", self.watch.tick())
+        self.spawn("checkpoint", self.checkpointer.run())
+        await self.until(self.watch.first_cycle.is_set)
+
+    async def stop(self) -> None:
+        for task in list(self.tasks):
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+        await asyncio.to_thread(self.store.close)
+
+    def end(self, pid: int, code: int | None, role: Role = Role.PANE, name: str = "web") -> None:
+        """The process door tells of an end."""
+        pane_id = next((one.pane for one in self.processes.wanted.values() if one.pid == pid), "")
+        self.watch.process_ended(Exit(role, pid, name, pane_id, code, self.clock.now, "zombie"))
+
+    def kill_pane_process(self, pane_id: str = "%1", code: int = -9) -> None:
+        """The pane's own process ends, and tmux keeps the pane."""
+        pid = next(p.pid for s in self.tmux.sessions.values() for p in s.panes() if p.id == pane_id)
+        self.tmux.change(pane_id, dead=True, program=None, argv=())
+        self.end(pid, code)
+
+    def kill_program(self, pane_id: str = "%1", code: int = -9, then: Process | None = None) -> None:
+        """What runs in front of a pane's shell ends; ``then`` comes in its place."""
+        pid = next(
+            p.program.pid
+            for s in self.tmux.sessions.values()
+            for p in s.panes()
+            if p.id == pane_id and p.program
+        )
+        self.tmux.change(pane_id, program=then)
+        self.end(pid, code, Role.PROGRAM)
+
+    async def adopt(self, *sessions: Session) -> None:
+        """Put sessions there, and wait until they are looked after and stored."""
+        self.tmux.put(*sessions)
+        self.watch.signal(SignalKind.TICK)
+        await self.until(lambda: all(self.ward.totals.get(one.name) for one in sessions), "checkpoints")
+
+    async def until(self, question: Callable[[], Any], what: str = "the condition") -> Any:
+        """Let everything go on, without moving the clock, until the answer is true."""
+        async with asyncio.timeout(PATIENCE):
+            while not (answer := question()):
+                await asyncio.sleep(0.001)
+        return answer
+
+    async def quiet(self) -> None:
+        """Let everything go on until nobody does anything any more at this moment of the clock."""
+        calm = 0
+        while calm < 20:
+            before = (len(self.tmux.calls), len(self.log.lines), self.watch.cycled)
+            await asyncio.sleep(0.001)
+            await self.store.totals()
+            idle = before == (len(self.tmux.calls), len(self.log.lines), self.watch.cycled)
+            calm = calm + 1 if idle else 0
+
+    async def pass_time(self, seconds: float) -> None:
+        """Move the clock, stopping wherever somebody waits for it."""
+        end = self.clock.now + seconds
+        while self.clock.now < end:
+            self.clock.move(end - self.clock.now)
+            await self.quiet_enough()
+        await self.quiet()
+
+    async def quiet_enough(self) -> None:
+        for _ in range(4):
+            await asyncio.sleep(0)
+            await self.store.totals()
+
+    async def recoveries(self, name: str = "web") -> list[RecoveryRow]:
+        """Oldest first."""
+        return list(reversed(await self.store.recoveries(1_000, session=name)))
+
+    async def recovered(self, number: int = 1, name: str = "web") -> RecoveryRow:
+        """Wait for the end of so many recoveries; the newest."""
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                rows = [row for row in await self.recoveries(name) if row.state != "running"]
+                if len(rows) >= number and name not in self.ward.cases:
+                    return rows[-1]
+                await asyncio.sleep(0.001)
+
+
+@asynccontextmanager
+async def corridor(folder: Path, settings: Settings | None = None) -> AsyncIterator[Corridor]:
+    world = Corridor(folder / "state", settings or Settings())
+    try:
+        await world.start()
+        yield world
+        assert world.faults == []
+    finally:
+        await world.stop()
