@@ -21,6 +21,7 @@ from sidecar.errors import SidecarError
 from sidecar.flow.checkpoint import Checkpointer
 from sidecar.flow.desk import FrontDesk
 from sidecar.flow.execute import Circuits, Executor
+from sidecar.flow.person import Person
 from sidecar.flow.recover import Recoverer
 from sidecar.flow.ward import Ward
 from sidecar.flow.watch import Tools, Watch
@@ -260,7 +261,7 @@ class Corridor:
         )
         self.recoverer = Recoverer(
             ward, self.tmux, self.store, Host(), clock, self.meter, self.log, self.checkpointer, executor,
-            self.circuits,
+            self.circuits, Person(ward, self.tmux, self.meter, self.log),
         )  # fmt: skip
         tools = Tools(
             self.tmux, SilentBell(), self.store, Host(), self.processes, clock, self.log, self.meter,
