@@ -35,8 +35,11 @@ def test_hostile_names_come_back_to_the_letter_and_run_nothing(
     # Doubling is tmux's own escape; in a run before `[` it must not be used.
     safe = name if "#[" in name else name.replace("#", "##")
     path = str(folder) if "#[" in name else str(folder).replace("#", "##")
-    tmux.run("new-session", "-d", "-s", safe, "-n", safe, "-c", path, "-x", "100", "-y", "30", "sleep 5000")
-    tmux.run("select-pane", "-T", safe)
+    # In one go: the first checkpoint must not find a session without its title.
+    tmux.run(
+        "new-session", "-d", "-s", safe, "-n", safe, "-c", path, "-x", "100", "-y", "30", "sleep 5000",
+        ";", "select-pane", "-T", safe,
+    )  # fmt: skip
     fields = "#{session_name}|#{window_name}|#{pane_title}|#{pane_current_path}"
     before = tmux.panes(fields)
     assert str(folder) in before[0]
