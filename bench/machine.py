@@ -41,6 +41,14 @@ def cpu_seconds(pid: int) -> float:
     return sum(int(field) for field in fields[_UTIME : _UTIME + 4]) / _TICKS
 
 
+def command_line(pid: int) -> list[str]:
+    """Its arguments; none when it is gone."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+    except OSError:
+        return []
+
+
 def children(pid: int) -> list[int]:
     """Pids of its living children."""
     try:
