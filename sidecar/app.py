@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import os
 import platform
 import signal
@@ -392,10 +393,18 @@ def serve(read: Callable[[], Settings], state: Path) -> int:
     Raises:
         ConfigInvalid: every fault of the configuration.
     """
-    # A thread that renders or parses gives the event loop its turn after 1 ms instead of 5.
-    sys.setswitchinterval(0.001)
+    give_way()
     run_loop(_serve(Sidecar(read(), state, reread=read)))
     return 0
+
+
+def give_way() -> None:
+    """Set the interpreter up so that it never holds the event loop for long."""
+    # A thread that renders or parses gives the loop its turn after 1 ms instead of 5.
+    sys.setswitchinterval(0.001)
+    # What the imports have made stays for good: going through it took every full collection 30 ms.
+    gc.collect()
+    gc.freeze()
 
 
 def run_loop(work: Coroutine[Any, Any, T]) -> T:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.cases import checkpoints, looking, rebuilding, recovery, retention, weight
+from bench.cases import checkpoints, holding, looking, rebuilding, recovery, retention, weight
 from bench.line import Case
 
 CASES: dict[str, Case] = {
@@ -17,7 +17,7 @@ CASES: dict[str, Case] = {
         Case("rebuild", "a stored session is built, in this process", rebuilding.rebuild),
         Case("tmuxp", "tmuxp load of the same shape, where it is installed", rebuilding.tmuxp_load),
         Case("checkpoint", "a first, an unchanged and a grown checkpoint", checkpoints.checkpoint),
-        Case("loop", "how long saving and restoring hold the event loop", checkpoints.loop_hold),
+        Case("loop", "how long anything holds the event loop", holding.loop),
         Case("day", "24 simulated hours of a session that prints", retention.day),
         Case("weight", "memory and CPU of the service at 100 sessions with 300 panes", weight.weight),
     )

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import sys
 
 from bench.line import Line, Plan, Sample, Unit, against
-from bench.measure import interleaved_async, longest_hold, timed, timed_async
-from bench.shapes import LARGE, LINES, SMALL, Shape, fill, run_raw, running, source
+from bench.measure import interleaved_async, timed, timed_async
+from bench.shapes import LARGE, LINES, SMALL, Shape, fill, run_raw, source
 from bench.stage import Workshop, servers, workshop
 from sidecar.app import run_loop
 from tests.box import TmuxBox
 
 _NEW_LINES = 20
-_HOLD = 0.005
-_HELD_FOR = 0.3
-"""Seconds for which an idle loop is felt, about as long as the work beside it takes."""
 
 
 def checkpoint(plan: Plan) -> list[Line]:
@@ -35,18 +30,6 @@ def checkpoint(plan: Plan) -> list[Line]:
         name = f"first checkpoint, {SMALL} panes with {LINES} lines each"
         lines.append(Line(name, Unit.SECONDS, first, baseline, "< 100 ms", 0.1))
     return lines
-
-
-def loop_hold(plan: Plan) -> list[Line]:
-    """The longest time in one piece for which saving and restoring hold the event loop."""
-    before = sys.getswitchinterval()
-    # As the service sets it.
-    sys.setswitchinterval(0.001)
-    try:
-        with servers() as (tmux, _):
-            return run_loop(_holds(tmux, plan.of(5)))
-    finally:
-        sys.setswitchinterval(before)
 
 
 async def _turns(tmux: TmuxBox, shape: Shape, rounds: int) -> tuple[Sample, ...]:
@@ -84,36 +67,3 @@ def _capture_script(tmux: TmuxBox) -> bytes:
     panes = [line.split() for line in tmux.panes("#{session_name} #{pane_id}")]
     lines = [f"capture-pane -p -e -S -{LINES} -t {pane}" for name, pane in panes if name == "web"]
     return "\n".join([*lines, ""]).encode()
-
-
-async def _holds(tmux: TmuxBox, rounds: int) -> list[Line]:
-    run_raw(tmux, {"web": LARGE})
-    fill(tmux, "web", LINES)
-    with contextlib.ExitStack() as closing:
-        shops: list[Workshop] = []
-
-        async def first() -> float:
-            shops.append(closing.enter_context(workshop(tmux)))
-            session = await shops[-1].session("web")
-            return await longest_hold(shops[-1].save(session))
-
-        async def restored() -> float:
-            tmux.run("kill-session", "-t", "=web")
-            seconds = await longest_hold(shops[-1].restore("web"))
-            await asyncio.to_thread(running, tmux, {"web": LARGE})
-            return seconds
-
-        async def looked() -> float:
-            return await longest_hold(shops[-1].tmux.look())
-
-        async def idle() -> float:
-            return await longest_hold(asyncio.sleep(_HELD_FOR))
-
-        measured = await interleaved_async(rounds, first, restored, looked, idle)
-    *figures, baseline = measured
-    names = (f"first checkpoint of {LARGE} panes", f"rebuild of {LARGE} panes", "full look")
-    limit = _HOLD + baseline.median
-    return [
-        Line(f"longest hold of the loop, {name}", Unit.SECONDS, figure, baseline, "<= 5 ms over idle", limit)
-        for name, figure in zip(names, figures, strict=True)
-    ]

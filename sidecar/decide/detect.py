@@ -106,10 +106,10 @@ def carry(previous: Session | None, current: Session, broken: Iterable[Broken] =
     tmux forgets the folder of a dead pane and what ran in it; a recovery and the next
     checkpoint need both.
     """
-    if previous is None:
+    programs = {part.pane for part in broken if part.unit is Unit.PROGRAM}
+    if previous is None or not (programs or any(pane.dead for pane in current.panes())):
         return current
     before = {pane.id: pane for pane in previous.panes()}
-    programs = {part.pane for part in broken if part.unit is Unit.PROGRAM}
     return replace(
         current, windows=tuple(_carry_window(window, before, programs) for window in current.windows)
     )

@@ -152,9 +152,13 @@ class Look:
     sessions: tuple[Session, ...] = ()
     reason: str = ""
     """Why it is absent or unknown, in tmux's words or ours."""
+    _named: Mapping[str, Session] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_named", {session.name: session for session in self.sessions})
 
     def find(self, name: str) -> Session | None:
-        return next((session for session in self.sessions if session.name == name), None)
+        return self._named.get(name)
 
     def by_id(self, session_id: str) -> Session | None:
         return next((session for session in self.sessions if session.id == session_id), None)
