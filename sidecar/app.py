@@ -23,7 +23,7 @@ from prometheus_client import CollectorRegistry
 from sidecar import __version__
 from sidecar.clock import SystemClock, SystemDice
 from sidecar.config import Settings
-from sidecar.decide import layout, retain
+from sidecar.decide import conversation, layout, retain
 from sidecar.edges import pressure, process
 from sidecar.edges.logs import JsonLog
 from sidecar.edges.metrics import Metrics
@@ -33,10 +33,12 @@ from sidecar.edges.tmux.door import TmuxDoor
 from sidecar.edges.tmux.doorbell import Doorbell
 from sidecar.edges.tmux.run import TmuxRunner
 from sidecar.edges.tmux.stage import Stage, stage_folder
+from sidecar.edges.transcripts import Rules, Transcripts
 from sidecar.errors import ConfigInvalid, SidecarError
 from sidecar.flow.checkpoint import Checkpointer
 from sidecar.flow.desk import FrontDesk
 from sidecar.flow.execute import Circuits, Executor
+from sidecar.flow.pace import Pace
 from sidecar.flow.person import Person
 from sidecar.flow.picture import picture
 from sidecar.flow.recover import Recoverer
@@ -46,12 +48,14 @@ from sidecar.flow.ward import Ward
 from sidecar.flow.watch import Tools, Watch
 from sidecar.model.incident import SignalKind
 from sidecar.model.record import Action, IncidentRow, Pressure, Usage
-from sidecar.model.session import Presence
+from sidecar.model.session import Look, Presence, SessionImage
 from sidecar.model.status import Status
 from sidecar.web.guard import ensure_token
 from sidecar.web.routes import Service, make_app
 
 T = TypeVar("T")
+
+CONVERSATIONS = Rules(conversation.agent_name, conversation.named, conversation.alone, conversation.written)
 
 _USAGE_EVERY = 15.0
 _LAG_EVERY = 0.5
@@ -63,8 +67,9 @@ _STALE_CYCLE = 30.0
 class LocalHost:
     """Facts about this machine."""
 
-    def __init__(self, socket: Path) -> None:
+    def __init__(self, socket: Path, transcripts: Transcripts) -> None:
         self._socket = socket
+        self._transcripts = transcripts
         self._boot_id = process.boot_id()
 
     @property
@@ -79,6 +84,9 @@ class LocalHost:
 
     async def pressure(self) -> Pressure:
         return await asyncio.to_thread(pressure.read)
+
+    async def transcripts(self, image: SessionImage) -> Mapping[str, frozenset[str]]:
+        return await asyncio.to_thread(self._transcripts.known, image)
 
     async def usage(self, roots: Mapping[str, tuple[int, ...]]) -> Mapping[str, Usage]:
         return await asyncio.to_thread(process.usage, roots)
@@ -148,6 +156,7 @@ class Sidecar:
         self._environment = environment
         self._reread = reread or (lambda: settings)
         self._clock = SystemClock()
+        self._transcripts = Transcripts(self._clock, CONVERSATIONS, environment)
         self._log = JsonLog(self._clock, log_level)
         self._status = Status()
         self._incidents: tuple[IncidentRow, ...] = ()
@@ -210,7 +219,8 @@ class Sidecar:
         clock, settings, log = self._clock, self.settings, self._log
         process.raise_descriptor_limit()
         runner = TmuxRunner(settings.tmux, dict(self._environment))
-        host = LocalHost(runner.socket)
+        host = LocalHost(runner.socket, self._transcripts)
+
         self.metrics = Metrics(
             CollectorRegistry(), lambda: self._status, version=__version__, python=platform.python_version()
         )
@@ -219,7 +229,7 @@ class Sidecar:
         self._lock_server(runner.socket)
         self._ward = ward = Ward(settings, clock.wall())
         tmux = self._open_door(host, runner, self._state / "scrollback")
-        bell = Doorbell(runner, clock, host.boot_id, process.complete)
+        bell = Doorbell(runner, clock, host.boot_id, self._complete)
         self._tasks = tasks = Tasks(self._task_ended)
         checkpointer = Checkpointer(ward, tmux, store, clock, self.metrics, log)
         self._circuits = Circuits(store, clock, self.metrics, lambda: ward.settings.recovery.circuit)
@@ -229,8 +239,9 @@ class Sidecar:
         self._reloader = Reloader(ward, self._reread, store, clock, log)
         person = Person(ward, tmux, self.metrics, log)
         recoverer = Recoverer(
-            ward, tmux, store, host, clock, self.metrics, log, checkpointer, executor, self._circuits, person
-        )
+            ward, tmux, store, host, clock, self.metrics, log, checkpointer, executor, self._circuits, person,
+            Pace(clock, lambda: ward.settings.recovery.starts),
+        )  # fmt: skip
         rehearser = Rehearser(
             ward, Props(self._build_stage(host), store, host, clock, SystemDice(), self.metrics, log, person)
         )
@@ -266,12 +277,15 @@ class Sidecar:
             on_audit=self.metrics.audited,
         )
 
+    def _complete(self, look: Look) -> Look:
+        return self._transcripts.complete(process.complete(look))
+
     def _open_door(self, host: LocalHost, runner: TmuxRunner, scratch: Path) -> TmuxDoor:
         return TmuxDoor(
             runner,
             self._clock,
             boot_id=host.boot_id,
-            complete=process.complete,
+            complete=self._complete,
             in_front=process.in_front,
             valid_layout=layout.valid,
             scratch=scratch,

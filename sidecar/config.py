@@ -121,6 +121,9 @@ class RecoverySettings:
     """Incidents of all sessions together (``budget.global``); a dead server costs one."""
     slow_retry: float = 600.0
     """Seconds between attempts at a session that was given up."""
+    starts: Budget = field(default_factory=lambda: Budget(4, 2.0))
+    """Coding agents and other heavy programs that may start at once, whichever session they belong to,
+    and the time until the next ones."""
     ladders: Mapping[FailureKind, tuple[Strategy, ...]] = field(default_factory=lambda: DEFAULT_LADDERS)
     """Allowed strategies per failure; a failure not named keeps its default."""
 

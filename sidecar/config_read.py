@@ -184,11 +184,12 @@ def _path(word: str) -> str:
 
 
 def _command(*placeholders: str) -> Reader[str]:
-    known = " and ".join(f"{{{name}}}" for name in placeholders)
+    *others, last = (f"{{{name}}}" for name in placeholders)
 
     def read(word: str) -> str:
         for match in _WORD_IN_BRACES.finditer(word):
             if match[1] not in placeholders:
+                known = f"{', '.join(others)} and {last}"
                 raise ValueError(f"{match[0]} is an unknown placeholder; here is only {known}")
         return word
 
@@ -289,12 +290,14 @@ _RECOVERY: Mapping[str, Reader[Any]] = {
     "circuit": record(BreakerPolicy, _CIRCUIT),
     "budget": record(dict, _BUDGETS),
     "slow_retry": duration("1s", "7d"),
+    "starts": read_as(units.budget),
     "ladders": _LADDERS,
 }
 _RESUME: Mapping[str, Reader[Any]] = {
     "match": regex,
-    "command": _command("argv", "id"),
-    "fallback": _command("argv"),
+    "command": _command("argv", "id", "program", "flags"),
+    "fallback": _command("argv", "program", "flags"),
+    "heavy": switch,
 }
 _ALERT: Mapping[str, Reader[Any]] = {
     "match": table(_label, text, least=1),

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from sidecar.decide import breaker, budget
 from sidecar.model.incident import Asker, Broken, Finding, IncidentState, Intent, Unit
 from sidecar.model.plan import (
+    Entry,
     Expectation,
     Plan,
     Refusal,
@@ -249,7 +250,9 @@ def _restore_plan(situation: Situation, resume: Resume) -> tuple[tuple[Step, ...
         if (resumption := resume(pane, window.index, image.default_shell)) is not None
     )
     expectation = Expectation(image, resumptions, tolerated_cwd=situation.missing)
-    return (Step(StepKind.REBUILD_SESSION),), expectation
+    if all(each.entry in (Entry.SKIPPED, Entry.STARTED) for each in resumptions):
+        return (Step(StepKind.REBUILD_SESSION),), expectation
+    return (Step(StepKind.REBUILD_SESSION), Step(StepKind.START_PROGRAMS)), expectation
 
 
 def _parts_plan(situation: Situation, resume: Resume) -> tuple[tuple[Step, ...], Expectation]:
@@ -264,10 +267,12 @@ def _parts_plan(situation: Situation, resume: Resume) -> tuple[tuple[Step, ...],
             part = broken.get(pane.id)
             if part is None:
                 continue
-            if part.unit is Unit.PANE:
-                steps.append(Step(StepKind.RESPAWN_PANE, pane.id, pane.pid, pane.cwd))
             resumption = _resumption(image, window.index, pane, resume)
-            if resumption is not None:
+            own = resumption if resumption and resumption.entry is Entry.STARTED else None
+            if part.unit is Unit.PANE:
+                steps.append(Step(StepKind.RESPAWN_PANE, pane.id, pane.pid, pane.cwd, own))
+                resumptions.extend([own] if own else ())
+            if resumption is not None and own is None:
                 resumptions.append(resumption)
                 # A respawned pane's new process is known only when it is there.
                 pid = 0 if part.unit is Unit.PANE else pane.pid

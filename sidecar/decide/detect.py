@@ -130,10 +130,11 @@ def _carry_pane(pane: Pane, before: Pane | None, programs: set[str]) -> Pane:
             cwd=pane.cwd or before.cwd,
             argv=before.argv,
             program=before.program,
+            conversation=before.conversation,
             title=pane.title or before.title,
         )
     if pane.id in programs:
-        return replace(pane, program=before.program, cwd=before.cwd)
+        return replace(pane, program=before.program, cwd=before.cwd, conversation=before.conversation)
     return pane
 
 

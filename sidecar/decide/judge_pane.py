@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from sidecar.decide.invocation import without_blank_tail
 from sidecar.decide.judge_facts import Facts, Fields, Gap, Note, Place, compared, told
 from sidecar.decide.shells import command_line, is_shell, shell_name
 from sidecar.model.plan import Difference, Entry, Resumption
@@ -24,6 +25,12 @@ class _Pair:
     @property
     def resumption(self) -> Resumption | None:
         return self.facts.resumptions.get(self.place)
+
+    @property
+    def typed(self) -> Resumption | None:
+        """The resumption, where it is something in the pane's shell and not the pane's own command."""
+        own = self.resumption is not None and self.resumption.entry is Entry.STARTED
+        return None if own else self.resumption
 
     @property
     def program(self) -> tuple[str, ...]:
@@ -79,7 +86,7 @@ def _command(pair: _Pair) -> Gap | None:
 
 def _program(pair: _Pair) -> Gap | None:
     """What runs in the foreground of the pane's shell."""
-    wanted = pair.resumption.argv if pair.resumption else pair.wanted.program
+    wanted = pair.typed.argv if pair.typed else pair.wanted.program
     if not wanted or same_argv(wanted, pair.program):
         return None
     return Gap(_words(wanted), _words(pair.program) or "nothing")
@@ -131,8 +138,21 @@ def _default_shell(pair: _Pair) -> Note:
     return "a person had put it in the place of the session's shell, which is back"
 
 
-def _for_a_person(pair: _Pair) -> Note:
+def _with_conversation(pair: _Pair) -> Note:
+    """Exactly the command that takes up the conversation, or a title that the agent has written over it."""
     resumption = pair.resumption
+    if resumption is None or not resumption.command:
+        return ""
+    found = without_blank_tail(pair.found.argv)
+    names = {shell_name(word) for word in resumption.command}
+    titled = len(found) == 1 < len(pair.found.argv) and shell_name(found[0]) in names
+    if not titled and not same_argv(resumption.command, found):
+        return ""
+    return f"started as `{resumption.line}`: {resumption.reason}"
+
+
+def _for_a_person(pair: _Pair) -> Note:
+    resumption = pair.typed
     if resumption is None or resumption.entry is Entry.TYPED:
         return ""
     if resumption.entry is Entry.HELD:
@@ -151,7 +171,7 @@ def _other_line(pair: _Pair) -> Note:
 
 
 def _nobody_resumes(pair: _Pair) -> Note:
-    return "" if pair.resumption else "started by the pane's own command, not by a resumption"
+    return "" if pair.typed else "started by the pane's own command, not by a resumption"
 
 
 def _same_shell(wanted: Sequence[str], found: Sequence[str]) -> bool:
@@ -166,7 +186,7 @@ PANE_FIELDS: Fields[_Pair] = {
     "active": (_active, (_drifting,)),
     "title": (_title, (_sets_its_title,)),
     "cwd": (_cwd, (_folder_gone, _lives_on)),
-    "command": (_command, (_left_alone, _shell_in_between, _default_shell)),
+    "command": (_command, (_left_alone, _with_conversation, _shell_in_between, _default_shell)),
     "program": (_program, (_left_alone, _for_a_person, _other_line, _nobody_resumes)),
 }
 """Each field of a living pane: how it is compared, and what excuses a difference."""

@@ -152,7 +152,15 @@ def structure(session: Session) -> tuple[object, ...]:
                 window.zoomed,
                 window.active,
                 tuple(
-                    (pane.index, pane.cwd, pane.start_command, pane.argv, pane.active, pane.resume)
+                    (
+                        pane.index,
+                        pane.cwd,
+                        pane.start_command,
+                        pane.argv,
+                        pane.active,
+                        pane.resume,
+                        pane.conversation,
+                    )
                     + ((pane.program.argv,) if pane.program else ())
                     for pane in window.panes
                 ),

@@ -11,7 +11,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
 from sidecar.model.incident import Asker, Finding, IncidentState
-from sidecar.model.plan import Plan, Refusal, Resumption, Step
+from sidecar.model.plan import Plan, Refusal, Resumption, Start, Step
 from sidecar.model.policy import BreakerState, Retention
 from sidecar.model.record import (
     Action,
@@ -158,10 +158,13 @@ class Scene(Protocol):
         ``lines`` of history per pane (0 takes none); ``private`` leaves scrollback and environment out.
         """
 
-    async def rebuild(self, image: SessionImage, scrollbacks: Mapping[str, bytes]) -> str:
+    async def rebuild(
+        self, image: SessionImage, scrollbacks: Mapping[str, bytes], starts: Sequence[Start] = ()
+    ) -> str:
         """Build the session, all or nothing, in a server that outlives us. Returns its session id.
 
-        ``scrollbacks`` holds texts by digest; a pane whose text is not there starts without.
+        ``scrollbacks`` holds texts by digest; a pane whose text is not there starts without. ``starts``
+        tells of panes that start another command than the stored one, or later.
         """
 
 
@@ -184,14 +187,20 @@ class Tmux(Scene, Protocol):
     async def disarm(self, windows: Sequence[str]) -> None:
         """Undo :meth:`arm` where it is ours."""
 
-    async def respawn(self, pane: str, pid: int, cwd: str) -> bool:
-        """Start a dead pane's command again, only while ``pid`` is its dead process. False: it was not."""
+    async def respawn(self, pane: str, pid: int, cwd: str, instead: Sequence[str] = ()) -> bool:
+        """Start a dead pane's command again, only while ``pid`` is its dead process. False: it was not.
+
+        ``instead`` is started in the place of its own command, if there is one.
+        """
 
     async def close_pane(self, pane: str, pid: int) -> bool:
         """Close a pane, only while it is dead and ``pid`` was its process."""
 
     async def enter(self, pane: str, pid: int, resumption: Resumption) -> None:
         """Type a command line into the pane's shell once it waits for input, only while it is ``pid``."""
+
+    async def report(self, conversations: Mapping[str, str]) -> None:
+        """Set the pane option ``@sidecar_conversation`` of these panes, as an agent's hook would."""
 
     async def recreate_socket(self) -> None:
         """Ask a live server whose socket is gone to make it again."""
@@ -298,6 +307,12 @@ class Host(Protocol):
 
     async def pressure(self) -> Pressure:
         """How hard the machine is pressed now."""
+
+    async def transcripts(self, image: SessionImage) -> Mapping[str, frozenset[str]]:
+        """The ids of the conversations that agents of this session can take up, by the agents' folders.
+
+        Only folders of which it is known.
+        """
 
     async def usage(self, roots: Mapping[str, tuple[int, ...]]) -> Mapping[str, Usage]:
         """What the process trees under these processes use, by session."""

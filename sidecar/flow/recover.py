@@ -9,13 +9,15 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from sidecar.clock import Clock
-from sidecar.decide import resume
 from sidecar.decide.breaker import BreakerEvent
-from sidecar.decide.choose import Limits, Situation, choose
+from sidecar.decide.choose import Limits, Resume, Situation, choose
 from sidecar.decide.judge import judge
+from sidecar.decide.resume import Spot, resumption
 from sidecar.errors import Permanent, SidecarError
 from sidecar.flow.checkpoint import Checkpointer
+from sidecar.flow.claims import gather_claims
 from sidecar.flow.execute import Circuits, Executor
+from sidecar.flow.pace import Pace
 from sidecar.flow.person import Person
 from sidecar.flow.ports import Book, Host, Logbook, Meter, Tmux
 from sidecar.flow.steps import Surgery
@@ -23,7 +25,7 @@ from sidecar.flow.ward import Case, Standstill, Ward
 from sidecar.model.incident import IncidentState, Unit
 from sidecar.model.plan import Outcome, Plan, Refusal, RefusalReason, Resumption, Verdict
 from sidecar.model.record import Action, Ending, IncidentRow, RecoveryRow
-from sidecar.model.session import Look, Presence, SavedPane
+from sidecar.model.session import Look, Presence, SavedPane, image_of
 from sidecar.model.status import Rehearsed, Ticket
 
 _VERIFY_SECONDS = 10.0
@@ -54,6 +56,7 @@ class Recoverer:
         executor: Executor,
         circuits: Circuits,
         person: Person,
+        pace: Pace,
     ) -> None:
         self._ward = ward
         self._tmux = tmux
@@ -66,11 +69,13 @@ class Recoverer:
         self._executor = executor
         self._circuits = circuits
         self._person = person
+        self._pace = pace
 
     async def recover(self, case: Case) -> None:
         """Decide, act, verify, record. The case's ``answer`` is set as soon as it is decided."""
         incident = await self._open(case)
-        decision = choose(await self._situation(case, incident), self._resume)
+        situation = await self._situation(case, incident)
+        decision = choose(situation, await self._resume(case, situation))
         if isinstance(decision, Plan) and case.dry_run:
             await self._rehearse(case, incident, decision)
             return
@@ -81,7 +86,7 @@ class Recoverer:
             return
         record = await self._begin(case, incident, decision)
         began = self._clock.monotonic()
-        surgery = Surgery(self._tmux, self._book, self._checkpointer, case, decision)
+        surgery = Surgery(self._tmux, self._book, self._checkpointer, self._pace, self._clock, case, decision)
         error = await self._executor.run(surgery, record)
         verdict, after = await self._verify(case, decision, error)
         await self._end(case, incident, record, decision, verdict, after, error, began)
@@ -132,8 +137,18 @@ class Recoverer:
             missing=self._host.missing_folders(folders),
         )
 
-    def _resume(self, pane: SavedPane, window: int, shell: str) -> Resumption | None:
-        return resume.resumption(pane, window, self._ward.settings.resume, shell)
+    async def _resume(self, case: Case, situation: Situation) -> Resume:
+        """How programs come back, with all that other panes have a claim to."""
+        image = image_of(case.before, width=0, height=0) if case.before else None
+        if image is None and situation.checkpoint is not None:
+            image = situation.checkpoint.image
+        claims = await gather_claims(self._ward, self._book, self._host, case, image)
+        rules = self._ward.settings.resume
+
+        def resume_pane(pane: SavedPane, window: int, shell: str) -> Resumption | None:
+            return resumption(pane, Spot(case.session, window, shell, claims), rules)
+
+        return resume_pane
 
     async def _confirm(self, case: Case, plan: Plan) -> Plan | Refusal:
         """Look again at the moment of action: what was broken must still be, and be the same break."""

@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 
+from sidecar.clock import Clock
+from sidecar.decide.conversation import agent_name
 from sidecar.errors import Permanent, Temporary
 from sidecar.flow.checkpoint import Checkpointer
+from sidecar.flow.pace import Pace
 from sidecar.flow.ports import Book, Tmux
 from sidecar.flow.ward import Case
-from sidecar.model.plan import Entry, Plan, Resumption, Step, StepKind
-from sidecar.model.session import Operation, Presence, Session
+from sidecar.model.plan import Entry, Plan, Resumption, Start, Step, StepKind
+from sidecar.model.session import Operation, Pane, Presence, Session
+
+_AT_ONCE = 32
+"""Shells of one session that are typed into at the same time; each waits for its own to be ready."""
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far a surgery came, so that a step which is tried again does nothing twice."""
+
+    session: str = ""
+    """The id of the session that was built."""
+    entered: set[tuple[int, int]] = field(default_factory=set)
+    """(window index, pane index) whose command line was typed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +37,11 @@ class Surgery:
     tmux: Tmux
     book: Book
     checkpointer: Checkpointer
+    pace: Pace
+    clock: Clock
     case: Case
     plan: Plan
+    progress: Progress = field(default_factory=Progress)
 
 
 async def save(surgery: Surgery, step: Step) -> None:
@@ -32,11 +52,15 @@ async def save(surgery: Surgery, step: Step) -> None:
 
 async def respawn_pane(surgery: Surgery, step: Step) -> None:
     """Start the dead pane's own command again, where it was."""
-    if not await surgery.tmux.respawn(step.pane, step.pid, step.cwd):
+    own = step.resumption
+    if own is not None and own.heavy:
+        await surgery.pace.wait()
+    if not await surgery.tmux.respawn(step.pane, step.pid, step.cwd, own.command if own else ()):
         raise Permanent(
             f"pane {step.pane} is not the dead pane of process {step.pid} any more",
             hint="Somebody acted meanwhile; nothing was done to it.",
         )
+    await _report(surgery, {step.pane: own} if own else {})
 
 
 async def start_program(surgery: Surgery, step: Step) -> None:
@@ -44,12 +68,15 @@ async def start_program(surgery: Surgery, step: Step) -> None:
     assert step.resumption is not None
     if step.resumption.entry is Entry.SKIPPED:
         return
+    if _runs_heavy(step.resumption):
+        await surgery.pace.wait()
     pid = step.pid or await _pid_of(surgery, step.pane)
     await surgery.tmux.enter(step.pane, pid, step.resumption)
+    await _report(surgery, {step.pane: step.resumption})
 
 
 async def rebuild_session(surgery: Surgery, step: Step) -> None:
-    """Build the session from its checkpoint, then bring its programs back."""
+    """Build the session from its checkpoint; panes that are commands start with it, or in their turn."""
     checkpoint = surgery.plan.checkpoint
     assert checkpoint is not None
     texts: dict[str, bytes] = {}
@@ -58,16 +85,39 @@ async def rebuild_session(surgery: Surgery, step: Step) -> None:
             text = await surgery.book.scrollback(pane.scrollback) if pane.scrollback else None
             if text is not None:
                 texts[pane.scrollback] = text
-    session_id = await surgery.tmux.rebuild(checkpoint.image, texts)
-    resumptions = [r for r in surgery.plan.expectation.resumptions if r.entry is not Entry.SKIPPED]
-    if not resumptions:
-        return
-    look = await surgery.tmux.look()
-    session = look.by_id(session_id)
-    if session is None:
-        raise Temporary("the rebuilt session has gone again", hint="Something closed it at once.")
-    for resumption in resumptions:
-        await _enter(surgery.tmux, session, resumption)
+    own = [r for r in surgery.plan.expectation.resumptions if r.entry is Entry.STARTED]
+    began = surgery.clock.monotonic()
+    starts = [
+        Start(r.window, r.pane, r.command, delay)
+        for r, delay in zip(own, surgery.pace.turns(len(own)), strict=True)
+    ]
+    surgery.progress.session = await surgery.tmux.rebuild(checkpoint.image, texts, starts)
+    waited = surgery.clock.monotonic() - began
+    last = max((start.delay for start in starts), default=0.0) - waited
+    if last > 0:
+        await surgery.clock.sleep(last)
+    if any(each.conversation for each in own):
+        session = await _rebuilt(surgery)
+        await _report(surgery, {pane.id: each for pane, each in _at_places(session, own)})
+
+
+async def start_programs(surgery: Surgery, step: Step) -> None:
+    """Type the command lines of the rebuilt session's programs, each as soon as its shell is ready."""
+    session = await _rebuilt(surgery)
+    waiting = [
+        each
+        for each in surgery.plan.expectation.resumptions
+        if each.entry in (Entry.TYPED, Entry.HELD)
+        and (each.window, each.pane) not in surgery.progress.entered
+    ]
+    places = asyncio.Semaphore(_AT_ONCE)
+    outcomes = await asyncio.gather(
+        *(_enter(surgery, pane, resumption, places) for pane, resumption in _at_places(session, waiting)),
+        return_exceptions=True,
+    )
+    for outcome in outcomes:
+        if outcome is not None:
+            raise outcome
 
 
 async def signal_server(surgery: Surgery, step: Step) -> None:
@@ -80,17 +130,49 @@ STEPS: Mapping[StepKind, Callable[[Surgery, Step], Awaitable[None]]] = {
     StepKind.RESPAWN_PANE: respawn_pane,
     StepKind.START_PROGRAM: start_program,
     StepKind.REBUILD_SESSION: rebuild_session,
+    StepKind.START_PROGRAMS: start_programs,
     StepKind.SIGNAL_SERVER: signal_server,
 }
 
 
-async def _enter(tmux: Tmux, session: Session, resumption: Resumption) -> None:
-    for window in session.windows:
-        if window.index != resumption.window:
-            continue
-        for pane in window.panes:
-            if pane.index == resumption.pane:
-                await tmux.enter(pane.id, pane.pid, resumption)
+async def _rebuilt(surgery: Surgery) -> Session:
+    session = (await surgery.tmux.look()).by_id(surgery.progress.session)
+    if session is None:
+        raise Temporary("the rebuilt session has gone again", hint="Something closed it at once.")
+    return session
+
+
+def _at_places(session: Session, resumptions: Iterable[Resumption]) -> Iterable[tuple[Pane, Resumption]]:
+    panes = {(window.index, pane.index): pane for window in session.windows for pane in window.panes}
+    for each in resumptions:
+        if (each.window, each.pane) in panes:
+            yield panes[each.window, each.pane], each
+
+
+async def _report(surgery: Surgery, resumed: Mapping[str, Resumption]) -> None:
+    """Note which conversation a pane has got: an agent may write a title over the arguments that say it."""
+    now = int(surgery.clock.wall())
+    reports = {
+        pane: f"{agent_name(each.argv)}:{each.conversation}:{now}"
+        for pane, each in resumed.items()
+        if each.conversation and agent_name(each.argv)
+    }
+    if reports:
+        await surgery.tmux.report(reports)
+
+
+async def _enter(surgery: Surgery, pane: Pane, resumption: Resumption, places: asyncio.Semaphore) -> None:
+    if _runs_heavy(resumption):
+        await surgery.pace.wait()
+    async with places:
+        await surgery.tmux.enter(pane.id, pane.pid, resumption)
+        await _report(surgery, {pane.id: resumption})
+    surgery.progress.entered.add((resumption.window, resumption.pane))
+
+
+def _runs_heavy(resumption: Resumption) -> bool:
+    """A line that is only held starts nothing."""
+    return resumption.heavy and resumption.entry is Entry.TYPED
 
 
 async def _pid_of(surgery: Surgery, pane_id: str) -> int:

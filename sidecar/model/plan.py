@@ -33,6 +33,7 @@ class StepKind(StrEnum):
     RESPAWN_PANE = "respawn_pane"
     START_PROGRAM = "start_program"
     REBUILD_SESSION = "rebuild_session"
+    START_PROGRAMS = "start_programs"
     SIGNAL_SERVER = "signal_server"
 
 
@@ -45,6 +46,8 @@ class Entry(StrEnum):
     """Typed but not entered: a person decides."""
     SKIPPED = "skipped"
     """Not typed, because it could not be typed safely."""
+    STARTED = "started"
+    """Not typed: it is the pane's own command."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +60,31 @@ class Resumption:
     """Pane index within the window."""
     entry: Entry
     line: str
-    """The shell command line; empty when skipped."""
+    """The shell command line; empty when skipped. For people only, when started."""
     argv: tuple[str, ...]
     """What ran before."""
     reason: str
     """The rule that decided, for people."""
+    heavy: bool = False
+    """It waits for its turn to start."""
+    command: tuple[str, ...] = ()
+    """When started: the argument vector that takes the place of the pane's own; empty keeps that."""
+    conversation: str = ""
+    """The id of the conversation that it takes up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """How a pane's own command is started when its session is built."""
+
+    window: int
+    """Window index."""
+    pane: int
+    """Pane index within the window."""
+    command: tuple[str, ...] = ()
+    """The argument vector that takes the place of the stored command; empty keeps that."""
+    delay: float = 0.0
+    """Seconds that it waits for its turn."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,8 +99,10 @@ class ResumeRule:
     """How a program that ran in a shell comes back.
 
     ``match`` is a regular expression on the shell-quoted argv. ``command`` may use ``{argv}`` (the
-    argv, quoted) and ``{id}`` (a conversation id found in it); when ``{id}`` is wanted and there is
-    none, ``fallback`` is used, and without one the command line is held.
+    argv, quoted), ``{id}`` (the id of the conversation that it was holding) and, of a known agent,
+    ``{program}`` (the words up to its name, as run) and ``{flags}`` (its other arguments, without its
+    prompt and what named the conversation). When ``{id}`` is wanted and none is known, ``fallback``
+    is used, unless another pane shares the folder; without one the command line is held.
     """
 
     match: str
@@ -109,3 +111,5 @@ class ResumeRule:
     """The command line that brings the program back."""
     fallback: str = ""
     """The command line where ``command`` wants an ``{id}`` and there is none."""
+    heavy: bool = False
+    """Started in its turn (``recovery.starts``) and not at once; known agents are always."""

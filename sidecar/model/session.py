@@ -90,6 +90,10 @@ class Pane:
     """The leader of the terminal's foreground group, where that is not the pane's own process."""
     last: bool = False
     """It was the active pane before the one that is."""
+    reported: str = ""
+    """The pane option ``@sidecar_conversation``: what an agent's hook has told of its conversation."""
+    conversation: str = ""
+    """The id of the conversation that an agent in it is holding, where it is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +194,8 @@ class SavedPane:
     last: bool = False
     options: Options = ()
     """The pane's own, as differ from its window's."""
+    conversation: str = ""
+    """The id of the conversation that an agent in it was holding, where it was known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,6 +336,7 @@ def _saved_pane(pane: Pane, digests: Mapping[str, str], known: Details) -> Saved
         scrollback=digests.get(pane.id, ""),
         last=pane.last,
         options=known.panes.get(pane.id, ()),
+        conversation=pane.conversation,
     )
 
 

@@ -76,6 +76,7 @@ def test_everything(monkeypatch: pytest.MonkeyPatch) -> None:
     assert recovery.circuit == BreakerPolicy(2, 300.0, 30.0)
     assert (recovery.per_session, recovery.overall) == (Budget(3, 3600.0), Budget(30, 3600.0))
     assert recovery.slow_retry == 1800.0
+    assert recovery.starts == Budget(3, 5.0)
     assert recovery.ladders == {
         **DEFAULT_LADDERS,
         FailureKind.CRASHED: (),
@@ -83,7 +84,7 @@ def test_everything(monkeypatch: pytest.MonkeyPatch) -> None:
     }
     assert settings.resume == (
         ResumeRule(r"^claude\b", "claude --resume {id}", "claude --continue"),
-        ResumeRule("^run ", "{argv} | awk '{ print $1 }' ${HOME}"),
+        ResumeRule("^run ", "{argv} | awk '{ print $1 }' ${HOME}", heavy=True),
     )
     assert settings.alerts == (
         AlertRoute(

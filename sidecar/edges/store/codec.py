@@ -160,6 +160,7 @@ def _pane_out(pane: SavedPane) -> dict[str, Any]:
         "scrollback": pane.scrollback,
         "last": pane.last,
         "options": _options_out(pane.options),
+        **({"conversation": pane.conversation} if pane.conversation else {}),
     }
 
 
@@ -191,6 +192,7 @@ def _pane_in(body: dict[str, Any]) -> SavedPane:
         scrollback=_text(body["scrollback"]),
         last=bool(body.get("last", False)),
         options=_options_in(body.get("options", ())),
+        conversation=_text(body.get("conversation", "")),
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,6 +28,7 @@ from sidecar.edges.tmux.rebuild import (
 from sidecar.edges.tmux.run import Answer, TmuxRunner, classify
 from sidecar.edges.tmux.scratch import Scratch, remove
 from sidecar.edges.tmux.server import find_server
+from sidecar.edges.tmux.starts import delays, with_commands
 from sidecar.edges.tmux.text import script
 from sidecar.errors import (
     CheckpointUnusable,
@@ -37,6 +38,7 @@ from sidecar.errors import (
     TmuxRefused,
     TmuxUnknown,
 )
+from sidecar.model.plan import Start
 from sidecar.model.session import SessionImage
 
 _SECONDS = 30.0
@@ -68,7 +70,9 @@ class Builder:
         self._descriptors = descriptors
         self._one = asyncio.Lock()
 
-    async def build(self, image: SessionImage, texts: Mapping[str, bytes]) -> str:
+    async def build(
+        self, image: SessionImage, texts: Mapping[str, bytes], starts: Sequence[Start] = ()
+    ) -> str:
         """Build it, with the scrollback ``texts`` by digest, and give its session id.
 
         Raises:
@@ -80,11 +84,12 @@ class Builder:
         if not image.windows or not all(window.panes for window in image.windows):
             raise CheckpointUnusable(f"the checkpoint of {image.name!r} has no windows and panes to build")
         nonce = f"sidecar-{secrets.token_hex(8)}"
-        image = await asyncio.to_thread(folders.with_existing, image)
+        image = with_commands(await asyncio.to_thread(folders.with_existing, image), starts)
         files = await asyncio.to_thread(self._write, image, texts)
+        blueprint = Blueprint(image, files, self._valid_layout, nonce, delays=delays(starts))
         try:
             async with self._one:
-                return await self._build_somewhere(Blueprint(image, files, self._valid_layout, nonce))
+                return await self._build_somewhere(blueprint)
         except BaseException:
             await asyncio.to_thread(remove, files.values())
             raise

@@ -17,9 +17,9 @@ from sidecar.edges.tmux.furnish import LayoutCheck
 from sidecar.edges.tmux.run import TmuxRunner
 from sidecar.edges.tmux.server import ask_for_socket, find_server
 from sidecar.edges.tmux.snapshot import LOOK_COMMAND, parse_look
-from sidecar.edges.tmux.text import command, literal, message, script, unvis
+from sidecar.edges.tmux.text import command, in_one, literal, message, script, unvis
 from sidecar.errors import SidecarError, Temporary, TmuxAbsent, TmuxRefused
-from sidecar.model.plan import Resumption
+from sidecar.model.plan import Resumption, Start
 from sidecar.model.record import Capture
 from sidecar.model.session import Look, Presence, Session, SessionImage
 
@@ -58,7 +58,7 @@ class TmuxDoor:
         self._clock = clock
         self._boot_id = boot_id
         self._complete = complete
-        self._in_front = in_front
+        self._typist = prompt.Typist(runner, clock, in_front)
         self._builder = Builder(
             runner,
             clock,
@@ -107,13 +107,19 @@ class TmuxDoor:
         """Undo :meth:`arm` where it is ours."""
         await self._each(map(disarm_line, windows))
 
-    async def respawn(self, pane: str, pid: int, cwd: str) -> bool:
+    async def respawn(self, pane: str, pid: int, cwd: str, instead: Sequence[str] = ()) -> bool:
         """Start a dead pane's own command again, only while ``pid`` is its dead process.
 
-        An empty ``cwd`` leaves the folder that the pane was first started in.
+        An empty ``cwd`` leaves the folder that the pane was first started in. ``instead`` is started in the
+        place of its own command, if there is one.
         """
         folder = ("-c", literal(await asyncio.to_thread(folders.existing, cwd))) if cwd else ()
         action = command("respawn-pane", "-k", *folder, "-t", pane)
+        if instead:
+            action = in_one(
+                command("respawn-pane", "-k", *folder, "-t", pane, "--", *instead),
+                command("set-option", "-p", "-u", "-t", pane, "@sidecar_start"),
+            )
         return await act_on_dead(self._runner, self._clock, pane, pid, action)
 
     async def close_pane(self, pane: str, pid: int) -> bool:
@@ -126,17 +132,28 @@ class TmuxDoor:
         Raises:
             Temporary: it did not wait, or cannot be typed into just now.
         """
-        await prompt.enter(self._runner, self._clock, pane, pid, resumption, self._in_front)
+        await self._typist.enter(pane, pid, resumption)
 
-    async def rebuild(self, image: SessionImage, scrollbacks: Mapping[str, bytes]) -> str:
+    async def report(self, conversations: Mapping[str, str]) -> None:
+        """Set the pane option ``@sidecar_conversation`` of these panes, as an agent's hook would."""
+        await self._each(
+            command("set-option", "-p", "-t", pane, "@sidecar_conversation", report)
+            for pane, report in conversations.items()
+        )
+
+    async def rebuild(
+        self, image: SessionImage, scrollbacks: Mapping[str, bytes], starts: Sequence[Start] = ()
+    ) -> str:
         """Build the session, all or nothing, in a server that outlives us. Returns its session id.
+
+        ``starts`` tells of panes that start another command than the stored one, or later.
 
         Raises:
             TmuxRefused: tmux would not build it; what had been built is gone again.
             TmuxUnknown: the server gave no answer, or died.
             NoBirthplace: there is no server, and one started from here would not last.
         """
-        return await self._builder.build(image, scrollbacks)
+        return await self._builder.build(image, scrollbacks, starts)
 
     async def recreate_socket(self) -> None:
         """Ask the live server to make its socket again; no process of it is touched.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sidecar.edges.tmux.arming import arm_line
 from sidecar.edges.tmux.options import set_lines
@@ -53,13 +53,16 @@ class Furnisher:
     files: Mapping[str, str]
     """By a pane's place: the file that it prints and removes before it starts."""
     valid_layout: LayoutCheck
+    delays: Mapping[str, float] = field(default_factory=dict)
+    """By a pane's place: seconds that its program waits for its turn to start."""
 
     def target(self, window: SavedWindow) -> str:
         return f"{self.session}{window.index}"
 
     def start(self, window: SavedWindow, pane: SavedPane) -> tuple[str, ...]:
         """The words that start a pane's program."""
-        return start_words(self.image, pane, self.files.get(place(window, pane)))
+        key = place(window, pane)
+        return start_words(self.image, pane, self.files.get(key), self.delays.get(key, 0.0))
 
     def window(self, window: SavedWindow) -> Iterator[Step]:
         """The whole window."""
@@ -116,7 +119,7 @@ class Furnisher:
 
     def _furnish_pane(self, window: SavedWindow, pane: SavedPane, target: str) -> Iterator[Step]:
         yield Step(command("select-pane", "-t", target, "-T", literal(pane.title)))
-        if place(window, pane) in self.files:
+        if place(window, pane) in self.files or place(window, pane) in self.delays:
             line = command("set-option", "-p", "-t", target, "@sidecar_start", f"={pane.start_command}")
             yield Step(line)
         if pane.resume and self.image.options is None:

@@ -16,7 +16,14 @@ _NAME = re.compile(r"(?P<name>[^ \[]+(?:\[[^\]]*\])?)(?: (?P<value>.*))?", re.DO
 _KEYS = frozenset({"prefix", "prefix2"})
 """Printed as they are; every other option that holds text is printed in quotes where it needs them."""
 _OURS = frozenset(
-    {"@sidecar_armed", "@sidecar_start", "@sidecar_link", "@sidecar_group", "@sidecar_building"}
+    {
+        "@sidecar_armed",
+        "@sidecar_start",
+        "@sidecar_link",
+        "@sidecar_group",
+        "@sidecar_building",
+        "@sidecar_conversation",
+    }
 )
 """Our own bookkeeping, which is no part of a session. ``@sidecar`` and ``@sidecar_resume`` are the user's."""
 _BINDING = re.compile(r"bind-key\s+(?P<repeat>-r\s+)?-T\s+(?P<table>\S+)\s+(?P<key>\S+)\s+(?P<does>\S.*)")

@@ -11,12 +11,13 @@ import asyncio
 import os
 import termios
 from collections.abc import Callable
+from enum import Enum
 from pathlib import Path
 
 from sidecar.clock import Clock
 from sidecar.edges.tmux.run import TmuxRunner
 from sidecar.edges.tmux.text import command, in_one, script
-from sidecar.errors import Temporary
+from sidecar.errors import SidecarError, Temporary
 from sidecar.model.plan import Entry, Resumption
 
 _PATIENCE = 5.0
@@ -27,60 +28,118 @@ _EDITOR_QUIET = 3.0
 """The same for a shell that has one, and may have been told not to use it."""
 _EDITORS = frozenset({"bash", "zsh", "fish", "ksh", "mksh", "tcsh", "nu", "elvish", "xonsh", "pwsh"})
 _LOCAL_FLAGS = 3
-_ENTERED = b"entered"
+_ENTERED = "entered"
+_STAT_TTY = 4
+"""Position of the terminal's device number among the fields of /proc/PID/stat after ``comm``."""
+_PTS_MAJORS = range(136, 144)
 
 InFront = Callable[[int], bool]
 """Whether a process is its terminal's foreground group and sleeps."""
 
 
-async def enter(
-    runner: TmuxRunner, clock: Clock, pane: str, pid: int, resumption: Resumption, in_front: InFront
-) -> None:
-    """Type the line, and Enter if the entry says so, only while the pane's process is ``pid``.
+class _Calm(Enum):
+    """How a shell looks from outside."""
 
-    Raises:
-        Temporary: the shell was not ready within 5 s, or the pane cannot be typed into just now.
-    """
-    tty = await _tty(runner, pane, pid)
-    await _ready(clock, pid, tty, in_front)
-    # In a mode the keys would steer the mode; with synchronized panes they would go to all of them.
-    guard = (
-        f"#{{&&:#{{==:#{{pane_pid}},{pid}}},"
-        "#{==:#{pane_dead}#{pane_in_mode}#{pane_synchronized},000}}"
-    )
-    keys = [command("send-keys", "-t", pane, "-l", "--", resumption.line)]
-    if resumption.entry is Entry.TYPED:
-        keys.append(command("send-keys", "-t", pane, "Enter"))
-    done = in_one(*keys, command("display-message", "-p", _ENTERED.decode()))
-    answer = await runner.source(script(command("if-shell", "-F", "-t", pane, guard, done)))
-    if answer.strip() != _ENTERED:
+    NONE = "busy, or not in front"
+    QUIET = "sleeps in front, perhaps within a start-up file"
+    WAITS = "waits for a line"
+
+
+class Typist:
+    """Types into panes. Lines that become due while a client runs share the next one."""
+
+    def __init__(self, runner: TmuxRunner, clock: Clock, in_front: InFront) -> None:
+        self._runner = runner
+        self._clock = clock
+        self._in_front = in_front
+        self._due: list[tuple[str, asyncio.Future[frozenset[str]]]] = []
+        self._one = asyncio.Lock()
+
+    async def enter(self, pane: str, pid: int, resumption: Resumption) -> None:
+        """Type the line, and Enter if the entry says so, only while the pane's process is ``pid``.
+
+        Raises:
+            Temporary: the shell was not ready within 5 s, or the pane cannot be typed into just now.
+            TmuxAbsent, TmuxUnknown: there is no server, or no answer.
+        """
+        await self._ready(pane, pid)
+        # Without the pane's own %, which would be the begin of a time here.
+        word = f"{_ENTERED}{pane.removeprefix('%')}"
+        # In a mode the keys would steer the mode; with synchronized panes they would go to all of them.
+        guard = (
+            f"#{{&&:#{{==:#{{pane_pid}},{pid}}},"
+            "#{==:#{pane_dead}#{pane_in_mode}#{pane_synchronized},000}}"
+        )
+        keys = [command("send-keys", "-t", pane, "-l", "--", resumption.line)]
+        if resumption.entry is Entry.TYPED:
+            keys.append(command("send-keys", "-t", pane, "Enter"))
+        done = in_one(*keys, command("display-message", "-p", word))
+        if word not in await self._send(command("if-shell", "-F", "-t", pane, guard, done)):
+            raise Temporary(
+                f"nothing was typed into {pane}: it is in copy mode, synchronized, "
+                f"or no longer the shell {pid}",
+                hint=f"Leave copy mode, or type it yourself: {resumption.line}",
+            )
+
+    async def _send(self, line: str) -> frozenset[str]:
+        """Run the line, with all others that are due, and give the words that came back."""
+        answered: asyncio.Future[frozenset[str]] = asyncio.get_running_loop().create_future()
+        self._due.append((line, answered))
+        async with self._one:
+            if not answered.done():
+                await self._send_due()
+        return await answered
+
+    async def _send_due(self) -> None:
+        due, self._due = self._due, []
+        try:
+            answer = await self._runner.source(script(*(line for line, _ in due)))
+        except SidecarError as error:
+            for _, answered in due:
+                if not answered.done():
+                    answered.set_exception(error)
+            return
+        except BaseException:
+            for _, answered in due:
+                answered.cancel()
+            raise
+        words = frozenset(answer.decode("utf-8", "replace").split())
+        for _, answered in due:
+            if not answered.done():
+                answered.set_result(words)
+
+    async def _ready(self, pane: str, pid: int) -> None:
+        tty = await asyncio.to_thread(_terminal, pid)
+        if not tty:
+            raise Temporary(f"{pane} no longer holds the shell {pid}", hint="The pane changed meanwhile.")
+        deadline = self._clock.monotonic() + _PATIENCE
+        quiet_since = self._clock.monotonic()
+        while (now := self._clock.monotonic()) < deadline:
+            calm = await asyncio.to_thread(self._calm, pid, tty, now - quiet_since)
+            if calm is _Calm.WAITS:
+                return
+            if calm is _Calm.NONE:
+                quiet_since = now
+            await self._clock.sleep(_POLL)
         raise Temporary(
-            f"nothing was typed into {pane}: it is in copy mode, synchronized, or no longer the shell {pid}",
-            hint=f"Leave copy mode, or type it yourself: {resumption.line}",
+            f"the shell {pid} was not ready for input within {_PATIENCE:g} s",
+            hint="Something runs in front of it, or its start-up files are slow.",
         )
 
-
-async def _tty(runner: TmuxRunner, pane: str, pid: int) -> str:
-    answer = await runner.call("display-message", "-p", "-t", pane, "#{pane_pid} #{pane_tty}")
-    found, _, tty = answer.decode().strip().partition(" ")
-    if found != str(pid):
-        raise Temporary(f"{pane} no longer holds the shell {pid}", hint="The pane changed meanwhile.")
-    return tty
+    def _calm(self, pid: int, tty: str, quiet: float) -> _Calm:
+        if not self._in_front(pid):
+            return _Calm.NONE
+        return _Calm.WAITS if _waits(pid, tty, quiet) else _Calm.QUIET
 
 
-async def _ready(clock: Clock, pid: int, tty: str, in_front: InFront) -> None:
-    deadline = clock.monotonic() + _PATIENCE
-    quiet_since = clock.monotonic()
-    while clock.monotonic() < deadline:
-        if not await asyncio.to_thread(in_front, pid):
-            quiet_since = clock.monotonic()
-        elif await asyncio.to_thread(_waits, pid, tty, clock.monotonic() - quiet_since):
-            return
-        await clock.sleep(_POLL)
-    raise Temporary(
-        f"the shell {pid} was not ready for input within {_PATIENCE:g} s",
-        hint="Something runs in front of it, or its start-up files are slow.",
-    )
+def _terminal(pid: int) -> str:
+    """The terminal of a process; empty if it has none, or is gone."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
+    except OSError:
+        return ""
+    device = int(fields[_STAT_TTY])
+    return f"/dev/pts/{os.minor(device)}" if os.major(device) in _PTS_MAJORS else ""
 
 
 def _waits(pid: int, tty: str, quiet: float) -> bool:

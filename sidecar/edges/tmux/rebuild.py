@@ -44,6 +44,8 @@ class Blueprint:
     """A word that nobody else uses: it marks our own lines in the answer, and is the session's name
     while it is built, where the real one cannot be a target or not yet be given."""
     neighbours: Neighbours = field(default_factory=Neighbours)
+    delays: Mapping[str, float] = field(default_factory=dict)
+    """By a pane's place: seconds that its program waits for its turn to start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +116,9 @@ class _Drawing:
         plain = _targetable(image.name) and not self._large
         self._name = image.name if plain else blueprint.nonce
         self._session = f"={self._name}:"
-        self._furnisher = Furnisher(image, self._session, blueprint.files, blueprint.valid_layout)
+        self._furnisher = Furnisher(
+            image, self._session, blueprint.files, blueprint.valid_layout, blueprint.delays
+        )
         self._first, *self._others = _in_building_order(image.windows)
         self._linked: dict[str, SavedWindow] = {}
         """Windows that are built and may be linked here once more, by the link's word."""

@@ -49,7 +49,7 @@ _PANE = _Record(
         "pane_dead_signal", "pane_width", "pane_height", "history_size", "history_bytes", "alternate_on",
         "pane_last",
     ),
-    ("pane_title", "pane_start_command", "@sidecar_start", "@sidecar_resume"),
+    ("pane_title", "pane_start_command", "@sidecar_start", "@sidecar_resume", "@sidecar_conversation"),
 )  # fmt: skip
 
 LOOK_FORMAT = f"{_SERVER.format}#{{S:{_SESSION.format}#{{W:{_WINDOW.format}#{{P:{_PANE.format}}}}}}}"
@@ -171,7 +171,7 @@ def _window(fields: list[str], reader: _Reader) -> Window:
 def _pane(fields: list[str]) -> Pane:
     (
         pane_id, index, pid, tty, active, dead, status, signal, width, height,
-        history_lines, history_bytes, alternate, last, title, start, own_start, resume,
+        history_lines, history_bytes, alternate, last, title, start, own_start, resume, reported,
     ) = fields  # fmt: skip
     return Pane(
         id=pane_id,
@@ -193,6 +193,7 @@ def _pane(fields: list[str]) -> Pane:
         alternate=alternate == "1",
         resume=resume,
         last=last == "1",
+        reported=reported,
     )
 
 

@@ -1,4 +1,4 @@
-"""What a rebuilt pane is started with: its own command, after it has shown its old text. Pure."""
+"""What a rebuilt pane is started with: its own command, after its old text and in its turn. Pure."""
 
 from __future__ import annotations
 
@@ -9,15 +9,26 @@ _PRINT_THEN_RUN = '[ -r "$1" ] && cat -- "$1"; rm -f -- "$1"; shift; exec "$@"'
 """Shows the old text, removes its file, becomes the pane's program."""
 
 
-def start_words(image: SessionImage, pane: SavedPane, file: str | None) -> tuple[str, ...]:
+_WAIT_THEN_RUN = 'sleep "$1"; shift; exec "$@"'
+"""Waits for its turn, becomes the pane's program."""
+
+
+def start_words(
+    image: SessionImage, pane: SavedPane, file: str | None, delay: float = 0.0
+) -> tuple[str, ...]:
     """The words after the options of a command that makes a pane; none for the default shell.
 
-    ``file`` holds the old text, which the pane prints and removes before its program starts.
+    ``file`` holds the old text, which the pane prints and removes before its program starts;
+    ``delay`` is how many seconds that waits.
     """
     arguments = split_arguments(pane.start_command)
+    wrapper: tuple[str, ...] = ()
     if file is not None:
-        program = _program(image, arguments)
-        return ("--", "/bin/sh", "-c", _PRINT_THEN_RUN, "sidecar", file, *program)
+        wrapper = ("/bin/sh", "-c", _PRINT_THEN_RUN, "sidecar", file)
+    if delay:
+        wrapper = (*wrapper, "/bin/sh", "-c", _WAIT_THEN_RUN, "sidecar", f"{delay:.1f}")
+    if wrapper:
+        return ("--", *wrapper, *_program(image, arguments))
     return ("--", *arguments) if arguments else ()
 
 

@@ -9,6 +9,7 @@ expanded as *formats* when they are used, where ``#(...)`` would run a shell com
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 _HASHES = re.compile(r"(#+)(\[?)")
 _VIS = re.compile(r"\\([0-7]{3}|.)", re.DOTALL)
@@ -84,6 +85,11 @@ def split_arguments(text: str) -> tuple[str, ...]:
         arguments.append(unvis(text[start:stop]))
         position = stop + len(mark) + 1
     return tuple(arguments)
+
+
+def join_arguments(arguments: Iterable[str]) -> str:
+    """An argument vector as ``pane_start_command`` shows it: what :func:`split_arguments` reads back."""
+    return " ".join('"' + argument.replace("\\", "\\\\").replace('"', '\\"') + '"' for argument in arguments)
 
 
 def _end_of(text: str, start: int, mark: str) -> int:
