@@ -250,7 +250,7 @@ def _restore_plan(situation: Situation, resume: Resume) -> tuple[tuple[Step, ...
         if (resumption := resume(pane, window.index, image.default_shell)) is not None
     )
     expectation = Expectation(image, resumptions, tolerated_cwd=situation.missing)
-    if all(each.entry in (Entry.SKIPPED, Entry.STARTED) for each in resumptions):
+    if all(each.entry is Entry.SKIPPED for each in resumptions):
         return (Step(StepKind.REBUILD_SESSION),), expectation
     return (Step(StepKind.REBUILD_SESSION), Step(StepKind.START_PROGRAMS)), expectation
 

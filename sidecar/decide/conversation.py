@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 
 from sidecar.decide.agents import AGENTS, ID, UUID, find_agent, sort_arguments
 from sidecar.decide.invocation import without_blank_tail
@@ -22,6 +23,7 @@ _WRITE_SLACK = 0.1
 """The same for the time of a file."""
 
 
+@lru_cache(maxsize=1024)
 def agent_name(argv: tuple[str, ...]) -> str:
     """The name of the agent that an argv runs; empty if it is none."""
     found = find_agent(without_blank_tail(argv))

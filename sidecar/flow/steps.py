@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from sidecar.clock import Clock
 from sidecar.decide.conversation import agent_name
-from sidecar.errors import Permanent, Temporary
+from sidecar.errors import Permanent, SidecarError, Temporary
 from sidecar.flow.checkpoint import Checkpointer
 from sidecar.flow.pace import Pace
 from sidecar.flow.ports import Book, Tmux
@@ -28,6 +29,8 @@ class Progress:
     """The id of the session that was built."""
     entered: set[tuple[int, int]] = field(default_factory=set)
     """(window index, pane index) whose command line was typed."""
+    all_started: float = 0.0
+    """Monotonic seconds at which the last of the panes' own commands has had its turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,30 +88,24 @@ async def rebuild_session(surgery: Surgery, step: Step) -> None:
             text = await surgery.book.scrollback(pane.scrollback) if pane.scrollback else None
             if text is not None:
                 texts[pane.scrollback] = text
-    own = [r for r in surgery.plan.expectation.resumptions if r.entry is Entry.STARTED]
-    began = surgery.clock.monotonic()
-    starts = [
-        Start(r.window, r.pane, r.command, delay)
-        for r, delay in zip(own, surgery.pace.turns(len(own)), strict=True)
-    ]
+    own = _with_entry(surgery, Entry.STARTED)
+    delays = surgery.pace.turns(len(own))
+    starts = [Start(r.window, r.pane, r.command, delay) for r, delay in zip(own, delays, strict=True)]
     surgery.progress.session = await surgery.tmux.rebuild(checkpoint.image, texts, starts)
-    waited = surgery.clock.monotonic() - began
-    last = max((start.delay for start in starts), default=0.0) - waited
-    if last > 0:
-        await surgery.clock.sleep(last)
-    if any(each.conversation for each in own):
-        session = await _rebuilt(surgery)
-        await _report(surgery, {pane.id: each for pane, each in _at_places(session, own)})
+    surgery.progress.all_started = surgery.clock.monotonic() + max(delays, default=0.0)
 
 
 async def start_programs(surgery: Surgery, step: Step) -> None:
     """Type the command lines of the rebuilt session's programs, each as soon as its shell is ready."""
-    session = await _rebuilt(surgery)
+    session = (await surgery.tmux.look()).by_id(surgery.progress.session)
+    if session is None:
+        raise Temporary("the rebuilt session has gone again", hint="Something closed it at once.")
+    own = _at_places(session, _with_entry(surgery, Entry.STARTED))
+    await _report(surgery, {pane.id: each for pane, each in own})
     waiting = [
         each
-        for each in surgery.plan.expectation.resumptions
-        if each.entry in (Entry.TYPED, Entry.HELD)
-        and (each.window, each.pane) not in surgery.progress.entered
+        for each in _with_entry(surgery, Entry.TYPED, Entry.HELD)
+        if (each.window, each.pane) not in surgery.progress.entered
     ]
     places = asyncio.Semaphore(_AT_ONCE)
     outcomes = await asyncio.gather(
@@ -118,6 +115,7 @@ async def start_programs(surgery: Surgery, step: Step) -> None:
     for outcome in outcomes:
         if outcome is not None:
             raise outcome
+    await surgery.clock.sleep(max(surgery.progress.all_started - surgery.clock.monotonic(), 0.0))
 
 
 async def signal_server(surgery: Surgery, step: Step) -> None:
@@ -135,11 +133,8 @@ STEPS: Mapping[StepKind, Callable[[Surgery, Step], Awaitable[None]]] = {
 }
 
 
-async def _rebuilt(surgery: Surgery) -> Session:
-    session = (await surgery.tmux.look()).by_id(surgery.progress.session)
-    if session is None:
-        raise Temporary("the rebuilt session has gone again", hint="Something closed it at once.")
-    return session
+def _with_entry(surgery: Surgery, *entries: Entry) -> list[Resumption]:
+    return [each for each in surgery.plan.expectation.resumptions if each.entry in entries]
 
 
 def _at_places(session: Session, resumptions: Iterable[Resumption]) -> Iterable[tuple[Pane, Resumption]]:
@@ -158,7 +153,9 @@ async def _report(surgery: Surgery, resumed: Mapping[str, Resumption]) -> None:
         if each.conversation and agent_name(each.argv)
     }
     if reports:
-        await surgery.tmux.report(reports)
+        # Without it a later recovery may have to leave the agent to a person; this one goes on.
+        with contextlib.suppress(SidecarError):
+            await surgery.tmux.report(reports)
 
 
 async def _enter(surgery: Surgery, pane: Pane, resumption: Resumption, places: asyncio.Semaphore) -> None:
@@ -166,8 +163,8 @@ async def _enter(surgery: Surgery, pane: Pane, resumption: Resumption, places: a
         await surgery.pace.wait()
     async with places:
         await surgery.tmux.enter(pane.id, pane.pid, resumption)
-        await _report(surgery, {pane.id: resumption})
     surgery.progress.entered.add((resumption.window, resumption.pane))
+    await _report(surgery, {pane.id: resumption})
 
 
 def _runs_heavy(resumption: Resumption) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from sidecar.decide.choose import Limits, Situation, choose
+from sidecar.decide.choose import Limits, Resume, Situation, choose
 from sidecar.decide.detect import instance_of
 from sidecar.model.incident import (
     Asker,
@@ -56,6 +56,20 @@ def nothing(saved: SavedPane, window: int, shell: str) -> Resumption | None:
 
 def held(saved: SavedPane, window: int, shell: str) -> Resumption | None:
     return Resumption(window, saved.index, Entry.HELD, "top", ("top",), "test")
+
+
+def typed(saved: SavedPane, window: int, shell: str) -> Resumption | None:
+    return Resumption(window, saved.index, Entry.TYPED, "top", ("top",), "test")
+
+
+def started(saved: SavedPane, window: int, shell: str) -> Resumption | None:
+    return Resumption(
+        window, saved.index, Entry.STARTED, "claude -r 1", ("claude",), "test", True, ("claude", "-r", "1")
+    )
+
+
+def skipped(saved: SavedPane, window: int, shell: str) -> Resumption | None:
+    return Resumption(window, saved.index, Entry.SKIPPED, "", ("top",), "test")
 
 
 PERSON = finding(intent=Intent.PERSON)
@@ -117,6 +131,41 @@ def test_restored_from_the_checkpoint(changes: dict[str, object]) -> None:
     assert (plan.strategy, plan.checkpoint) == (Strategy.RESTORE_CHECKPOINT, SAVED)
     assert [step.kind for step in plan.steps] == [StepKind.REBUILD_SESSION]
     assert plan.expectation.image == SAVED.image
+
+
+@pytest.mark.parametrize(
+    ("resume", "steps"),
+    [
+        (typed, [StepKind.REBUILD_SESSION, StepKind.START_PROGRAMS]),
+        (held, [StepKind.REBUILD_SESSION, StepKind.START_PROGRAMS]),
+        (started, [StepKind.REBUILD_SESSION, StepKind.START_PROGRAMS]),
+        (skipped, [StepKind.REBUILD_SESSION]),
+    ],
+)
+def test_programs_start_when_the_session_is_there(resume: Resume, steps: list[StepKind]) -> None:
+    plan = choose(situation(), resume)
+    assert isinstance(plan, Plan)
+    assert [step.kind for step in plan.steps] == steps
+    assert len(plan.expectation.resumptions) == 1
+
+
+def test_a_dead_pane_of_an_agent_is_respawned_with_what_takes_it_up() -> None:
+    live = session(pane(1, command="claude", dead=True), pane(2))
+    broken = finding(Broken(Unit.PANE, "%1", 201, -9))
+    plan = choose(situation(finding=broken, session=live, look=look(live)), started)
+    assert isinstance(plan, Plan)
+    assert [step.kind for step in plan.steps] == [StepKind.SAVE, StepKind.RESPAWN_PANE]
+    assert plan.steps[1].resumption == plan.expectation.resumptions[0]
+    assert plan.steps[1].describe() == "respawn pane in %1: started `claude -r 1`"
+
+
+def test_an_own_command_that_lives_on_is_not_started_again() -> None:
+    live = session(pane(1, command="claude", program=301))
+    broken = finding(Broken(Unit.PROGRAM, "%1", 301, -9))
+    plan = choose(situation(finding=broken, session=live, look=look(live)), started)
+    assert isinstance(plan, Plan)
+    assert [step.kind for step in plan.steps] == [StepKind.SAVE]
+    assert plan.expectation.resumptions == ()
 
 
 def test_a_dead_pane_is_respawned_after_a_checkpoint_and_its_siblings_are_named() -> None:

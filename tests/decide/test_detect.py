@@ -90,15 +90,19 @@ def test_a_pane_that_was_closed_is_no_failure() -> None:
 
 
 def test_carry_keeps_what_a_dead_pane_was() -> None:
-    before = session(pane(1, program=301))
+    before = session(replace(pane(1, program=301), conversation="a-1"))
     dead = replace(pane(1, dead=True), cwd="", argv=())
     kept = next(carry(before, session(dead)).panes())
+    assert kept.conversation == "a-1"
     assert (kept.dead, kept.cwd, kept.argv) == (True, "/srv", ("-bash",))
     assert kept.program is not None
 
 
 def test_carry_keeps_the_killed_program_of_a_broken_pane_only() -> None:
-    before = session(pane(1, program=301))
+    before = session(replace(pane(1, program=301), conversation="a-1"))
     broken = [Broken(Unit.PROGRAM, "%1", 301, -9)]
-    assert next(carry(before, session(pane(1)), broken).panes()).program is not None
-    assert next(carry(before, session(pane(1))).panes()).program is None
+    kept = next(carry(before, session(pane(1)), broken).panes())
+    assert kept.program is not None
+    assert kept.conversation == "a-1"
+    kept = next(carry(before, session(pane(1))).panes())
+    assert (kept.program, kept.conversation) == (None, "")

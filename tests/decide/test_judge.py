@@ -257,6 +257,46 @@ def test_the_program_in_a_shell(expectation: Expectation, running: tuple[str, ..
     assert tolerated(verdict) == (fields if outcome == "tolerated" else [])
 
 
+AGENT = ("claude", "--resume", "1")
+
+
+@pytest.mark.parametrize(
+    ("command", "found", "outcome"),
+    [
+        (AGENT, AGENT, "tolerated"),
+        (AGENT, ("/opt/claude", "--resume", "1"), "tolerated"),
+        (AGENT, ("claude", "", "", ""), "tolerated"),
+        (("node", "/opt/claude", "--resume", "1"), ("claude", "", ""), "tolerated"),
+        (AGENT, ("claude", "--session-id", "1"), "same"),
+        (AGENT, ("claude",), "hard"),
+        (AGENT, ("claude", "--resume", "2"), "hard"),
+        (AGENT, ("vim", "", "", ""), "hard"),
+        (AGENT, ("-bash",), "hard"),
+        ((), AGENT, "hard"),
+        ((), ("claude", "--session-id", "1"), "same"),
+    ],
+)
+def test_an_agents_own_command_may_be_the_one_that_takes_up_its_conversation(
+    command: tuple[str, ...], found: tuple[str, ...], outcome: str
+) -> None:
+    own = ("claude", "--session-id", "1")
+    image = saved(lambda each: replace(each, argv=own, start_command="claude --session-id 1"))
+    resumption = Resumption(0, 0, Entry.STARTED, "the line", own, "the rule", True, command)
+    verdict = judge(Expectation(image, (resumption,)), None, look(with_pane(LIVE, 1, argv=found)))
+    fields = [] if outcome == "same" else [("pane 0.0", "command")]
+    assert hard(verdict) == (fields if outcome == "hard" else [])
+    assert tolerated(verdict) == (fields if outcome == "tolerated" else [])
+    if outcome == "tolerated":
+        assert verdict.differences[0].note == "started as `the line`: the rule"
+
+
+def test_what_runs_below_an_own_command_is_its_own_doing() -> None:
+    image = saved(lambda each: replace(each, argv=AGENT, start_command="x", program=("git", "log")))
+    resumption = Resumption(0, 0, Entry.STARTED, "x", AGENT, "the rule", True)
+    verdict = judge(Expectation(image, (resumption,)), None, look(with_pane(LIVE, 1, argv=AGENT)))
+    assert (hard(verdict), tolerated(verdict)) == ([], [("pane 0.0", "program")])
+
+
 def test_what_is_held_is_said() -> None:
     verdict = judge(resumed(Entry.HELD, "make -j", "make", "-j"), None, look(LIVE))
     assert verdict.differences[0].note == "held for a person, `make -j` waits to be entered: the rule"

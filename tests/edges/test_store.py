@@ -123,6 +123,14 @@ def test_settings_that_cannot_be_read_are_refused(settings: bytes) -> None:
         codec.decode(packed(settings))
 
 
+def test_a_conversation_is_kept_and_an_image_without_one_is_read_as_before() -> None:
+    plain = image()
+    (window,) = plain.windows
+    spoken = replace(plain, windows=(replace(window, panes=(replace(window.panes[0], conversation="a-1"),)),))
+    assert codec.decode(codec.encode(spoken)) == spoken
+    assert "conversation" not in codec.encode(plain)
+
+
 @pytest.mark.parametrize(
     "text",
     [

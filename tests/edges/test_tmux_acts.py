@@ -15,6 +15,7 @@ import pytest
 
 from sidecar.edges.tmux.door import TmuxDoor
 from sidecar.edges.tmux.server import ask_for_socket
+from sidecar.edges.tmux.text import split_arguments
 from sidecar.errors import Temporary, TmuxAbsent
 from sidecar.model.plan import Entry, Resumption
 from tests.box import TmuxBox, eventually
@@ -67,6 +68,16 @@ class TestDeadPanes:
         eventually(lambda: tmux.show("%0", "#{pane_current_path}") == str(folder), "the folder")
         assert tmux.show("%0", "#{pane_start_command}") == "sleep 1000"
         assert not list(tmux.folder.rglob("pwned"))
+
+    async def test_another_command_takes_the_place_of_its_own(self, tmux: TmuxBox, door: TmuxDoor) -> None:
+        tmux.run("new-session", "-d", "-s", "web", "sleep 1000")
+        tmux.run("set-option", "-p", "-t", "%0", "@sidecar_start", "=sleep 1000")
+        await door.arm(["@0"])
+        instead = ("sh", "-c", "sleep 1001; exit", "a b", "#{pid}", "it's;")
+        assert await door.respawn("%0", kill(tmux, "%0"), "", instead)
+        pane = (await door.look()).sessions[0].windows[0].panes[0]
+        assert pane.argv == instead
+        assert split_arguments(pane.start_command) == instead
 
     async def test_the_end_of_a_process_is_seen_though_tmux_is_late(
         self, tmux: TmuxBox, door: TmuxDoor
@@ -157,6 +168,28 @@ class TestEntering:
         eventually(lambda: tmux.show("%0", "#{pane_current_command}") == "sleep", "the program")
         with pytest.raises(Temporary, match="was not ready"):
             await door.enter("%0", pids(tmux)["%0"], typed("touch pwned"))
+
+    async def test_many_panes_are_typed_into_together(self, tmux: TmuxBox, door: TmuxDoor) -> None:
+        tmux.run("new-session", "-d", "-s", "web", "-x", "200", "-y", "50", "bash --norc")
+        for _ in range(7):
+            tmux.run("split-window", "-t", "=web:", "bash --norc")
+            tmux.run("select-layout", "-t", "=web:", "tiled")
+        tmux.run("copy-mode", "-t", "%3")
+        outcomes = await asyncio.gather(
+            *(door.enter(pane, pid, typed(f"touch x{pane[1:]}")) for pane, pid in pids(tmux).items()),
+            return_exceptions=True,
+        )
+        refused = [place for place, outcome in enumerate(outcomes) if outcome is not None]
+        assert refused == [list(pids(tmux)).index("%3")]
+        wanted = {f"x{number}" for number in range(8)} - {"x3"}
+        eventually(lambda: {file.name for file in tmux.folder.glob("x*")} == wanted, "the commands")
+
+
+class TestReporting:
+    async def test_a_report_is_seen_in_the_next_look(self, tmux: TmuxBox, door: TmuxDoor) -> None:
+        tmux.run("new-session", "-d", "-s", "web", "sleep 1000")
+        await door.report({"%0": "claude:a;b#{pid}:1", "%9": "gone"})
+        assert [pane.reported for pane in (await door.look()).sessions[0].panes()] == ["claude:a;b#{pid}:1"]
 
 
 class TestSocket:

@@ -18,8 +18,9 @@ from sidecar.edges.tmux.builder import Builder
 from sidecar.edges.tmux.door import TmuxDoor
 from sidecar.edges.tmux.run import TmuxRunner
 from sidecar.edges.tmux.server import find_server
-from sidecar.edges.tmux.text import command, literal, script
+from sidecar.edges.tmux.text import command, literal, script, split_arguments
 from sidecar.errors import CheckpointUnusable, Temporary, TmuxRefused, TmuxUnknown
+from sidecar.model.plan import Start
 from sidecar.model.record import Capture
 from sidecar.model.session import Presence, SessionImage
 from tests.box import TmuxBox, eventually
@@ -112,6 +113,34 @@ async def test_a_rebuilt_session_has_the_shape_of_the_old_one(tmux: TmuxBox, doo
     assert all(window.remain_on_exit == "failed" and window.armed for window in session.windows)
     commands = [pane.start_command for window in image.windows for pane in window.panes]
     assert [pane.start_command for pane in session.panes()] == commands
+
+
+async def test_a_pane_may_start_another_command_and_later(tmux: TmuxBox, door: TmuxDoor) -> None:
+    keep_alive(tmux)
+    build_web(tmux)
+    captured = await capture(door, "web", 10)
+    instead = ("sh", "-c", "sleep 1006; exit", "a b", "#{pid}")
+    tmux.run("kill-session", "-t", "=web:")
+    await door.rebuild(
+        captured.image,
+        captured.scrollbacks,
+        [Start(0, 0, instead), Start(0, 1, (), 0.3), Start(4, 1, instead, 0.3), Start(7, 7, instead)],
+    )
+    session = (await door.look()).find("web")
+    assert session is not None
+    commands = [pane.start_command for window in captured.image.windows for pane in window.panes]
+    found = [pane.start_command for pane in session.panes()]
+    assert [split_arguments(each) for each in found] == [
+        instead, split_arguments(commands[1]), *map(split_arguments, commands[2:4]), instead,
+        *map(split_arguments, commands[5:]),
+    ]  # fmt: skip
+    panes = {(window.index, pane.index): pane.pid for window in session.windows for pane in window.panes}
+    for place, argv in {(0, 0): instead, (0, 1): ("sleep", "1002"), (4, 1): instead}.items():
+        eventually(lambda place=place, argv=argv: argv_of(panes[place]) == argv, f"the command of {place}")
+
+
+def argv_of(pid: int) -> tuple[str, ...]:
+    return tuple(Path(f"/proc/{pid}/cmdline").read_text().split("\0")[:-1])
 
 
 @pytest.mark.parametrize("option", ["base-index 3", "pane-base-index 7", "renumber-windows on", "status 3"])

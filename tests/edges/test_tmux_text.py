@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from sidecar.edges.tmux.run import TmuxRunner
 from sidecar.edges.tmux.text import (
     command,
+    join_arguments,
     literal,
     message,
     quote,
@@ -81,6 +82,11 @@ async def test_a_start_command_is_split_as_it_was_given(
         ("/bin/true", *argv) for argv in argvs
     ]
     await runner.source(script("kill-window -a"))
+
+
+@given(argv=st.lists(st.text(), max_size=5).map(tuple))
+def test_a_command_that_is_written_is_read_back(argv: tuple[str, ...]) -> None:
+    assert split_arguments(join_arguments(argv)) == argv
 
 
 @on_one_server
