@@ -13,11 +13,12 @@ app              composition root: one straight line, named tasks, teardown in r
 config           the settings, frozen; ``config_read`` reads YAML and names every fault, with
                  ``config_fields`` (walking the nodes) and ``config_units`` (durations, sizes)
 model/           nouns: session, incident, plan, policy, record (rows), status (the picture)
-decide/          the quiet floor: detect, diagnose, choose, judge, resume, breaker, ...
-edges/           the doors: tmux/ (run, snapshot, capture, rebuild, birth, doorbell),
-                 process (pidfds, /proc), store/ (SQLite), metrics, logs
+decide/          the quiet floor: detect, diagnose, choose, judge, resume, rehearse, breaker, ...
+edges/           the doors: tmux/ (run, snapshot, capture, rebuild, birth, doorbell, stage),
+                 process (pidfds, /proc), pressure, store/ (SQLite), metrics, logs
 flow/            the corridor: watch (inbox and cycle), recover (THE PIPELINE), execute and
-                 steps (plans), checkpoint, desk (requests and alerts), ward (what is known)
+                 steps (plans), checkpoint, rehearse, desk (requests and alerts), person (calls),
+                 ward (what is known)
 web/             the windows: routes, payload, guard, middleware, views, problem, replay
 ===============  =========================================================================
 

@@ -186,6 +186,15 @@ def tmux_box() -> Iterator[TmuxBox]:
 
 
 @contextmanager
+def configured_box(tmux: TmuxBox, configuration: str) -> Iterator[SidecarBox]:
+    """A sidecar with a configuration file, ``config.yml`` in the box's folder."""
+    file = tmux.folder / "config.yml"
+    file.write_text(f"{configuration}\n")
+    with sidecar_box(tmux, "--config", str(file)) as box:
+        yield box
+
+
+@contextmanager
 def sidecar_box(tmux: TmuxBox, *arguments: str, start: bool = True) -> Iterator[SidecarBox]:
     box = SidecarBox(tmux, tmux.folder / "state", arguments)
     try:

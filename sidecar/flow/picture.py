@@ -67,7 +67,7 @@ def _session(ward: Ward, name: str) -> SessionStatus:
         last_checkpoint=total.newest,
         restorable=rehearsal.restorable if rehearsal else None,
         rehearsed=rehearsal.at if rehearsal else 0.0,
-        differences=rehearsal.differences if rehearsal else (),
+        rehearsal_report=rehearsal.differences if rehearsal else (),
         note="; ".join(filter(None, (still.sentence if still else "", _unrestorable(rehearsal)))),
     )
 

@@ -159,7 +159,7 @@ class Rehearser:
         for digest in sorted(digests):
             text = await self._p.book.scrollback(digest)
             if text is not None:
-                texts[digest] = rehearse.excerpt(text)
+                texts[digest] = await asyncio.to_thread(rehearse.excerpt, text)
         return texts, frozenset(digests - texts.keys())
 
     async def _take(self, script: Script) -> Verdict:
@@ -185,7 +185,7 @@ class Rehearser:
         pause = _FIRST_PAUSE
         while True:
             look = await scene.look()
-            found = shape_verdict(script, look)
+            found = await asyncio.to_thread(shape_verdict, script, look)
             if found.holds:
                 found = await self._inspect(scene, script, look)
             if found.holds or self._p.clock.monotonic() >= deadline:
@@ -221,7 +221,7 @@ class Rehearser:
             session=row.session,
             checkpoint=row.checkpoint,
             verdict=found.sentence(),
-            differences=[f"{one.where}: {one.field}" for one in row.differences if not one.tolerated],
+            differences=[f"{one.where}: {one.field}" for one in row.faults],
             seconds=round(seconds, 4),
         )
         if not row.restorable and (before is None or before.restorable):
@@ -235,4 +235,4 @@ def _is_news(before: Rehearsal | None, now: Rehearsal) -> bool:
     """Whether it says something that a person does not know yet; a session is expected to pass."""
     if now.restorable:
         return before is not None and not before.restorable
-    return before is None or (before.checksum, before.differences) != (now.checksum, now.differences)
+    return before is None or (before.checksum, before.faults) != (now.checksum, now.faults)

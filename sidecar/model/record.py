@@ -344,3 +344,8 @@ class Rehearsal:
     at: float
     differences: tuple[Difference, ...] = ()
     """The fidelity report: every difference, tolerated ones too."""
+
+    @property
+    def faults(self) -> tuple[Difference, ...]:
+        """Those that are not tolerated."""
+        return tuple(one for one in self.differences if not one.tolerated)

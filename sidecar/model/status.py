@@ -38,8 +38,8 @@ class SessionStatus:
     """Whether the last rehearsed checkpoint could be restored; None before the first rehearsal."""
     rehearsed: float = 0.0
     """Wall seconds of that rehearsal; 0 when there was none."""
-    differences: tuple[Difference, ...] = ()
-    """Its fidelity report."""
+    rehearsal_report: tuple[Difference, ...] = ()
+    """Every difference that it found, tolerated ones too."""
     note: str = ""
     """For people: why it is not healthy or not restorable, and what to do."""
 

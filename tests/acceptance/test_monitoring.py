@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from tests.box import SidecarBox, TmuxBox, eventually, sidecar_box
+from tests.box import SidecarBox, TmuxBox, configured_box, eventually
 
 TOOLS = Path(__file__).parent.parent.parent / ".tools" / "usr" / "bin"
 
@@ -91,9 +91,7 @@ def ask(url: str) -> Any:
 
 @pytest.fixture
 def rehearsing(tmux: TmuxBox) -> Iterator[SidecarBox]:
-    config = tmux.folder / "config.yml"
-    config.write_text("checkpoints: {rehearse: 1s}\n")
-    with sidecar_box(tmux, "--config", str(config)) as box:
+    with configured_box(tmux, "checkpoints: {rehearse: 1s}") as box:
         yield box
 
 

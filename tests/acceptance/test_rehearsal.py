@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from sidecar.edges.tmux.server import find_server
-from tests.box import SidecarBox, TmuxBox, eventually, sidecar_box
+from tests.box import SidecarBox, TmuxBox, configured_box, eventually
 
 LONG = 80.0
 """Seconds: on a machine under pressure a rehearsal waits, as it should."""
@@ -21,9 +21,7 @@ LONG = 80.0
 
 @pytest.fixture
 def sidecar(tmux: TmuxBox) -> Iterator[SidecarBox]:
-    config = tmux.folder / "config.yml"
-    config.write_text("checkpoints: {rehearse: 1s, interval: 1s}\n")
-    with sidecar_box(tmux, "--config", str(config)) as box:
+    with configured_box(tmux, "checkpoints: {rehearse: 1s, interval: 1s}") as box:
         yield box
 
 

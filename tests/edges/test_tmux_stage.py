@@ -19,7 +19,7 @@ from sidecar.edges.tmux.stage import Stage, stage_folder
 from sidecar.errors import TmuxRefused, TmuxUnknown, UnsafeState
 from sidecar.model.session import Presence
 from tests.box import TmuxBox, eventually
-from tests.edges.conftest import open_door
+from tests.door import open_door
 
 
 @pytest.fixture

@@ -31,7 +31,7 @@ from sidecar.model.record import Action, Capture, Pressure, Rehearsal, Usage
 from sidecar.model.session import Operation, SavedPane, SavedWindow, SessionImage
 from sidecar.model.status import Status
 from tests.box import TmuxBox, eventually
-from tests.edges.conftest import open_door
+from tests.door import open_door
 
 CALM = Pressure(0.5, 0.0, 0.0, 0.0)
 
