@@ -6,11 +6,12 @@ user has written is ever run, not even a library that a variable would have load
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sidecar.model.record import HoldOff, HoldOffReason, Pressure
-from sidecar.model.session import SavedPane, SavedWindow, ServerOrigin, SessionImage
+from sidecar.model.session import Options, SavedPane, SavedWindow, ServerOrigin, SessionImage
 
 STAND_IN = ("/bin/sh", "-c", "read _")
 """Waits for a line that never comes, and ends with its terminal. A builtin: no PATH, no start-up file."""
@@ -36,6 +37,15 @@ _STEERING = frozenset(
         "PATH", "ENV", "IFS", "PS4", "SHELLOPTS", "GCONV_PATH", "GLIBC_TUNABLES", "LOCPATH", "NLSPATH",
     }
 )  # fmt: skip
+_ACTING = re.compile(
+    r"((after|alert|client|session)-.*|command-error|command-alias"
+    r"|pane-(died|exited|focus-in|focus-out|mode-changed|set-clipboard|title-changed)"
+    r"|window-(layout-changed|linked|pane-changed|renamed|resized|unlinked)"
+    r"|default-command|default-shell|lock-command|copy-command|editor|automatic-rename-format|history-limit"
+    r"|@sidecar_resume)(\[\d+\])?"
+)
+"""Hooks, and options by which tmux starts something or names what it has started. And the limit of the
+history: lines wrap while a session is built, and none may be lost by that."""
 _STEERING_PREFIXES = ("LD_", "DYLD_", "BASH")
 
 
@@ -96,6 +106,9 @@ def stand_in(image: SessionImage) -> SessionImage:
         default_command="",
         environment=tuple(pair for pair in image.environment if not _steers(pair[0])),
         windows=tuple(_stand_in_window(window) for window in image.windows),
+        options=None if image.options is None else _harmless(image.options),
+        group=image.group,
+        path=image.path,
         # Should the server have to be made anew, then without anybody's configuration.
         origin=ServerOrigin(config_files="/dev/null"),
     )
@@ -121,6 +134,8 @@ def _stand_in_window(window: SavedWindow) -> SavedWindow:
         last=window.last,
         automatic_rename=window.automatic_rename,
         panes=tuple(_stand_in_pane(pane) for pane in window.panes),
+        options=_harmless(window.options),
+        link=window.link,
     )
 
 
@@ -134,6 +149,15 @@ def _stand_in_pane(pane: SavedPane) -> SavedPane:
         program=(),
         active=pane.active,
         scrollback=pane.scrollback,
+        last=pane.last,
+        options=_harmless(pane.options),
+    )
+
+
+def _harmless(options: Options) -> Options:
+    """The options that tmux only stores or draws with, sorted as they were."""
+    return tuple(
+        (name, value) for name, value in options if not _ACTING.fullmatch(name) and "#(" not in (value or "")
     )
 
 

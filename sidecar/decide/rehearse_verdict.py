@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from sidecar.decide import layout
+from sidecar.decide.compare import compare
 from sidecar.decide.judge import judge
 from sidecar.decide.judge_facts import Gap, told
 from sidecar.model.plan import Difference, Expectation, Verdict
@@ -19,6 +20,14 @@ from sidecar.model.session import Look, SavedPane, SavedWindow, SessionImage
 
 _NOT_INK = re.compile(rb"\x1b\[[0-9;:]*m|\x1b\]8;[^\x07\x1b]*(?:\x07|\x1b\\)|[\s\x0e\x0f]+")
 """Colours, links, character sets and all blanks: where lines wrap is the layout's business."""
+
+_CAPTURED = frozenset(
+    {
+        "session environment", "session group", "session option", "session folder", "window last",
+        "window automatic rename", "window option", "pane last", "pane option",
+    }
+)  # fmt: skip
+"""What only a capture tells. A link to another session's window is not among it: that one is not there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +67,7 @@ def verdict(script: Script, look: Look, found: Capture) -> Verdict:
     return summed_up(
         (
             *shape_verdict(script, look).differences,
-            *_environment(script.image, found.image),
-            *_windows(script.image, found.image),
+            *_captured(script, found.image),
             *_texts(script, found),
         )
     )
@@ -94,28 +102,11 @@ def _lost_texts(script: Script) -> Iterator[Difference]:
             yield told(_where(window, pane), Gap("as stored", "missing or damaged"), "scrollback")
 
 
-def _environment(wanted: SessionImage, found: SessionImage) -> Iterator[Difference]:
-    """Names only: the values are nobody's business."""
-    before, after = dict(wanted.environment), dict(found.environment)
-    for name in sorted(before.keys() | after.keys()):
-        if name not in after:
-            yield told("session", Gap("present", "absent"), f"variable {name}")
-        elif name not in before:
-            yield told("session", Gap("absent", "present"), f"variable {name}")
-        elif before[name] != after[name]:
-            yield told("session", Gap("as it was", "another value"), f"variable {name}")
-
-
-def _windows(wanted: SessionImage, found: SessionImage) -> Iterator[Difference]:
-    windows = {window.index: window for window in found.windows}
-    for window in wanted.windows:
-        there = windows.get(window.index)
-        if there is None:
-            continue
-        for field in ("last", "automatic_rename"):
-            gap = Gap.between(str(getattr(window, field)), str(getattr(there, field)))
-            if gap is not None:
-                yield told(f"window {window.index}", gap, field)
+def _captured(script: Script, found: SessionImage) -> Iterator[Difference]:
+    excused = ("", *script.missing_folders)
+    for one in compare(script.image, found, _CAPTURED).differences:
+        gone = one.field == "folder" and one.wanted in excused
+        yield replace(one, tolerated=gone, note="there is no such folder any more" if gone else "")
 
 
 def _texts(script: Script, found: Capture) -> Iterator[Difference]:

@@ -147,7 +147,7 @@ class Rehearser:
         return summed_up((*found.differences, *flaws(script)))
 
     async def _script(self, image: SessionImage) -> Script:
-        folders = {pane.cwd for window in image.windows for pane in window.panes if pane.cwd}
+        folders = {image.path, *(pane.cwd for window in image.windows for pane in window.panes)} - {""}
         missing = await asyncio.to_thread(self._p.host.missing_folders, folders)
         texts, lost = await self._texts(image)
         return Script(rehearse.stand_in(image), missing, texts, lost)

@@ -100,6 +100,27 @@ def test_nothing_of_a_user_is_left_to_run() -> None:
     assert played.origin.config_files == "/dev/null"
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "pane-died[0]", "after-new-window[3]", "client-attached", "session-created[900]", "alert-bell",
+        "window-linked[0]", "window-pane-changed", "command-error[0]", "default-command", "default-shell",
+        "lock-command", "automatic-rename-format", "history-limit", "@sidecar_resume",
+    ],
+)  # fmt: skip
+def test_options_that_act_are_left_out(name: str) -> None:
+    kept = (("@mine", "x"), ("pane-border-style", "fg=red"), ("window-size", "manual"), ("status", "off"))
+    acting = ((name, "run-shell x"), ("status-right", "#(x)"), ("status-format[0]", None))
+    image = image_of(session(), width=80, height=24)
+    image = replace(_with_panes(image, options=(*kept, *acting)), options=(*acting, *kept))
+    image = replace(image, windows=tuple(replace(w, options=(*acting, *kept)) for w in image.windows))
+    played = rehearse.stand_in(image)
+    window = played.windows[0]
+    for options in (played.options, window.options, window.panes[0].options):
+        assert options is not None
+        assert {one for one, _ in options} == {"status-format[0]", *(one for one, _ in kept)}
+
+
 @pytest.mark.parametrize("name", ["PATH", "LD_LIBRARY_PATH", "BASH_ENV", "BASH_FUNC_cat%%", "ENV", "PS4"])
 def test_what_steers_how_programs_start_is_left_out(name: str) -> None:
     image = image_of(session(), width=80, height=24, environment=((name, "x"), ("TERM", "x")))
@@ -179,9 +200,9 @@ def test_what_came_back_is_restorable() -> None:
         (_script(), _staged(argv=("bash",)), {}, ("pane 0.1", "command")),
         (_script(), _staged(), {"text": b"hello\n"}, ("pane 0.1", "scrollback")),
         (_script(), _staged(), {"text": b""}, ("pane 0.1", "scrollback")),
-        (_script(), _staged(), {"environment": ()}, ("session", "variable A")),
-        (_script(), _staged(), {"environment": (("A", "2"),)}, ("session", "variable A")),
-        (_script(), _staged(), {"environment": (("A", "1"), ("B", "2"))}, ("session", "variable B")),
+        (_script(), _staged(), {"environment": ()}, ("session web", "environment A")),
+        (_script(), _staged(), {"environment": (("A", "2"),)}, ("session web", "environment A")),
+        (_script(), _staged(), {"environment": (("A", "1"), ("B", "2"))}, ("session web", "environment B")),
     ],
 )
 def test_what_did_not_is_named(
@@ -198,9 +219,10 @@ def test_values_and_texts_are_never_told() -> None:
 
 
 def test_a_folder_that_is_gone_is_no_fault_of_the_checkpoint() -> None:
-    found = _judge(_script(missing_folders=("/srv",)), _staged(cwd="/"))
+    image = replace(_stored(), path="/srv", options=())
+    found = _judge(_script(image, missing_folders=("/srv",)), _staged(cwd="/"), path="/", options=())
     assert found.holds
-    assert [one.field for one in found.differences] == ["cwd"]
+    assert [one.field for one in found.differences] == ["cwd", "folder"]
 
 
 def test_a_layout_that_tmux_cannot_be_given_is() -> None:
@@ -218,7 +240,7 @@ def test_so_is_a_text_that_was_lost() -> None:
 def test_the_last_window_and_automatic_names_are_compared() -> None:
     live = _staged()
     other = replace(live, windows=tuple(replace(w, last=False, automatic_rename=True) for w in live.windows))
-    assert _told(_judge(_script(), other)) == [("window 0", "last"), ("window 0", "automatic_rename")]
+    assert _told(_judge(_script(), other)) == [("window 0", "last"), ("window 0", "automatic rename")]
 
 
 def test_a_server_that_is_gone_proves_nothing_good() -> None:

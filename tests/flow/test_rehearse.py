@@ -221,6 +221,29 @@ async def test_a_good_checkpoint_comes_back_and_nothing_is_said(theatre: Theatre
     assert await theatre.store.rehearsals() == (row,)
 
 
+async def test_options_groups_and_links_come_back_too(theatre: Theatre) -> None:
+    tmux = theatre.tmux
+    build(tmux)
+    tmux.run("set-option", "-t", "=web:", "status-style", "fg=red")
+    tmux.run("set-option", "-t", "=web:", "@mine", "a b;\"$(x)'")
+    tmux.run("set-option", "-t", "=web:", "status-right", f"#(touch {tmux.folder}/pwned)")
+    tmux.run("set-hook", "-t", "=web:", "window-linked", f"run-shell 'touch {tmux.folder}/pwned'")
+    tmux.run("set-window-option", "-t", "=web:main", "synchronize-panes", "on")
+    tmux.run("set-option", "-p", "-t", "=web:main.1", "window-style", "bg=blue")
+    tmux.run("link-window", "-d", "-s", "=web:main", "-t", "=web:9")
+    tmux.run("new-session", "-d", "-s", "other", "sleep 1000")
+    tmux.run("link-window", "-d", "-s", "=other:", "-t", "=web:11")
+    tmux.run("new-session", "-d", "-t", "=web:", "-s", "second")
+    for name in ("web", "second", "other"):
+        row = await theatre.play(await theatre.take(name))
+        assert row.restorable, row.faults
+    (tmux.folder / "pwned").unlink(missing_ok=True)
+    tmux.run("kill-session", "-t", "=second:")
+    row = await theatre.play(await theatre.take("web"))
+    assert row.restorable, row.faults
+    assert not (tmux.folder / "pwned").exists()
+
+
 async def test_panes_may_be_numbered_from_one(theatre: Theatre) -> None:
     theatre.tmux.run("new-session", "-d", "-s", "keep", "sleep 1000")
     theatre.tmux.run("set-option", "-g", "base-index", "1")
@@ -349,7 +372,10 @@ async def test_nothing_of_the_user_runs(theatre: Theatre, tmp_path: Path) -> Non
         program=("sh", "-c", run), active=True, resume=run, scrollback="",
     )  # fmt: skip
     shell = replace(pane, index=1, start_command="", argv=("-bash",), active=False)
-    window = SavedWindow(0, hostile, "", False, True, False, False, (pane, shell))
+    window = SavedWindow(
+        0, hostile, "", zoomed=False, active=True, last=False, automatic_rename=True, panes=(pane, shell),
+        options=(("automatic-rename-format", hostile), ("window-renamed[0]", f"run-shell '{run}'")),
+    )  # fmt: skip
     image = SessionImage(
         name=hostile, width=80, height=24, default_shell=str(binaries / "sh"), default_command=run,
         environment=(
@@ -358,6 +384,11 @@ async def test_nothing_of_the_user_runs(theatre: Theatre, tmp_path: Path) -> Non
             ("PS4", f"$({run})"), ("SHELL", str(binaries / "sh")), ("SHELLOPTS", "xtrace"),
         ),
         windows=(window,),
+        options=(
+            ("default-command", run), ("default-shell", str(binaries / "sh")), ("lock-command", run),
+            ("session-window-changed[0]", f"run-shell '{run}'"), ("set-titles-string", hostile),
+            ("status-left", hostile), ("after-new-window[0]", f"run-shell '{run}'"),
+        ),
     )  # fmt: skip
     text = b"old text\n"
     digest = "ab" * 32
