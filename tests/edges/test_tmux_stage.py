@@ -80,6 +80,23 @@ async def test_it_is_gone_when_the_work_fails_or_is_cut_off(stage: Stage, folder
     assert not folder.exists()
 
 
+async def test_nothing_cuts_its_removal_off(stage: Stage, folder: Path) -> None:
+    entered = asyncio.Event()
+
+    async def work() -> None:
+        async with stage.open(0):
+            entered.set()
+
+    task = asyncio.create_task(work())
+    await entered.wait()
+    # By now it is being removed.
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert not folder.exists()
+
+
 async def test_programs_end_with_it(stage: Stage, folder: Path) -> None:
     async with stage.open(0):
         socket = str(folder / "tmux")

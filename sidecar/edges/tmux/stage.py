@@ -15,9 +15,10 @@ import select
 import shutil
 import signal
 import stat
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from sidecar.clock import Clock
 from sidecar.config import TmuxSettings
@@ -90,7 +91,7 @@ class Stage:
                 raise TmuxRefused(f"the throw-away tmux server died of it: {error}") from error
             raise
         finally:
-            await asyncio.shield(self._strike(server))
+            await _to_the_end(self._strike(server))
 
     async def _start(self) -> asyncio.subprocess.Process:
         setpriv = shutil.which("setpriv", path=self._runner.environment["PATH"])
@@ -152,6 +153,16 @@ class Stage:
         except OSError:
             return False
         return stat.S_ISDIR(facts.st_mode) and facts.st_uid == os.getuid() and not facts.st_mode & 0o077
+
+
+async def _to_the_end(work: Coroutine[Any, Any, None]) -> None:
+    """Await it whole, even when cancelled in its middle."""
+    task = asyncio.create_task(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await task
+        raise
 
 
 async def _has_ended(server: asyncio.subprocess.Process) -> bool:
