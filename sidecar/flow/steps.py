@@ -15,7 +15,7 @@ from sidecar.flow.pace import Pace
 from sidecar.flow.ports import Book, Tmux
 from sidecar.flow.ward import Case
 from sidecar.model.plan import Entry, Plan, Resumption, Start, Step, StepKind
-from sidecar.model.session import Operation, Pane, Presence, Session
+from sidecar.model.session import Look, Operation, Pane, Presence, Session
 
 _AT_ONCE = 32
 """Shells of one session that are typed into at the same time; each waits for its own to be ready."""
@@ -97,10 +97,12 @@ async def rebuild_session(surgery: Surgery, step: Step) -> None:
 
 async def start_programs(surgery: Surgery, step: Step) -> None:
     """Type the command lines of the rebuilt session's programs, each as soon as its shell is ready."""
-    session = (await surgery.tmux.look()).by_id(surgery.progress.session)
+    look = await surgery.tmux.look()
+    session = look.by_id(surgery.progress.session)
     if session is None:
         raise Temporary("the rebuilt session has gone again", hint="Something closed it at once.")
-    own = _at_places(session, _with_entry(surgery, Entry.STARTED))
+    panes = _new_panes(session, look)
+    own = _at_places(panes, _with_entry(surgery, Entry.STARTED))
     await _report(surgery, {pane.id: each for pane, each in own})
     waiting = [
         each
@@ -109,7 +111,7 @@ async def start_programs(surgery: Surgery, step: Step) -> None:
     ]
     places = asyncio.Semaphore(_AT_ONCE)
     outcomes = await asyncio.gather(
-        *(_enter(surgery, pane, resumption, places) for pane, resumption in _at_places(session, waiting)),
+        *(_enter(surgery, pane, resumption, places) for pane, resumption in _at_places(panes, waiting)),
         return_exceptions=True,
     )
     for outcome in outcomes:
@@ -137,8 +139,25 @@ def _with_entry(surgery: Surgery, *entries: Entry) -> list[Resumption]:
     return [each for each in surgery.plan.expectation.resumptions if each.entry in entries]
 
 
-def _at_places(session: Session, resumptions: Iterable[Resumption]) -> Iterable[tuple[Pane, Resumption]]:
-    panes = {(window.index, pane.index): pane for window in session.windows for pane in window.panes}
+def _new_panes(session: Session, look: Look) -> Mapping[tuple[int, int], Pane]:
+    """By place, the panes that this session was the first to show; others came with a linked window."""
+    older = {
+        pane.id
+        for other in look.sessions
+        if int(other.id.removeprefix("$")) < int(session.id.removeprefix("$"))
+        for pane in other.panes()
+    }
+    return {
+        (window.index, pane.index): pane
+        for window in session.windows
+        for pane in window.panes
+        if pane.id not in older
+    }
+
+
+def _at_places(
+    panes: Mapping[tuple[int, int], Pane], resumptions: Iterable[Resumption]
+) -> Iterable[tuple[Pane, Resumption]]:
     for each in resumptions:
         if (each.window, each.pane) in panes:
             yield panes[each.window, each.pane], each

@@ -21,12 +21,13 @@ from sidecar.errors import SidecarError
 from sidecar.flow.checkpoint import Checkpointer
 from sidecar.flow.desk import FrontDesk
 from sidecar.flow.execute import Circuits, Executor
+from sidecar.flow.pace import Pace
 from sidecar.flow.person import Person
 from sidecar.flow.recover import Recoverer
 from sidecar.flow.ward import Ward
 from sidecar.flow.watch import Tools, Watch
 from sidecar.model.incident import Exit, Role, SignalKind
-from sidecar.model.plan import Entry, Resumption
+from sidecar.model.plan import Entry, Resumption, Start
 from sidecar.model.record import Action, Capture, RecoveryRow, Usage, Watched
 from sidecar.model.session import Look, Presence, Process, ServerId, Session, SessionImage, image_of
 from sidecar.model.status import Status
@@ -132,9 +133,9 @@ class ValueTmux:
     async def disarm(self, windows: Sequence[str]) -> None:
         self._called("disarm", *windows)
 
-    async def respawn(self, pane_id: str, pid: int, cwd: str) -> bool:
+    async def respawn(self, pane_id: str, pid: int, cwd: str, instead: Sequence[str] = ()) -> bool:
         self._called("respawn", pane_id, pid)
-        argv = () if self.stillborn else self.argv[pane_id]
+        argv = () if self.stillborn else tuple(instead) or self.argv[pane_id]
         self.change(pane_id, pid=next(self.numbers), dead=self.stillborn, argv=argv)
         return True
 
@@ -147,7 +148,12 @@ class ValueTmux:
         if resumption.entry is Entry.TYPED:
             self.change(pane_id, program=Process(next(self.numbers), resumption.argv))
 
-    async def rebuild(self, image: SessionImage, scrollbacks: Mapping[str, bytes]) -> str:
+    async def report(self, conversations: Mapping[str, str]) -> None:
+        self._called("report", conversations)
+
+    async def rebuild(
+        self, image: SessionImage, scrollbacks: Mapping[str, bytes], starts: Sequence[Start] = ()
+    ) -> str:
         self._called("rebuild", image.name)
         if self.presence is Presence.ABSENT:
             self.server = replace(self.server, pid=self.server.pid + 1)
@@ -198,6 +204,9 @@ class Host:
 
     def missing_folders(self, paths: Iterable[str]) -> tuple[str, ...]:
         return ()
+
+    async def transcripts(self, image: SessionImage) -> Mapping[str, frozenset[str]]:
+        return {}
 
     async def usage(self, roots: Mapping[str, tuple[int, ...]]) -> Mapping[str, Usage]:
         return {}
@@ -262,6 +271,7 @@ class Corridor:
         self.recoverer = Recoverer(
             ward, self.tmux, self.store, Host(), clock, self.meter, self.log, self.checkpointer, executor,
             self.circuits, Person(ward, self.tmux, self.meter, self.log),
+            Pace(clock, lambda: ward.settings.recovery.starts),
         )  # fmt: skip
         tools = Tools(
             self.tmux, SilentBell(), self.store, Host(), self.processes, clock, self.log, self.meter,

@@ -53,9 +53,10 @@ class RecordingTmux:
     live: Session
     fails: dict[str, Exception] = field(default_factory=dict)
     done: list[tuple[Any, ...]] = field(default_factory=list)
+    others: list[Session] = field(default_factory=list)
 
     async def look(self) -> Look:
-        return look(self.live)
+        return look(self.live, *self.others)
 
     async def enter(self, pane_id: str, pid: int, resumption: Resumption) -> None:
         error = self.fails.pop(pane_id, None)
@@ -129,6 +130,13 @@ async def test_own_commands_take_their_turns_within_the_rebuild() -> None:
     await run(work, StepKind.START_PROGRAMS)
     assert tmux.done[1:] == [("enter", "%4", "line 4")]
     assert clock.slept == [5.0]
+
+
+async def test_a_pane_of_a_linked_window_is_left_to_the_session_that_had_it_first() -> None:
+    work, tmux, _ = surgery(typed(1), typed(2))
+    tmux.others = [replace(session(pane(1)), id="$0", name="first")]
+    await run(work, *BOTH)
+    assert tmux.done[1:] == [("enter", "%2", "line 2")]
 
 
 async def test_what_was_typed_is_not_typed_again_when_the_step_is_repeated() -> None:
