@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
@@ -20,9 +21,11 @@ from sidecar import config_read
 from sidecar import config_units as units
 from sidecar.config import AlertRoute, SessionOverride, Settings
 from sidecar.config_fields import unavailable
+from sidecar.decide.builtin import BUILTIN
 from sidecar.model.policy import Budget, ResumeRule
 
 PAGE = Path(__file__).with_name("configuration.md")
+AGENTS_PAGE = Path(__file__).with_name("agents.md")
 
 _RENAMED = {
     "recovery.per_session": "recovery.budget.per_session",
@@ -36,6 +39,9 @@ _ITEMS: Mapping[str, tuple[type, str]] = {
     "alerts": (AlertRoute, "alerts[]"),
 }
 _PLAIN_NUMBERS = {"base"}
+_RULES = re.compile(
+    r"(?<=<!-- rules: written by docs/generate.py -->\n).*(?=<!-- end of rules -->)", re.DOTALL
+)
 _HEAD = """\
 # Configuration
 
@@ -91,6 +97,23 @@ def page() -> str:
         )
         parts.extend(_row(entry) for entry in rows)
     return "".join(parts)
+
+
+def agents_page() -> str:
+    """The page about programs, with the shipped rules as they are."""
+    head = "| match | comes back as | without an id | heavy |\n|---|---|---|---|\n"
+    table = head + "".join(map(_rule_row, BUILTIN))
+    return _RULES.sub(lambda _: table, AGENTS_PAGE.read_text(encoding="utf-8"))
+
+
+def _rule_row(rule: ResumeRule) -> str:
+    cells = (rule.match, rule.command, rule.fallback)
+    return f"| {' | '.join(map(_code, cells))} | {'yes' if rule.heavy else ''} |\n"
+
+
+def _code(text: str) -> str:
+    # A bar would end the cell, even within code.
+    return f"`{text}`".replace("|", "\\|") if text else ""
 
 
 def _row(entry: Entry) -> str:
@@ -168,3 +191,4 @@ def _markdown(text: str) -> str:
 
 if __name__ == "__main__":
     PAGE.write_text(page(), encoding="utf-8")
+    AGENTS_PAGE.write_text(agents_page(), encoding="utf-8")

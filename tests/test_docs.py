@@ -7,11 +7,23 @@ from typing import Any
 from docs import generate
 from sidecar import config_read
 from sidecar.config import Settings
+from sidecar.decide.agents import AGENTS
+from sidecar.decide.builtin import BUILTIN
 from sidecar.errors import ConfigInvalid, Fault
 
 
 def test_the_page_is_up_to_date() -> None:
     assert generate.PAGE.read_text() == generate.page(), "run `python docs/generate.py`"
+
+
+def test_the_shipped_rules_are_listed_as_they_are() -> None:
+    written = generate.AGENTS_PAGE.read_text()
+    assert written == generate.agents_page(), "run `python docs/generate.py`"
+    assert written.count("| `^") == len(BUILTIN)
+
+
+def test_every_agent_is_explained() -> None:
+    assert not [name for name in AGENTS if f"| `{name} " not in generate.AGENTS_PAGE.read_text()]
 
 
 def test_every_key_has_a_meaning() -> None:
