@@ -29,6 +29,7 @@ _PIDFD_INFO_EXIT = 1 << 3
 _STAT_GROUP = 2
 _STAT_TPGID = 5
 """Positions of the process group and of the terminal's foreground group among the fields after ``comm``."""
+_STAT_STARTED = 19
 _STAT_EXIT_CODE = 49
 _ARGV_USUAL = 4096
 _ARGV_LIMIT = 256 * 1024
@@ -71,6 +72,18 @@ def in_front(pid: int) -> bool:
     """Whether the process sleeps as its terminal's foreground group: a shell that waits for input."""
     fields = _stat(pid)
     return bool(fields) and fields[0] == b"S" and int(fields[_STAT_TPGID]) == pid
+
+
+def uptime() -> float:
+    """Seconds since boot, sleep included: a clock that nobody sets. 0 where the kernel does not tell."""
+    fields = _read("/proc/uptime").split()
+    return float(fields[0]) if fields else 0.0
+
+
+def started(pid: int) -> float | None:
+    """When a process began, in the seconds of :func:`uptime`; None if it is gone."""
+    fields = _stat(pid)
+    return int(fields[_STAT_STARTED]) / os.sysconf("SC_CLK_TCK") if fields else None
 
 
 def raise_descriptor_limit() -> None:

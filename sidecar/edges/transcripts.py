@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sidecar.clock import Clock
+from sidecar.edges import process
 from sidecar.model.conversation import Speaker, Transcript
 from sidecar.model.session import Look, Pane, SavedPane, Session, SessionImage
 
@@ -25,8 +26,6 @@ _FRESH = 2.0
 """Seconds that a listing serves: looks can follow each other within milliseconds."""
 _KEPT = 256
 _ENVIRONMENT_LIMIT = 1 << 20
-_STAT_STARTED = 19
-"""Position of the start, in ticks since boot, among the fields of /proc/PID/stat after ``comm``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +75,7 @@ class Transcripts:
             return {}
         folders = {pane.cwd for pane in _saved_panes(image) if self._is_claude(pane)}
         return {
-            folder: frozenset(each.id for each in _transcripts(projects / _encoded(folder)))
+            folder: frozenset(each.id for each in _transcripts(projects / _encoded(folder), 0.0))
             for folder in folders
             if len(folder) <= _LONGEST_NAME
         }
@@ -90,15 +89,7 @@ class Transcripts:
             for pane in session.panes():
                 pid, argv = (pane.program.pid, pane.program.argv) if pane.program else (pane.pid, pane.argv)
                 if not pane.dead and self._rules.agent(argv):
-                    yield pane.id, (Speaker(argv, pane.reported, self._started(pid), pane.cwd), pid)
-
-    def _started(self, pid: int) -> float | None:
-        fields = _read(f"/proc/{pid}/stat").rpartition(b")")[2].split()
-        uptime = _read("/proc/uptime").split()
-        if not fields or not uptime:
-            return None
-        age = float(uptime[0]) - int(fields[_STAT_STARTED]) / os.sysconf("SC_CLK_TCK")
-        return self._clock.wall() - age
+                    yield pane.id, (Speaker(argv, pane.reported, process.started(pid), pane.cwd), pid)
 
     def _list(self, folder: Path) -> tuple[Transcript, ...]:
         now = self._clock.monotonic()
@@ -106,7 +97,8 @@ class Transcripts:
         if known is None or now - known[0] > _FRESH:
             if len(self._listed) >= _KEPT:
                 self._listed.clear()
-            known = self._listed[folder] = (now, tuple(_transcripts(folder)))
+            booted = self._clock.wall() - process.uptime()
+            known = self._listed[folder] = (now, tuple(_transcripts(folder, booted)))
         return known[1]
 
 
@@ -119,8 +111,11 @@ def _encoded(folder: str) -> str:
     return re.sub(r"[^A-Za-z0-9]", "-", folder)
 
 
-def _transcripts(folder: Path) -> Iterator[Transcript]:
-    """The conversations that are kept in a folder; none if there is no such folder."""
+def _transcripts(folder: Path, booted: float) -> Iterator[Transcript]:
+    """The conversations that are kept in a folder; none if there is no such folder.
+
+    ``booted`` is when the machine was, in wall seconds.
+    """
     try:
         entries = os.scandir(folder)
     except OSError:
@@ -130,7 +125,7 @@ def _transcripts(folder: Path) -> Iterator[Transcript]:
             name, dot, suffix = entry.name.rpartition(".")
             if dot and suffix == "jsonl":
                 try:
-                    yield Transcript(name, entry.stat().st_mtime)
+                    yield Transcript(name, entry.stat().st_mtime - booted)
                 except OSError:
                     continue
 

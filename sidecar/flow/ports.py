@@ -200,7 +200,7 @@ class Tmux(Scene, Protocol):
         """Type a command line into the pane's shell once it waits for input, only while it is ``pid``."""
 
     async def report(self, conversations: Mapping[str, str]) -> None:
-        """Set the pane option ``@sidecar_conversation`` of these panes, as an agent's hook would."""
+        """Note the conversations (``AGENT:ID``) of these panes, as an agent's hook would now."""
 
     async def recreate_socket(self) -> None:
         """Ask a live server whose socket is gone to make it again."""

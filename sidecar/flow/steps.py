@@ -165,9 +165,8 @@ def _at_places(
 
 async def _report(surgery: Surgery, resumed: Mapping[str, Resumption]) -> None:
     """Note which conversation a pane has got: an agent may write a title over the arguments that say it."""
-    now = int(surgery.clock.wall())
     reports = {
-        pane: f"{agent_name(each.argv)}:{each.conversation}:{now}"
+        pane: f"{agent_name(each.argv)}:{each.conversation}"
         for pane, each in resumed.items()
         if each.conversation and agent_name(each.argv)
     }

@@ -11,7 +11,7 @@ class Transcript:
 
     id: str
     modified: float
-    """Wall seconds."""
+    """Seconds since boot, by the present clock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class Speaker:
     reported: str
     """The pane option ``@sidecar_conversation``, as it is set."""
     started: float | None
-    """Wall seconds; None if it could not be learnt."""
+    """Seconds since boot; None if it could not be learnt."""
     folder: str
     """The one that the agent works in."""
 

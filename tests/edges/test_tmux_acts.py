@@ -13,6 +13,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from sidecar.edges.process import uptime
 from sidecar.edges.tmux.door import TmuxDoor
 from sidecar.edges.tmux.server import ask_for_socket
 from sidecar.edges.tmux.text import split_arguments
@@ -188,8 +189,11 @@ class TestEntering:
 class TestReporting:
     async def test_a_report_is_seen_in_the_next_look(self, tmux: TmuxBox, door: TmuxDoor) -> None:
         tmux.run("new-session", "-d", "-s", "web", "sleep 1000")
-        await door.report({"%0": "claude:a;b#{pid}:1", "%9": "gone"})
-        assert [pane.reported for pane in (await door.look()).sessions[0].panes()] == ["claude:a;b#{pid}:1"]
+        await door.report({"%0": "claude:a;b#{pid}", "%9": "gone"})
+        (pane,) = (await door.look()).sessions[0].panes()
+        said, _, seconds = pane.reported.rpartition(":")
+        assert said == "claude:a;b#{pid}"
+        assert abs(int(seconds) - uptime()) < 60
 
 
 class TestSocket:

@@ -13,6 +13,7 @@ import pytest
 
 from sidecar.app import CONVERSATIONS
 from sidecar.clock import SystemClock
+from sidecar.edges.process import uptime
 from sidecar.edges.transcripts import Transcripts
 from sidecar.model.session import Look, Pane, Presence, Process, ServerId, Session, SessionImage, image_of
 from tests.decide.builders import look as look_at
@@ -108,7 +109,7 @@ def test_two_agents_in_a_folder_are_told_apart_only_if_one_is_named(
 
 def test_a_report_is_believed_of_the_process_that_it_is_about(door: Transcripts, tmp_path: Path) -> None:
     with agent(tmp_path) as claude:
-        now = int(SystemClock().wall())
+        now = int(uptime())
         assert conversations(door.complete(with_agents((claude, "/srv", f"claude:{ONE}:{now}")))) == [ONE]
         assert conversations(door.complete(with_agents((claude, "/srv", f"claude:{ONE}:{now - 60}")))) == [""]
 

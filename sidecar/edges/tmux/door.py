@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from sidecar.clock import Clock
+from sidecar.edges.process import uptime
 from sidecar.edges.tmux import folders, prompt
 from sidecar.edges.tmux.arming import arm_line, disarm_line
 from sidecar.edges.tmux.builder import Builder
@@ -135,10 +136,11 @@ class TmuxDoor:
         await self._typist.enter(pane, pid, resumption)
 
     async def report(self, conversations: Mapping[str, str]) -> None:
-        """Set the pane option ``@sidecar_conversation`` of these panes, as an agent's hook would."""
+        """Set the pane option ``@sidecar_conversation`` of these panes, as an agent's hook would now."""
+        now = int(uptime())
         await self._each(
-            command("set-option", "-p", "-t", pane, "@sidecar_conversation", report)
-            for pane, report in conversations.items()
+            command("set-option", "-p", "-t", pane, "@sidecar_conversation", f"{conversation}:{now}")
+            for pane, conversation in conversations.items()
         )
 
     async def rebuild(
