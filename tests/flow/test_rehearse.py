@@ -467,10 +467,11 @@ async def test_switched_off_nothing_is_begun(theatre: Theatre) -> None:
     assert theatre.ward.rehearsals == {}
 
 
-class DeafStage:
-    """Gives no answer."""
+class BadStage:
+    """Gives a server that is of no use, or none."""
 
-    def __init__(self) -> None:
+    def __init__(self, complaint: Exception | None) -> None:
+        self.complaint = complaint
         self.cleared = 0
 
     async def clear(self) -> bool:
@@ -478,13 +479,26 @@ class DeafStage:
         return False
 
     @asynccontextmanager
-    async def open(self, first_pane: int) -> AsyncIterator[TmuxDoor]:
-        raise TmuxUnknown("silence")
+    async def open(self, first_pane: int) -> AsyncIterator[Any]:
+        if self.complaint is not None:
+            raise self.complaint
+        await asyncio.Event().wait()
         yield
 
 
-async def test_what_says_nothing_about_the_checkpoint_changes_nothing(tmux: TmuxBox) -> None:
-    theatre = Theatre(tmux, DeafStage())
+@pytest.mark.parametrize(
+    ("complaint", "words"),
+    [
+        (TmuxUnknown("silence"), "silence"),
+        (OSError(28, "No space left on device"), "could not be set up"),
+        (None, "was not over within"),
+    ],
+)
+async def test_what_says_nothing_about_the_checkpoint_changes_nothing(
+    tmux: TmuxBox, monkeypatch: pytest.MonkeyPatch, complaint: Exception | None, words: str
+) -> None:
+    monkeypatch.setattr("sidecar.flow.rehearse._SECONDS", 0.05)
+    theatre = Theatre(tmux, BadStage(complaint))
     try:
         tmux.run("new-session", "-d", "-s", "web", "sleep 1000")
         await theatre.keep(await theatre.take("web"))
@@ -492,6 +506,22 @@ async def test_what_says_nothing_about_the_checkpoint_changes_nothing(tmux: Tmux
             await theatre.until(lambda: theatre.count("inconclusive") == 2)
         assert theatre.ward.rehearsals == {}
         assert set(theatre.log.loud()) == {Action.REHEARSAL_INCONCLUSIVE}
+        assert words in str(theatre.log.lines[0][2]["error"])
         assert theatre.stage.cleared == 1
     finally:
         theatre.store.close()
+
+
+async def test_a_store_that_does_not_take_the_result_is_asked_again(theatre: Theatre) -> None:
+    theatre.tmux.run("new-session", "-d", "-s", "web", "sleep 1000")
+    await theatre.keep(await theatre.take("web"))
+    other = sqlite3.connect(theatre.state / "sidecar.db", isolation_level=None)
+    other.execute("ALTER TABLE rehearsals RENAME TO elsewhere")
+    other.execute("CREATE VIEW rehearsals AS SELECT * FROM elsewhere")
+    async with theatre.playing():
+        await theatre.until(lambda: theatre.count("inconclusive") == 1)
+        assert theatre.ward.rehearsals == {}
+        other.execute("DROP VIEW rehearsals")
+        other.execute("ALTER TABLE elsewhere RENAME TO rehearsals")
+        await theatre.until(lambda: theatre.ward.rehearsals)
+    other.close()
