@@ -42,10 +42,11 @@ _ACTING = re.compile(
     r"|pane-(died|exited|focus-in|focus-out|mode-changed|set-clipboard|title-changed)"
     r"|window-(layout-changed|linked|pane-changed|renamed|resized|unlinked)"
     r"|default-command|default-shell|lock-command|copy-command|editor|automatic-rename-format|history-limit"
-    r"|@sidecar_resume)(\[\d+\])?"
+    r"|remain-on-exit|@sidecar_resume)(\[\d+\])?"
 )
-"""Hooks, and options by which tmux starts something or names what it has started. And the limit of the
-history: lines wrap while a session is built, and none may be lost by that."""
+"""Hooks, and options by which tmux starts something or names what it has started. And two that would be
+in the way: lines wrap while a session is built, and none may be lost by a short history; and what
+becomes of dead panes is set by the sidecar itself, as the settings of the whole server ask for."""
 _STEERING_PREFIXES = ("LD_", "DYLD_", "BASH")
 
 

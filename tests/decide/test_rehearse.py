@@ -105,7 +105,7 @@ def test_nothing_of_a_user_is_left_to_run() -> None:
     [
         "pane-died[0]", "after-new-window[3]", "client-attached", "session-created[900]", "alert-bell",
         "window-linked[0]", "window-pane-changed", "command-error[0]", "default-command", "default-shell",
-        "lock-command", "automatic-rename-format", "history-limit", "@sidecar_resume",
+        "lock-command", "automatic-rename-format", "history-limit", "remain-on-exit", "@sidecar_resume",
     ],
 )  # fmt: skip
 def test_options_that_act_are_left_out(name: str) -> None:

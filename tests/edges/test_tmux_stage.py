@@ -173,6 +173,15 @@ async def test_a_machine_without_setpriv_will_do(tmux: TmuxBox, folder: Path, tm
     assert not folder.exists()
 
 
+async def test_a_server_that_does_not_start_is_said_so(tmux: TmuxBox, folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "tmux").write_text("#!/bin/sh\nexit 1\n")
+    (tmp_path / "tmux").chmod(0o755)
+    with pytest.raises(TmuxUnknown, match="did not start"):
+        async with build_stage(tmux, folder, {"PATH": str(tmp_path)}).open(0):
+            pass
+    assert not folder.exists()
+
+
 async def test_a_deep_state_folder_has_its_stage_elsewhere(tmux: TmuxBox) -> None:
     deep = tmux.folder / ("x" * 100)
     folder = stage_folder(deep)
