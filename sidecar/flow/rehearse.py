@@ -15,13 +15,13 @@ from sidecar.clock import Clock, Dice
 from sidecar.decide import rehearse
 from sidecar.decide.rehearse import Turn
 from sidecar.decide.rehearse_verdict import Script, flaws, refused, shape_verdict, summed_up, verdict
-from sidecar.errors import CheckpointUnusable, SidecarError, Temporary, TmuxRefused
+from sidecar.errors import CheckpointUnusable, SidecarError, Temporary, TmuxRefused, TmuxUnknown
 from sidecar.flow.person import Person
 from sidecar.flow.ports import Book, Host, Logbook, Meter, Scene, Stage
 from sidecar.flow.ward import Ward
 from sidecar.model.plan import Verdict
 from sidecar.model.record import Action, HoldOffReason, Rehearsal, RehearsalOutcome
-from sidecar.model.session import Checkpoint, Look, SessionImage
+from sidecar.model.session import Checkpoint, Look, Presence, SessionImage
 
 _ASK_EVERY = 1.0
 _HELD_OFF = 5.0
@@ -185,6 +185,8 @@ class Rehearser:
         pause = _FIRST_PAUSE
         while True:
             look = await scene.look()
+            if look.presence is not Presence.PRESENT:
+                raise TmuxUnknown(f"the throw-away tmux server gives no answer: {look.reason}")
             found = await asyncio.to_thread(shape_verdict, script, look)
             if found.holds:
                 found = await self._inspect(scene, script, look)

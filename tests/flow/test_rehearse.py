@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sidecar.config import CheckpointSettings, NotifySettings, Settings
-from sidecar.edges.tmux.stage import stage_folder
+from sidecar.edges.tmux.door import TmuxDoor
+from sidecar.edges.tmux.stage import Stage, stage_folder
 from sidecar.errors import TmuxUnknown
 from sidecar.model.record import Action, Capture, Pressure
 from sidecar.model.session import SavedPane, SavedWindow, SessionImage
@@ -365,6 +368,48 @@ async def test_what_says_nothing_about_the_checkpoint_changes_nothing(
         assert theatre.stage.cleared == 1
     finally:
         theatre.store.close()
+
+
+@dataclass
+class DeadlyStage:
+    """Ends the server of a real one, by a signal, as soon as a session is built."""
+
+    real: Stage
+    number: int
+
+    async def clear(self) -> bool:
+        return await self.real.clear()
+
+    @asynccontextmanager
+    async def open(self, first_pane: int) -> AsyncIterator[TmuxDoor]:
+        async with self.real.open(first_pane) as door:
+            rebuild = door.rebuild
+
+            async def rebuild_and_die(image: SessionImage, texts: Mapping[str, bytes]) -> str:
+                built = await rebuild(image, texts)
+                look = await door.look()
+                assert look.server is not None
+                os.kill(look.server.pid, self.number)
+                return built
+
+            door.rebuild = rebuild_and_die  # type: ignore[method-assign]
+            yield door
+
+
+@pytest.mark.parametrize(
+    ("number", "outcome"), [(signal.SIGSEGV, "failed"), (signal.SIGKILL, "inconclusive")]
+)
+async def test_a_checkpoint_that_tmux_dies_of_cannot_be_restored(
+    theatre: Theatre, number: signal.Signals, outcome: str
+) -> None:
+    theatre.tmux.run("new-session", "-d", "-s", "web", "sleep 1000")
+    theatre.stage = DeadlyStage(theatre.stage, number)
+    theatre.rehearser = theatre.engage()
+    await theatre.keep(await theatre.take("web"))
+    async with theatre.playing():
+        await theatre.until(lambda: theatre.count(outcome) == 1)
+    rows = [row.restorable for row in theatre.ward.rehearsals.values()]
+    assert rows == ([False] if outcome == "failed" else [])
 
 
 async def test_a_store_that_does_not_take_the_result_is_asked_again(theatre: Theatre) -> None:

@@ -87,7 +87,7 @@ class Stage:
             server = await self._start()
             yield self._make_door(self._runner, self._folder / "scrollback")
         except TmuxUnknown as error:
-            if server is not None and await _has_ended(server):
+            if server is not None and await _has_crashed(server):
                 raise TmuxRefused(f"the throw-away tmux server died of it: {error}") from error
             raise
         finally:
@@ -165,14 +165,14 @@ async def _to_the_end(work: Coroutine[Any, Any, None]) -> None:
         raise
 
 
-async def _has_ended(server: asyncio.subprocess.Process) -> bool:
-    """Its client may hear of its end before we do."""
+async def _has_crashed(server: asyncio.subprocess.Process) -> bool:
+    """Whether it has ended by itself. SIGKILL says more about the machine's memory than about the work."""
     try:
+        # Its client may hear of its end before we do.
         async with asyncio.timeout(_GRACE):
-            await server.wait()
+            return await server.wait() != -signal.SIGKILL
     except TimeoutError:
         return False
-    return True
 
 
 def _put_behind_others(pid: int) -> None:
