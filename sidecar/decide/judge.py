@@ -10,20 +10,26 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from sidecar.decide import layout
+from sidecar.decide.judge_details import detail_differences
 from sidecar.decide.judge_facts import Facts, Fields, Gap, Note, compared, told
 from sidecar.decide.judge_pane import pane_differences
 from sidecar.model.plan import Difference, Expectation, Verdict
-from sidecar.model.session import Look, Presence, SavedWindow, Window
+from sidecar.model.session import Look, Presence, SavedWindow, Session, SessionImage, Window
 
 
-def judge(expectation: Expectation, before: Look | None, after: Look) -> Verdict:
+def judge(
+    expectation: Expectation, before: Look | None, after: Look, found: SessionImage | None = None
+) -> Verdict:
     """Compare. ``before`` is the look that the plan was made from, if there was one.
 
     It is what names the panes of a session that was only partly broken, so that a pane which a
-    person has closed meanwhile is not mistaken for its neighbour.
+    person has closed meanwhile is not mistaken for its neighbour. ``found`` is the session as it was
+    captured after a rebuild, for what a look does not tell.
     """
-    differences = tuple(_differences(expectation, before, after))
-    return Verdict(all(difference.tolerated for difference in differences), differences)
+    facts = Facts.gather(expectation, before, after)
+    differences = tuple(_differences(expectation, facts, found))
+    holds = all(difference.tolerated for difference in differences)
+    return Verdict(holds, differences, dict(facts.compared))
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,21 +41,29 @@ class _Pair:
     facts: Facts
 
 
-def _differences(expectation: Expectation, before: Look | None, after: Look) -> Iterator[Difference]:
-    image = expectation.image
+def _differences(expectation: Expectation, facts: Facts, found: SessionImage | None) -> Iterator[Difference]:
+    image, after = expectation.image, facts.after
+    facts.count("server", ("presence",))
     if after.presence is Presence.UNKNOWN or (image is None and after.presence is Presence.ABSENT):
         yield told("server", Gap("present", f"{after.presence}: {after.reason}"))
         return
-    facts = Facts.gather(expectation, before, after)
     yield from _processes(expectation, facts)
     if image is None:
         return
     session = after.find(image.name)
+    facts.count("session", ("presence",))
     if session is None:
         yield told(f"session {image.name}", Gap("present", "absent"), "presence")
         return
+    yield from _windows(image, session, facts)
+    if found is not None:
+        yield from detail_differences(image, found, facts)
+
+
+def _windows(image: SessionImage, session: Session, facts: Facts) -> Iterator[Difference]:
     matched = []
     for wanted in image.windows:
+        facts.count("window", ("presence",))
         found = facts.window(session, wanted)
         if found is None:
             yield _missing_window(wanted, facts)
@@ -58,7 +72,7 @@ def _differences(expectation: Expectation, before: Look | None, after: Look) -> 
             yield from _window(_Pair(wanted, found, facts))
     for window in session.windows:
         if window.id not in matched:
-            yield told(f"window {window.index}", Gap("absent", "present"), "presence")
+            yield told(f"window {window.index}", Gap("absent", "present"), "presence", facts.group)
 
 
 def _processes(expectation: Expectation, facts: Facts) -> Iterator[Difference]:
@@ -67,12 +81,14 @@ def _processes(expectation: Expectation, facts: Facts) -> Iterator[Difference]:
         yield told("server", Gap("the same server", "another server"), "life")
         return
     for pane, pid in expectation.untouched:
+        facts.count("pane", ("process",))
         live = facts.after.pane(pane)
         if live is None:
             yield told(facts.where(pane), Gap(f"pid {pid}", "gone"), "process", "ended by itself")
         elif live.pid != pid or live.dead:
             yield told(facts.where(pane), Gap(f"pid {pid}", _process(live.pid, live.dead)), "process")
     for pane, pid in expectation.replaced:
+        facts.count("pane", ("process",))
         live = facts.after.pane(pane)
         if live is None or live.pid == pid or live.dead:
             found = "gone" if live is None else _process(live.pid, live.dead)
@@ -85,11 +101,12 @@ def _process(pid: int, dead: bool) -> str:
 
 def _missing_window(wanted: SavedWindow, facts: Facts) -> Difference:
     excused = [facts.excuse(wanted.index, pane.index) for pane in wanted.panes]
-    note = excused[0] if excused and all(excused) else ""
+    note = excused[0] if excused and all(excused) else facts.group
     return told(f"window {wanted.index}", Gap("present", "absent"), "presence", note)
 
 
 def _window(pair: _Pair) -> Iterator[Difference]:
+    pair.facts.count("window", WINDOW_FIELDS)
     yield from compared(f"window {pair.wanted.index}", pair, WINDOW_FIELDS)
     for pane in pair.wanted.panes:
         yield from pane_differences(pair.wanted, pane, pair.found, pair.facts)
@@ -155,11 +172,15 @@ def _drifting(pair: _Pair) -> Note:
     return pair.facts.drifting
 
 
+def _of_the_group(pair: _Pair) -> Note:
+    return pair.facts.group
+
+
 WINDOW_FIELDS: Fields[_Pair] = {
-    "name": (_name, (_names_itself,)),
-    "panes": (_panes, (_panes_ended,)),
-    "layout": (_layout, (_panes_ended, _unusable_layout, _other_size, _resized_by_others)),
-    "zoomed": (_zoomed, (_drifting,)),
+    "name": (_name, (_names_itself, _of_the_group)),
+    "panes": (_panes, (_panes_ended, _of_the_group)),
+    "layout": (_layout, (_panes_ended, _unusable_layout, _other_size, _resized_by_others, _of_the_group)),
+    "zoomed": (_zoomed, (_drifting, _of_the_group)),
     "active": (_active, (_drifting,)),
 }
 """Each field of a window: how it is compared, and what excuses a difference."""

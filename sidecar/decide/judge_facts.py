@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from sidecar.model.plan import Difference, Expectation, Resumption
-from sidecar.model.session import Look, Pane, SavedWindow, Session, Window
+from sidecar.model.session import Look, Pane, SavedWindow, Session, SessionImage, Window
 
 Note = str
 """Why a difference is tolerated; empty when it is not."""
@@ -42,11 +43,11 @@ Fields = Mapping[str, tuple[Callable[[Pair], Gap | None], tuple[Callable[[Pair],
 
 def compared(where: str, pair: Pair, fields: Fields[Pair]) -> Iterator[Difference]:
     """Every field that differs, with the first excuse that holds."""
-    for field, (compare, excuses) in fields.items():
+    for name, (compare, excuses) in fields.items():
         gap = compare(pair)
         if gap is not None:
             notes = (excuse(pair) for excuse in excuses)
-            yield told(where, gap, field, next(filter(None, notes), ""))
+            yield told(where, gap, name, next(filter(None, notes), ""))
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,10 @@ class Facts:
     """Ids of panes whose own process has to live on."""
     leftover: frozenset[str]
     """Ids of panes that were dead before and are no part of the plan."""
+    group: Note
+    """Set when the session has joined a group that lives, whose windows may be other ones by now."""
+    compared: Counter[str] = field(default_factory=Counter)
+    """How many values were compared, by field; filled in on the way."""
 
     @classmethod
     def gather(cls, expectation: Expectation, before: Look | None, after: Look) -> Facts:
@@ -86,7 +91,12 @@ class Facts:
             ids=_places(earlier) if earlier else {},
             untouched=frozenset(pane for pane, _ in expectation.untouched),
             leftover=frozenset(_dead(earlier) - replaced if earlier else ()),
+            group=_joined(session, image, after),
         )
+
+    def count(self, noun: str, fields: Iterable[str]) -> None:
+        """Note that these fields of one thing are compared."""
+        self.compared.update(f"{noun} {field}" for field in fields)
 
     def window(self, session: Session, wanted: SavedWindow) -> Window | None:
         """The live window: the one that holds a pane known by id, else the one with the index."""
@@ -128,6 +138,13 @@ def _drifting(session: Session | None, partial: bool) -> Note:
     if session is not None and session.attached:
         return "somebody is attached and may have changed it"
     return "no part of the plan, and free to change" if partial else ""
+
+
+def _joined(session: Session | None, image: SessionImage | None, after: Look) -> Note:
+    if session is None or image is None or not image.group or session.group != image.group:
+        return ""
+    others = any(each.group == session.group and each.id != session.id for each in after.sessions)
+    return "the windows are its group's, which has gone on" if others else ""
 
 
 def _places(session: Session) -> dict[Place, str]:

@@ -44,12 +44,14 @@ def pane_differences(
     place = (window.index, wanted.index)
     where = f"pane {window.index}.{wanted.index}"
     found = facts.pane(live, place)
+    facts.count("pane", ("presence",))
     if found is None:
-        yield told(where, Gap("present", "absent"), "presence", facts.excuse(*place))
+        yield told(where, Gap("present", "absent"), "presence", facts.excuse(*place) or facts.group)
     elif found.dead:
         note = "was dead before, and is no part of this plan" if found.id in facts.leftover else ""
         yield told(where, Gap("alive", "dead"), "dead", note)
     else:
+        facts.count("pane", PANE_FIELDS)
         yield from compared(where, _Pair(wanted, found, place, facts), PANE_FIELDS)
 
 

@@ -6,12 +6,14 @@ long as it runs, so a session is never healed twice at once.
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import asdict
 
 from sidecar.clock import Clock
 from sidecar.decide.breaker import BreakerEvent
 from sidecar.decide.choose import Limits, Resume, Situation, choose
 from sidecar.decide.judge import judge
+from sidecar.decide.judge_facts import Gap, told
 from sidecar.decide.resume import Spot, resumption
 from sidecar.errors import Permanent, SidecarError
 from sidecar.flow.checkpoint import Checkpointer
@@ -23,9 +25,9 @@ from sidecar.flow.ports import Book, Host, Logbook, Meter, Tmux
 from sidecar.flow.steps import Surgery
 from sidecar.flow.ward import Case, Standstill, Ward
 from sidecar.model.incident import IncidentState, Unit
-from sidecar.model.plan import Outcome, Plan, Refusal, RefusalReason, Resumption, Verdict
+from sidecar.model.plan import Expectation, Outcome, Plan, Refusal, RefusalReason, Resumption, Verdict
 from sidecar.model.record import Action, Ending, IncidentRow, RecoveryRow
-from sidecar.model.session import Look, Presence, SavedPane, image_of
+from sidecar.model.session import Look, Presence, SavedPane, SessionImage, image_of
 from sidecar.model.status import Rehearsed, Ticket
 
 _VERIFY_SECONDS = 10.0
@@ -113,9 +115,7 @@ class Recoverer:
     async def _situation(self, case: Case, incident: IncidentRow) -> Situation:
         settings, now = self._ward.settings.recovery, self._clock.wall()
         checkpoint = await self._book.newest_checkpoint(case.session) if case.session else None
-        folders = (
-            {pane.cwd for window in checkpoint.image.windows for pane in window.panes} if checkpoint else ()
-        )
+        folders = _folders(checkpoint.image) if checkpoint else ()
         return Situation(
             finding=case.finding,
             asker=case.asker,
@@ -223,10 +223,26 @@ class Recoverer:
         while True:
             after = await self._tmux.look()
             verdict = judge(plan.expectation, case.look, after)
+            if verdict.holds and plan.checkpoint is not None and error is None:
+                verdict = await self._inspect(case, plan.expectation, after)
             if verdict.holds or self._clock.monotonic() >= deadline:
                 return verdict, after
             await self._clock.sleep(pause)
             pause = min(pause * 2, _VERIFY_LAST_PAUSE)
+
+    async def _inspect(self, case: Case, expectation: Expectation, after: Look) -> Verdict:
+        """What a look does not tell of a rebuilt session: options, environment, what it shares."""
+        image = expectation.image
+        session = after.find(image.name) if image else None
+        if image is None or session is None:
+            return judge(expectation, case.look, after)
+        private = not image.origin.environment
+        try:
+            found = await self._tmux.capture(session, after, 0, self._clock.wall(), private)
+        except SidecarError as error:
+            gap = Gap("captured", str(error))
+            return Verdict(False, (told(f"session {image.name}", gap, "details"),))
+        return await asyncio.to_thread(judge, expectation, case.look, after, found.image)
 
     async def _end(
         self,
@@ -250,6 +266,7 @@ class Recoverer:
             outcome=outcome,
             verdict=sentence,
             differences=tuple(asdict(difference) for difference in verdict.differences),
+            compared=verdict.compared,
             duration=ended - began,
             time_to_recovery=took,
             at=self._clock.wall(),
@@ -285,6 +302,11 @@ class Recoverer:
         live = after.find(case.session) if after.presence is Presence.PRESENT else None
         if live is not None:
             self._ward.expect(after, live)
+
+
+def _folders(image: SessionImage) -> set[str]:
+    panes = {pane.cwd for window in image.windows for pane in window.panes}
+    return panes | {image.path} if image.path else panes
 
 
 def _circuit_event(verified: bool, error: SidecarError | None) -> BreakerEvent:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from sidecar.model.incident import Finding
@@ -194,6 +195,8 @@ class Verdict:
 
     holds: bool
     differences: tuple[Difference, ...] = ()
+    compared: Mapping[str, int] = field(default_factory=dict, compare=False)
+    """How many values were compared, by field: ``window name``, ``session option``."""
 
     def sentence(self) -> str:
         hard = [d for d in self.differences if not d.tolerated]

@@ -140,6 +140,8 @@ class RecoveryRow:
     differences: tuple[Mapping[str, Any], ...] = ()
     steps: tuple[StepRow, ...] = ()
     evidence: tuple[Mapping[str, str], ...] = ()
+    compared: Mapping[str, int] = field(default_factory=dict)
+    """How many values the verdict has compared, by field."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +222,8 @@ class Ending:
     outcome: Outcome
     verdict: str
     differences: tuple[Mapping[str, Any], ...]
+    compared: Mapping[str, int]
+    """How many values were compared, by field."""
     duration: float
     time_to_recovery: float | None
     at: float

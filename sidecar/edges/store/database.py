@@ -41,6 +41,13 @@ def rehearsals(db: sqlite_utils.Database) -> None:
             db.execute(statement.replace("CREATE TABLE", "CREATE TABLE IF NOT EXISTS", 1))
 
 
+@migrations()
+def compared(db: sqlite_utils.Database) -> None:
+    """What a verdict has compared, for databases that were made without."""
+    if "compared" not in db["recoveries"].columns_dict:
+        db.execute("ALTER TABLE recoveries ADD COLUMN compared TEXT NOT NULL DEFAULT '{}'")
+
+
 def schema() -> str:
     """The tables as they are now; equal to the sum of the migrations."""
     return resources.files("sidecar.edges.store").joinpath("schema.sql").read_text()

@@ -162,9 +162,10 @@ def _audit_step(tx: Transaction, action: Action, recovery_id: int, seq: int, now
 def end_recovery(tx: Transaction, ending: Ending) -> None:
     tx.run(
         "UPDATE recoveries SET state = ?, ended = ?, duration = ?, time_to_recovery = ?, verdict = ?,"
-        " differences = ? WHERE id = ?",
+        " differences = ?, compared = ? WHERE id = ?",
         ending.outcome.value, ending.at, ending.duration, ending.time_to_recovery, ending.verdict,
-        json.dumps(list(ending.differences)), ending.recovery,
+        json.dumps(list(ending.differences)), json.dumps(dict(ending.compared), sort_keys=True),
+        ending.recovery,
     )  # fmt: skip
     row = tx.one("SELECT session, trace FROM recoveries WHERE id = ?", ending.recovery)
     assert row is not None
@@ -267,4 +268,5 @@ def _read_recovery(row: sqlite3.Row, steps: tuple[StepRow, ...]) -> RecoveryRow:
         differences=tuple(json.loads(row["differences"])),
         steps=steps,
         evidence=tuple(json.loads(row["evidence"])),
+        compared=json.loads(row["compared"]),
     )

@@ -72,7 +72,8 @@ CREATE TABLE recoveries (
   time_to_recovery REAL,
   verdict TEXT NOT NULL DEFAULT '',
   differences TEXT NOT NULL DEFAULT '[]',
-  evidence TEXT NOT NULL DEFAULT '[]'
+  evidence TEXT NOT NULL DEFAULT '[]',
+  compared TEXT NOT NULL DEFAULT '{}'
 );
 CREATE INDEX recoveries_by_session ON recoveries (session, begun);
 CREATE INDEX recoveries_by_time ON recoveries (begun);
