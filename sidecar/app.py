@@ -104,6 +104,8 @@ class Tasks:
         task = asyncio.create_task(self._once(name, work), name=name)
         self._running.add(task)
         task.add_done_callback(self._running.discard)
+        # One that is cancelled before its first step would complain that it was never awaited.
+        task.add_done_callback(lambda _: work.close())
 
     def keep(self, name: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """A task that is never meant to end."""
@@ -116,10 +118,12 @@ class Tasks:
             await asyncio.wait(waiting, timeout=seconds)
 
     async def cancel(self) -> None:
-        tasks = list(self._running)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        # A task that ends may have started another one.
+        while tasks := list(self._running):
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            self._running.difference_update(tasks)
 
     async def _once(self, name: str, work: Coroutine[Any, Any, None]) -> None:
         try:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sidecar.decide import breaker, budget
+from sidecar.decide.wall import age
 from sidecar.model.incident import Asker, Broken, Finding, IncidentState, Intent, Unit
 from sidecar.model.plan import (
     Entry,
@@ -68,11 +69,13 @@ class Situation:
     checkpoint: Checkpoint | None = None
     asked_strategy: Strategy | None = None
     recent: Sequence[float] = ()
-    """When this session's recoveries of the last budget period began."""
+    """When this session's recoveries began, as far back as the budget and the slow pace reach."""
     origins: Mapping[str, float] = field(default_factory=dict)
     """Incident origins of the last budget period, with their first recovery."""
     circuits: Mapping[str, BreakerState] = field(default_factory=dict)
     incident: IncidentState = IncidentState.OPEN
+    relapsed: bool = False
+    """It was given up lately, and what brought it back since was only the slow pace."""
     missing: tuple[str, ...] = ()
     """Folders of the checkpoint that no longer exist."""
 
@@ -189,19 +192,17 @@ def _limits(situation: Situation, strategy: Strategy) -> Refusal | None:
 
 
 def _given_up(situation: Situation) -> Refusal | None:
-    limit = situation.limits.per_session
-    recent = situation.recent
-    waited = situation.now - recent[-1] if recent else situation.limits.slow_retry
-    if situation.incident is IncidentState.GIVEN_UP and waited >= situation.limits.slow_retry:
-        return None
-    if situation.incident is not IncidentState.GIVEN_UP and not budget.spent(recent, limit, situation.now):
+    limit, pace = situation.limits.per_session, situation.limits.slow_retry
+    waited = min((age(moment, situation.now, pace) for moment in situation.recent), default=pace)
+    given_up = situation.relapsed or situation.incident is IncidentState.GIVEN_UP
+    if waited >= pace if given_up else not budget.spent(situation.recent, limit, situation.now):
         return None
     name = situation.finding.failure.session
     return Refusal(
         RefusalReason.GIVEN_UP,
         f"{limit.count} recoveries of {name} in {limit.period:g} s did not last: given up",
         hint=f"Find out why it keeps failing, then `sidecar recover {name}`.",
-        retry_after=max(situation.limits.slow_retry - waited, 1.0),
+        retry_after=max(pace - waited, 1.0),
     )
 
 

@@ -11,7 +11,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from sidecar.model.incident import Broken, Exit, Failure, FailureKind, Role, Unit
-from sidecar.model.session import Look, Pane, Presence, ServerId, Session, Window
+from sidecar.model.session import (
+    Look,
+    Pane,
+    Presence,
+    Process,
+    SavedPane,
+    ServerId,
+    Session,
+    SessionImage,
+    Window,
+)
 
 SETTLED = 1.0
 """Seconds after which another program in front of a shell is what is wanted there now; one that
@@ -113,6 +123,28 @@ def carry(previous: Session | None, current: Session, broken: Iterable[Broken] =
     return replace(
         current, windows=tuple(_carry_window(window, before, programs) for window in current.windows)
     )
+
+
+def recall(live: Session, image: SessionImage) -> Session:
+    """A session just rebuilt: panes that died at once are what they were in the checkpoint.
+
+    Without it, the next checkpoint would have nothing of them.
+    """
+    saved = {(w.index, p.index): p for w in image.windows for p in w.panes}
+    windows = tuple(
+        replace(
+            window, panes=tuple(_recall_pane(p, saved.get((window.index, p.index))) for p in window.panes)
+        )
+        for window in live.windows
+    )
+    return replace(live, windows=windows)
+
+
+def _recall_pane(pane: Pane, saved: SavedPane | None) -> Pane:
+    if not pane.dead or saved is None:
+        return pane
+    program = Process(0, saved.program) if saved.program else None
+    return replace(pane, cwd=saved.cwd, argv=saved.argv, program=program, title=pane.title or saved.title)
 
 
 def _carry_window(window: Window, before: Mapping[str, Pane], programs: set[str]) -> Window:

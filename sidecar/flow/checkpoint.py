@@ -20,6 +20,9 @@ from sidecar.model.record import Action, Capture
 from sidecar.model.session import Checkpoint, Look, Operation, Presence, Session
 
 _PRUNE_EVERY = 300.0
+_HELD_BACK_PAUSE = 10.0
+_FAILED_PAUSE = 3.0
+"""Seconds before the same structure is tried again: what fails now would fail at every look."""
 
 
 class Checkpointer:
@@ -36,6 +39,8 @@ class Checkpointer:
         self._activity: dict[str, int] = {}
         self._taken: dict[str, float] = {}
         self._due: dict[str, Operation] = {}
+        self._put_off: dict[str, tuple[tuple[object, ...], float]] = {}
+        """A structure that could not be stored, and when it is tried again in monotonic seconds."""
         self._wake = asyncio.Event()
         self._one = asyncio.Lock()
 
@@ -44,7 +49,11 @@ class Checkpointer:
         for name, entry in self._ward.expected.items():
             if entry.session is None or look.find(name) is None or name in self._ward.cases:
                 continue
-            if self._stored.get(name) != structure(entry.session):
+            shape = structure(entry.session)
+            unstored, until = self._put_off.get(name, ((), 0.0))
+            if shape == unstored and self._clock.monotonic() < until:
+                continue
+            if self._stored.get(name) != shape:
                 self._due[name] = Operation.STRUCTURE
             elif self._interval_due(name, entry.session):
                 self._due.setdefault(name, Operation.INTERVAL)
@@ -53,7 +62,7 @@ class Checkpointer:
 
     def forget(self, name: str) -> None:
         """The session is no longer in our care."""
-        for memory in (self._stored, self._activity, self._taken, self._due):
+        for memory in (self._stored, self._activity, self._taken, self._due, self._put_off):
             memory.pop(name, None)
 
     async def run(self) -> None:
@@ -107,16 +116,18 @@ class Checkpointer:
         # tmux tells whole seconds: within the one of the last output, more may come unseen.
         settled = activity < int(self._clock.wall())
         try:
-            await self.save(entry.session, operation)
+            if await self.save(entry.session, operation) is None:
+                self._put_off[name] = (shape, self._clock.monotonic() + _HELD_BACK_PAUSE)
+                return
         except SidecarError as error:
             reason = type(error).__name__
             self._meter.checkpoint_failed(reason)
             self._log.say(
                 Action.CHECKPOINT_FAILED, level="warning", session=name, error=str(error), hint=error.hint
             )
-            # Not before the next interval: what failed now would fail at every look.
-            self._taken[name] = self._clock.monotonic()
-            settled = False
+            self._put_off[name] = (shape, self._clock.monotonic() + _FAILED_PAUSE)
+            return
+        self._put_off.pop(name, None)
         self._stored[name] = shape
         self._activity.pop(name, None)
         if settled:

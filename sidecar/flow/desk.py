@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from sidecar.clock import Clock
-from sidecar.errors import Temporary
+from sidecar.errors import SidecarError
 from sidecar.flow.ports import Book, Meter
 from sidecar.flow.ward import Case, Ward
 from sidecar.flow.watch import Spawn, Watch
@@ -22,6 +22,8 @@ from sidecar.model.status import Answer, RecoverRequest, Ticket, UnknownSession
 
 _ALERT_PAUSE = 5.0
 """Seconds before an alert that could not be worked off just now is tried again."""
+_OF_THE_MOMENT = frozenset({RefusalReason.DRAINING, RefusalReason.SERVER_UNKNOWN})
+"""Refusals that say nothing about the session."""
 
 
 class FrontDesk:
@@ -36,18 +38,25 @@ class FrontDesk:
         self._clock = clock
         self._meter = meter
         self._spawn = spawn
-        self.pending_alerts = 0
+        self._in_hand: set[int] = set()
+
+    @property
+    def pending_alerts(self) -> int:
+        """Accepted, and not settled yet."""
+        return len(self._in_hand)
 
     async def request(self, request: RecoverRequest, asker: Asker = Asker.OPERATOR) -> Answer:
         """Decide; a plan has begun when this returns, and goes on by itself."""
         if self._ward.draining:
-            return Refusal(RefusalReason.DRAINING, "the sidecar is stopping", hint="Ask again in a moment.")
+            return _draining()
         joined = self._ward.cases.get(request.session)
         if joined is not None:
             return await self._join(joined)
         if not await self._known(request.session):
             return UnknownSession(request.session)
         asked = await self._watch.ask(request.session)
+        if isinstance(asked, Refusal):
+            return asked
         if asked is None:
             return Refusal(
                 RefusalReason.HEALTHY,
@@ -58,6 +67,8 @@ class FrontDesk:
         joined = self._ward.cases.get(failure.session)
         if joined is not None:
             return await self._join(joined)
+        if self._ward.draining:
+            return _draining()
         case = self._watch.case_for(failure, look, asker)
         case.strategy = request.strategy
         case.dry_run = request.dry_run
@@ -76,7 +87,7 @@ class FrontDesk:
         for receipt in receipts:
             if receipt.skip is not None:
                 self._meter.alert_skipped(receipt.skip)
-            elif receipt.row is not None:
+            if receipt.row is not None and receipt.row.id not in self._in_hand:
                 self._take_up(receipt.row)
         return receipts
 
@@ -100,7 +111,7 @@ class FrontDesk:
         return await self._book.recoveries(limit, before, session)
 
     def _take_up(self, row: AlertRow) -> None:
-        self.pending_alerts += 1
+        self._in_hand.add(row.id)
         self._spawn(f"alert {row.id}", self._work_off(row))
 
     async def _work_off(self, row: AlertRow) -> None:
@@ -110,17 +121,18 @@ class FrontDesk:
             while not await self._settled(row):
                 await self._clock.sleep(_ALERT_PAUSE)
         finally:
-            self.pending_alerts -= 1
+            self._in_hand.discard(row.id)
 
     async def _settled(self, row: AlertRow) -> bool:
         request = RecoverRequest(row.session, row.failure, row.strategy)
         try:
             answer = await self.request(request, Asker.ALERT)
-            if isinstance(answer, Refusal) and answer.reason is RefusalReason.DRAINING:
+            if isinstance(answer, Refusal) and answer.reason in _OF_THE_MOMENT:
                 return False
             reason, recovery = _settlement(answer)
             await self._book.settle_alert(row.id, reason, recovery, self._clock.wall())
-        except Temporary:
+        except SidecarError:
+            # It stays pending in the book, so it has to stay in hand too.
             return False
         return True
 
@@ -132,6 +144,10 @@ class FrontDesk:
         if name in self._ward.expected or name in self._ward.released or self._ward.look.find(name):
             return True
         return await self._book.newest_checkpoint(name) is not None
+
+
+def _draining() -> Refusal:
+    return Refusal(RefusalReason.DRAINING, "the sidecar is stopping", hint="Ask again in a moment.")
 
 
 def _settlement(answer: Answer) -> tuple[str, int | None]:

@@ -6,7 +6,7 @@ one ends the plan at once and does not count against the circuit.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from sidecar.clock import Clock, Dice
@@ -17,6 +17,8 @@ from sidecar.flow.steps import STEPS, Surgery
 from sidecar.model.plan import Step
 from sidecar.model.policy import BreakerPolicy, BreakerState, RetryPolicy
 from sidecar.model.record import Action, RecoveryRow
+
+_BOOK_PAUSE = 1.0
 
 
 class Circuits:
@@ -53,6 +55,16 @@ class Circuits:
         await self._book.save_circuit(name, new, self._clock.wall())
 
 
+async def insist(write: Callable[[], Awaitable[None]], clock: Clock, log: Logbook) -> None:
+    """Write down what has been done, as soon as the book can take it: it cannot be done over."""
+    while True:
+        try:
+            return await write()
+        except Temporary as error:
+            log.say(Action.TASK_FAILED, level="error", task="record", error=str(error), hint=error.hint)
+            await clock.sleep(_BOOK_PAUSE)
+
+
 @dataclass(frozen=True, slots=True)
 class Executor:
     """Carries plans out."""
@@ -75,7 +87,10 @@ class Executor:
     async def _step(
         self, surgery: Surgery, recovery: RecoveryRow, seq: int, step: Step
     ) -> SidecarError | None:
-        await self.book.step_begun(recovery.id, seq, step, self.clock.wall())
+        try:
+            await self.book.step_begun(recovery.id, seq, step, self.clock.wall())
+        except Temporary as problem:
+            return problem
         error: SidecarError | None = None
         policy = self.retry()
         for attempt in range(1, policy.max_attempts + 1):
@@ -85,7 +100,10 @@ class Executor:
             self.meter.retry(step.kind)
             wait = backoff.delay(policy, attempt, self.dice.roll())
             await self.clock.sleep(max(wait, error.delay or 0.0))
-        await self.book.step_ended(recovery.id, seq, self.clock.wall(), str(error) if error else "")
+        words = str(error) if error else ""
+        await insist(
+            lambda: self.book.step_ended(recovery.id, seq, self.clock.wall(), words), self.clock, self.log
+        )
         return error
 
     async def _attempt(self, surgery: Surgery, step: Step) -> SidecarError | None:

@@ -109,6 +109,9 @@ class Book(Protocol):
     async def recoveries_since(self, session: str, since: float) -> tuple[float, ...]:
         """When recoveries of this session began, oldest first."""
 
+    async def given_up_since(self, session: str, since: float) -> bool:
+        """Whether it was given up since then, and no person has had to do with it afterwards."""
+
     async def origins_since(self, since: float) -> Mapping[str, float]:
         """Incident origins with a recovery begun since then, each with the first such time."""
 

@@ -12,20 +12,30 @@ from dataclasses import asdict
 from sidecar.clock import Clock
 from sidecar.decide.breaker import BreakerEvent
 from sidecar.decide.choose import Limits, Resume, Situation, choose
+from sidecar.decide.detect import recall
 from sidecar.decide.judge import judge
 from sidecar.decide.judge_facts import Gap, told
 from sidecar.decide.resume import Spot, resumption
 from sidecar.errors import Permanent, SidecarError
 from sidecar.flow.checkpoint import Checkpointer
 from sidecar.flow.claims import gather_claims
-from sidecar.flow.execute import Circuits, Executor
+from sidecar.flow.execute import Circuits, Executor, insist
 from sidecar.flow.pace import Pace
 from sidecar.flow.person import Person
 from sidecar.flow.ports import Book, Host, Logbook, Meter, Tmux
 from sidecar.flow.steps import Surgery
 from sidecar.flow.ward import Case, Standstill, Ward
-from sidecar.model.incident import IncidentState, Unit
-from sidecar.model.plan import Expectation, Outcome, Plan, Refusal, RefusalReason, Resumption, Verdict
+from sidecar.model.incident import Asker, IncidentState, Unit
+from sidecar.model.plan import (
+    Expectation,
+    Outcome,
+    Plan,
+    Refusal,
+    RefusalReason,
+    Resumption,
+    Strategy,
+    Verdict,
+)
 from sidecar.model.record import Action, Ending, IncidentRow, RecoveryRow
 from sidecar.model.session import Look, Presence, SavedPane, SessionImage, image_of
 from sidecar.model.status import Rehearsed, Ticket
@@ -75,12 +85,11 @@ class Recoverer:
 
     async def recover(self, case: Case) -> None:
         """Decide, act, verify, record. The case's ``answer`` is set as soon as it is decided."""
-        incident = await self._open(case)
-        situation = await self._situation(case, incident)
-        decision = choose(situation, await self._resume(case, situation))
-        if isinstance(decision, Plan) and case.dry_run:
-            await self._rehearse(case, incident, decision)
+        if case.dry_run:
+            await self._rehearse(case)
             return
+        incident = await self._open(case)
+        decision = await self._decide(case, incident.state)
         if isinstance(decision, Plan):
             decision = await self._confirm(case, decision)
         if isinstance(decision, Refusal):
@@ -112,8 +121,13 @@ class Recoverer:
         )
         return incident
 
-    async def _situation(self, case: Case, incident: IncidentRow) -> Situation:
+    async def _decide(self, case: Case, incident: IncidentState) -> Plan | Refusal:
+        situation = await self._situation(case, incident)
+        return choose(situation, await self._resume(case, situation))
+
+    async def _situation(self, case: Case, incident: IncidentState) -> Situation:
         settings, now = self._ward.settings.recovery, self._clock.wall()
+        pace, period = settings.slow_retry, settings.per_session.period
         checkpoint = await self._book.newest_checkpoint(case.session) if case.session else None
         folders = _folders(checkpoint.image) if checkpoint else ()
         return Situation(
@@ -124,17 +138,19 @@ class Recoverer:
             restore=self._ward.restore_policy(case.session),
             mode=settings.mode,
             ladder=self._ward.ladder(case.finding.failure),
-            limits=Limits(settings.per_session, settings.overall, settings.slow_retry, settings.circuit),
+            limits=Limits(settings.per_session, settings.overall, pace, settings.circuit),
             now=now,
             look=self._ward.look,
             session=case.before,
             checkpoint=checkpoint,
             asked_strategy=case.strategy,
-            recent=await self._book.recoveries_since(case.session, now - settings.per_session.period),
+            recent=await self._book.recoveries_since(case.session, now - max(pace, period)),
+            relapsed=await self._book.given_up_since(case.session, now - 2 * pace - period),
             origins=await self._book.origins_since(now - settings.overall.period),
             circuits=self._circuits.states,
-            incident=incident.state,
-            missing=self._host.missing_folders(folders),
+            incident=incident,
+            # A folder of a server that does not answer takes its time.
+            missing=await asyncio.to_thread(self._host.missing_folders, folders),
         )
 
     async def _resume(self, case: Case, situation: Situation) -> Resume:
@@ -154,34 +170,24 @@ class Recoverer:
         """Look again at the moment of action: what was broken must still be, and be the same break."""
         look = await self._tmux.look()
         if look.presence is Presence.UNKNOWN:
-            return Refusal(
-                RefusalReason.SERVER_UNKNOWN,
-                f"tmux gives no usable answer: {look.reason}",
-                hint="Nothing is done until it does.",
-                retry_after=5.0,
-            )
+            return server_unknown(look)
         if all(
             _still_broken(case, part.unit, part.pane, part.pid, look) for part in case.finding.failure.broken
         ):
             return plan
         return Refusal(RefusalReason.STALE, "it came back, or changed, before anything was done")
 
-    async def _rehearse(self, case: Case, incident: IncidentRow, plan: Plan) -> None:
-        refusal = Refusal(RefusalReason.DRY_RUN, f"dry run: {plan.strategy} would have been done")
-        await self._book.refuse(
-            case.session, refusal, case.asker, self._clock.wall(), incident.id, IncidentState.HELD
-        )
-        case.reply(
-            Rehearsed(
-                plan.strategy,
-                tuple(step.describe() for step in plan.steps),
-                case.finding.cause,
-                tuple(asdict(fact) for fact in case.finding.evidence),
-            )
-        )
+    async def _rehearse(self, case: Case) -> None:
+        """Decide and tell; no incident is opened or moved by it."""
+        known = [row.state for row in await self._book.open_incidents() if row.session == case.session]
+        state = known[-1] if known else IncidentState.OPEN
+        plan = await self._decide(case, state)
+        refusal = plan if isinstance(plan, Refusal) else _dry_run(plan)
+        await self._book.refuse(case.session, refusal, case.asker, self._clock.wall(), None, None)
+        case.reply(plan if isinstance(plan, Refusal) else _rehearsed(case, plan))
 
     async def _refuse(self, case: Case, incident: IncidentRow, refusal: Refusal) -> None:
-        state = _STATE_AFTER.get(refusal.reason, IncidentState.HELD)
+        state = self._state_after(case, incident, refusal)
         await self._book.refuse(case.session, refusal, case.asker, self._clock.wall(), incident.id, state)
         self._meter.refusal(refusal.reason)
         self._log.say(
@@ -193,7 +199,7 @@ class Recoverer:
             sentence=refusal.sentence,
             hint=refusal.hint,
         )
-        if state is not IncidentState.DISMISSED:
+        if state is not IncidentState.DISMISSED and case.asker is Asker.WATCHER:
             now = self._clock.monotonic()
             retry_at = None if refusal.retry_after is None else now + refusal.retry_after
             parts = case.finding.failure.broken
@@ -201,6 +207,14 @@ class Recoverer:
         case.reply(refusal)
         if refusal.reason is RefusalReason.GIVEN_UP and incident.state is not IncidentState.GIVEN_UP:
             await self._person.call(case.session, f"sidecar: {refusal.sentence}. {refusal.hint}")
+
+    def _state_after(self, case: Case, incident: IncidentRow, refusal: Refusal) -> IncidentState:
+        """What was refused to somebody who asked changes nothing about what the watcher waits for."""
+        if case.asker is Asker.WATCHER or refusal.reason in _STATE_AFTER:
+            return _STATE_AFTER.get(refusal.reason, IncidentState.HELD)
+        if case.session and case.session not in self._ward.expected:
+            return IncidentState.DISMISSED
+        return IncidentState.HELD if incident.state is IncidentState.OPEN else incident.state
 
     async def _begin(self, case: Case, incident: IncidentRow, plan: Plan) -> RecoveryRow:
         await self._circuits.lend(plan.strategy)
@@ -270,13 +284,18 @@ class Recoverer:
             duration=ended - began,
             time_to_recovery=took,
             at=self._clock.wall(),
+            given_up=incident.state is IncidentState.GIVEN_UP,
         )
-        await self._book.end_recovery(ending)
-        await self._circuits.settle(plan.strategy, _circuit_event(verified, error))
+        await insist(lambda: self._book.end_recovery(ending), self._clock, self._log)
+        await insist(
+            lambda: self._circuits.settle(plan.strategy, _circuit_event(verified, error)),
+            self._clock,
+            self._log,
+        )
         self._meter.recovery(case.finding.failure.kind, plan.strategy, outcome, ending.duration, took)
         if plan.checkpoint is not None and verified:
             self._meter.checkpoint_restored(ending.duration)
-        self._settle(case, after)
+        self._settle(case, plan, after, error)
         if verified:
             self._ward.setbacks.pop(case.session, None)
         else:
@@ -294,12 +313,15 @@ class Recoverer:
         if not verified:
             await self._person.call(case.session, f"sidecar: recovery of {case.session} failed: {sentence}")
 
-    def _settle(self, case: Case, after: Look) -> None:
+    def _settle(self, case: Case, plan: Plan, after: Look, error: SidecarError | None) -> None:
         """From now on, what is there is what has to be there."""
         self._ward.standstills.pop(case.session, None)
-        for part in case.finding.failure.broken:
+        # A plan that was cut short has not dealt with them: they are the evidence of the next attempt.
+        for part in () if error else case.finding.failure.broken:
             self._ward.exits.pop(part.pid, None)
         live = after.find(case.session) if after.presence is Presence.PRESENT else None
+        if live is not None and plan.strategy is Strategy.RESTORE_CHECKPOINT and plan.checkpoint is not None:
+            live = recall(live, plan.checkpoint.image)
         if live is not None:
             self._ward.expect(after, live)
 
@@ -307,12 +329,33 @@ class Recoverer:
 def _folders(image: SessionImage) -> set[str]:
     panes = {pane.cwd for window in image.windows for pane in window.panes}
     return panes | {image.path} if image.path else panes
+def server_unknown(look: Look) -> Refusal:
+    """Nothing is concluded from silence."""
+    return Refusal(
+        RefusalReason.SERVER_UNKNOWN,
+        f"tmux gives no usable answer: {look.reason}",
+        hint="Nothing is done until it does.",
+        retry_after=5.0,
+    )
 
 
 def _circuit_event(verified: bool, error: SidecarError | None) -> BreakerEvent:
     if verified:
         return BreakerEvent.SUCCESS
     return BreakerEvent.CANCELLED if isinstance(error, Permanent) else BreakerEvent.FAILURE
+
+
+def _dry_run(plan: Plan) -> Refusal:
+    return Refusal(RefusalReason.DRY_RUN, f"dry run: {plan.strategy} would have been done")
+
+
+def _rehearsed(case: Case, plan: Plan) -> Rehearsed:
+    return Rehearsed(
+        plan.strategy,
+        tuple(step.describe() for step in plan.steps),
+        case.finding.cause,
+        tuple(asdict(fact) for fact in case.finding.evidence),
+    )
 
 
 def _still_broken(case: Case, unit: Unit, pane_id: str, pid: int, look: Look) -> bool:

@@ -18,7 +18,7 @@ from sidecar.decide.resume import is_shell
 from sidecar.errors import SidecarError, Temporary
 from sidecar.flow.checkpoint import Checkpointer
 from sidecar.flow.ports import Bell, Book, Host, Logbook, Meter, Processes, Tmux
-from sidecar.flow.recover import Recoverer
+from sidecar.flow.recover import Recoverer, server_unknown
 from sidecar.flow.ward import Case, Ward
 from sidecar.model.incident import (
     Asker,
@@ -36,6 +36,7 @@ from sidecar.model.incident import (
     SignalKind,
     Unit,
 )
+from sidecar.model.plan import Refusal
 from sidecar.model.policy import Mode, Restore
 from sidecar.model.record import Action, KnownSession, Standing, Watched
 from sidecar.model.session import Look, Presence, Session
@@ -404,9 +405,11 @@ class Watch:
         if bare:
             await self._t.tmux.arm(sorted(bare))
 
-    async def ask(self, name: str) -> tuple[Failure, Look] | None:
+    async def ask(self, name: str) -> tuple[Failure, Look] | Refusal | None:
         """Look at one session on request. None: it is in good order."""
         look = await self._t.tmux.look()
+        if look.presence is Presence.UNKNOWN:
+            return server_unknown(look)
         entry = self._ward.expected.get(name)
         if entry is not None:
             alive = look.presence is Presence.ABSENT and await self._t.tmux.live_server() != 0

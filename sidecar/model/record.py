@@ -227,6 +227,8 @@ class Ending:
     duration: float
     time_to_recovery: float | None
     at: float
+    given_up: bool = False
+    """It was an attempt at the slow pace: where it has failed, the session stays given up."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ def accept(tx: Transaction, alerts: Sequence[AlertIntake], now: float) -> tuple[
 
 def _accept_one(tx: Transaction, alert: AlertIntake, now: float) -> Receipt:
     known = tx.one(
-        "SELECT id FROM alerts WHERE fingerprint = ? AND starts_at = ?", alert.fingerprint, alert.starts_at
+        "SELECT * FROM alerts WHERE fingerprint = ? AND starts_at = ?", alert.fingerprint, alert.starts_at
     )
     if alert.status == "resolved":
         tx.run(
@@ -35,7 +35,9 @@ def _accept_one(tx: Transaction, alert: AlertIntake, now: float) -> Receipt:
         )  # fmt: skip
         return Receipt(alert.fingerprint, SkipReason.RESOLVED, None)
     if known is not None:
-        return Receipt(alert.fingerprint, SkipReason.DUPLICATE, None)
+        # Pending, it may be in nobody's hand: who sent it first was told that it had not been taken.
+        pending = read_alert(known) if known["state"] == "pending" else None
+        return Receipt(alert.fingerprint, SkipReason.DUPLICATE, pending)
     state = "skipped" if alert.skip else "pending"
     number = tx.run(
         "INSERT INTO alerts (fingerprint, starts_at, session, failure, strategy, labels, state, reason,"

@@ -116,6 +116,9 @@ def begin_recovery(tx: Transaction, incident: int, plan: Plan, asker: Asker, now
         plan.finding.origin, plan.strategy.value, asker.value,
         plan.checkpoint.id if plan.checkpoint else None, now, row["evidence"],
     ).lastrowid  # fmt: skip
+    # One lease per session: what still runs was given up by its caller before the row was written.
+    tx.run("UPDATE recoveries SET state = 'interrupted', ended = ? WHERE session = ? AND state = 'running'"
+           " AND id <> ?", now, plan.session, number)  # fmt: skip
     move(tx, incident, IncidentState.RECOVERING, now)
     tx.audit(
         Action.RECOVERY_BEGUN,
@@ -177,8 +180,26 @@ def end_recovery(tx: Transaction, ending: Ending) -> None:
         trace=row["trace"],
         detail={"recovery": ending.recovery, "verdict": ending.verdict, "seconds": ending.time_to_recovery},
     )
-    state = _AFTER.get(ending.outcome, IncidentState.FAILED)
+    failed = IncidentState.GIVEN_UP if ending.given_up else IncidentState.FAILED
+    state = _AFTER.get(ending.outcome, failed)
     move(tx, ending.incident, state, ending.at, ending.outcome, ending.verdict)
+
+
+def given_up_since(tx: Transaction, session: str, since: float) -> bool:
+    """A recovery that a person asked for and that was verified, or an incident that ended without us,
+    closes the chapter."""
+    row = tx.one(
+        "SELECT at, reason FROM audit WHERE session = ?1 AND action = ?2"
+        " AND reason IN ('given_up', 'dismissed') ORDER BY id DESC LIMIT 1",
+        session, Action.INCIDENT_MOVED.value,
+    )  # fmt: skip
+    if row is None or row["reason"] != IncidentState.GIVEN_UP or row["at"] < since:
+        return False
+    healed = tx.one(
+        "SELECT id FROM recoveries WHERE session = ? AND asker = ? AND state = 'verified' AND begun >= ?",
+        session, Asker.OPERATOR.value, row["at"],
+    )  # fmt: skip
+    return healed is None
 
 
 def interrupt_running(tx: Transaction, now: float) -> tuple[RecoveryRow, ...]:

@@ -210,6 +210,9 @@ class Store:
         )
         return tuple(row["begun"] for row in rows)
 
+    async def given_up_since(self, session: str, since: float) -> bool:
+        return await self._read(lambda tx: incidents.given_up_since(tx, session, since))
+
     async def origins_since(self, since: float) -> Mapping[str, float]:
         rows = await self._read(
             lambda tx: tx.all(
