@@ -10,6 +10,7 @@ import contextlib
 import gc
 import os
 import platform
+import shutil
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Iterable, Mapping
@@ -34,7 +35,7 @@ from sidecar.edges.tmux.doorbell import Doorbell
 from sidecar.edges.tmux.run import TmuxRunner
 from sidecar.edges.tmux.stage import Stage, stage_folder
 from sidecar.edges.transcripts import Rules, Transcripts
-from sidecar.errors import ConfigInvalid, SidecarError
+from sidecar.errors import ConfigInvalid, Permanent, SidecarError
 from sidecar.flow.checkpoint import Checkpointer
 from sidecar.flow.desk import FrontDesk
 from sidecar.flow.execute import Circuits, Executor
@@ -77,7 +78,8 @@ class LocalHost:
         return self._boot_id
 
     def socket_there(self) -> bool:
-        return self._socket.exists()
+        # Not Path.exists, which raises where the folder may not be read.
+        return os.path.exists(self._socket)
 
     def missing_folders(self, paths: Iterable[str]) -> tuple[str, ...]:
         return tuple(sorted(path for path in paths if not os.path.isdir(path)))
@@ -221,10 +223,11 @@ class Sidecar:
 
     async def _start(self) -> None:
         clock, settings, log = self._clock, self.settings, self._log
-        process.raise_descriptor_limit()
         runner = TmuxRunner(settings.tmux, dict(self._environment))
+        if shutil.which("tmux", path=self._environment.get("PATH")) is None:
+            raise Permanent("tmux is not installed", hint="On Debian: apt-get install tmux.")
+        self._descriptors = process.raise_descriptor_limit()
         host = LocalHost(runner.socket, self._transcripts)
-
         self.metrics = Metrics(
             CollectorRegistry(), lambda: self._status, version=__version__, python=platform.python_version()
         )
@@ -258,6 +261,7 @@ class Sidecar:
         self._desk = FrontDesk(ward, watch, store, clock, self.metrics, tasks.spawn)
         self._undo.push_async_callback(self._leave_tmux, tmux, bell)
         await self._reconcile(watch, checkpointer, rehearser)
+        self._undo.push_async_callback(self._leave_nothing_running)
         self._undo.push_async_callback(tasks.cancel)
         tasks.keep("watch", watch.run)
         tasks.keep("tick", watch.tick)
@@ -293,6 +297,7 @@ class Sidecar:
             in_front=process.in_front,
             valid_layout=layout.valid,
             scratch=scratch,
+            descriptors=self._descriptors,
         )
 
     def _build_stage(self, host: LocalHost) -> Stage:
@@ -305,9 +310,15 @@ class Sidecar:
 
     def _lock_server(self, socket: Path) -> None:
         """One sidecar for one tmux server, whatever state folders they use."""
-        socket.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         path = socket.with_name(f"{socket.name}.sidecar")
-        descriptor = lock(path, f"the tmux server at {socket}")
+        try:
+            socket.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            descriptor = lock(path, f"the tmux server at {socket}")
+        except OSError as error:
+            raise Permanent(
+                f"{socket.parent} cannot hold the socket of a tmux server: {error.strerror}",
+                hint="Check TMUX_TMPDIR, --tmux-socket-path, and the folder's owner and mode.",
+            ) from error
         self._undo.callback(os.close, descriptor)
         self._undo.callback(path.unlink, missing_ok=True)
 
@@ -319,13 +330,22 @@ class Sidecar:
             await self._store.audit(
                 Action.DATABASE_SET_ASIDE, now, detail={"file": self._store.set_aside.name}
             )
-        for row in await self._store.interrupt_running(now):
-            self._log.say(Action.RECOVERY_INTERRUPTED, level="warning", session=row.session, recovery=row.id)
+        await self._interrupt_running()
         await self._circuits.load()
         await watch.load()
         await checkpointer.count()
         await rehearser.load()
         await self._store.audit(Action.STARTED, now, detail={"version": __version__, "pid": os.getpid()})
+
+    async def _interrupt_running(self) -> None:
+        """What is cut off, by a crash or by our end, is not left as if it still ran."""
+        for row in await self._store.interrupt_running(self._clock.wall()):
+            self._log.say(Action.RECOVERY_INTERRUPTED, level="warning", session=row.session, recovery=row.id)
+
+    async def _leave_nothing_running(self) -> None:
+        # Where the book cannot take it, the next start will.
+        with contextlib.suppress(SidecarError):
+            await self._interrupt_running()
 
     async def _listen(self) -> None:
         token_file = Path(self.settings.http.token_file or self._state / "token")
@@ -346,11 +366,22 @@ class Sidecar:
         await runner.setup()
         self._undo.push_async_callback(runner.cleanup)
         site = web.TCPSite(runner, self.settings.http.host, self.settings.http.port)
-        await site.start()
+        try:
+            await site.start()
+        except OSError as error:
+            raise Permanent(
+                f"{self._ward.settings.http.listen} cannot be listened on: {os.strerror(error.errno or 0)}",
+                hint="Another program may use the port; choose another with --listen.",
+            ) from error
         host, port = runner.addresses[0][:2]
         self.address = f"{host}:{port}"
         address_file = self._state / "address"
-        address_file.write_text(self.address + "\n")
+        try:
+            address_file.write_text(self.address + "\n")
+        except OSError as error:
+            raise Permanent(
+                f"{address_file} cannot be written: {error.strerror}", hint="Check the disk and its folder."
+            ) from error
         self._undo.callback(address_file.unlink, missing_ok=True)
 
     async def _leave_tmux(self, tmux: TmuxDoor, bell: Doorbell) -> None:

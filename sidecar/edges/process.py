@@ -86,11 +86,12 @@ def started(pid: int) -> float | None:
     return int(fields[_STAT_STARTED]) / os.sysconf("SC_CLK_TCK") if fields else None
 
 
-def raise_descriptor_limit() -> None:
-    """Two descriptors for each pane soon exceed the usual soft limit of 1,024."""
+def raise_descriptor_limit() -> int:
+    """Two descriptors for each pane soon exceed the usual soft limit of 1,024. Returns what it was."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return soft
 
 
 def usage(roots: Mapping[str, tuple[int, ...]]) -> dict[str, Usage]:

@@ -329,6 +329,8 @@ class Recoverer:
 def _folders(image: SessionImage) -> set[str]:
     panes = {pane.cwd for window in image.windows for pane in window.panes}
     return panes | {image.path} if image.path else panes
+
+
 def server_unknown(look: Look) -> Refusal:
     """Nothing is concluded from silence."""
     return Refusal(

@@ -58,8 +58,15 @@ def prepare_folder(folder: Path) -> None:
 
     Raises:
         UnsafeState: it belongs to another user.
+        Permanent: it can be neither made nor used.
     """
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise Permanent(
+            f"the state folder {folder} cannot be made: {error.strerror}",
+            hint="Choose another folder with --state.",
+        ) from error
     facts = folder.stat()
     if facts.st_uid != os.getuid():
         raise UnsafeState(
@@ -99,8 +106,17 @@ def lock(path: Path, what: str) -> int:
 
 
 def lock_state(folder: Path) -> int:
-    """The lock of the state folder; see :func:`lock`."""
-    return lock(folder / _LOCK, f"the state in {folder}")
+    """The lock of the state folder; see :func:`lock`.
+
+    Raises:
+        Permanent: its file cannot be written.
+    """
+    try:
+        return lock(folder / _LOCK, f"the state in {folder}")
+    except OSError as error:
+        raise Permanent(
+            f"{folder / _LOCK} cannot be written: {error.strerror}", hint="Check the disk and its folder."
+        ) from error
 
 
 def open_database(folder: Path, now: float) -> tuple[sqlite_utils.Database, Path | None]:
@@ -115,6 +131,11 @@ def open_database(folder: Path, now: float) -> tuple[sqlite_utils.Database, Path
     path = folder / FILE
     try:
         return _open(path), None
+    except OSError as error:
+        raise Permanent(
+            f"{path} cannot be opened: {error.strerror}",
+            hint="Check its owner and mode, or choose another folder with --state.",
+        ) from error
     except sqlite3.DatabaseError as error:
         if isinstance(error, sqlite3.OperationalError) and not _is_damage(error):
             raise unavailable(error) from error

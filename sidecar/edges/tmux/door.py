@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -169,7 +170,7 @@ class TmuxDoor:
         if not pid or not await asyncio.to_thread(ask_for_socket, pid, socket):
             raise TmuxAbsent(f"no tmux server lives that was bound to {socket}", hint="It is waited for.")
         deadline = self._clock.monotonic() + _SOCKET_SECONDS
-        while not socket.exists():
+        while not await asyncio.to_thread(os.path.exists, socket):
             if self._clock.monotonic() > deadline:
                 raise Temporary(f"{socket} did not come back", hint=f"Try: kill -USR1 {pid}")
             await self._clock.sleep(_POLL)
