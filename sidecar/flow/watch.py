@@ -7,6 +7,8 @@ it hands cases to the pipeline, one for each session, and goes on.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import itertools
 from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -43,6 +45,8 @@ from sidecar.model.session import Look, Presence, Session
 
 LOOK_EVERY = 5.0
 """Seconds; the longest time between two full looks."""
+_RING_EVERY = 6
+"""Ticks between two rings of our own."""
 _SOCKET_POLL = 0.075
 """Seconds; one stat, so that a removed socket is seen within a tenth of a second."""
 _BELL_RETRY = 1.0
@@ -111,10 +115,14 @@ class Watch:
                 self._written[known.name] = known.instance
 
     async def tick(self) -> None:
-        """A signal at least every :data:`LOOK_EVERY` seconds, for ever."""
-        while True:
+        """A signal at least every :data:`LOOK_EVERY` seconds, for ever; now and then through the bell."""
+        for number in itertools.count(1):
             self.signal(SignalKind.TICK)
             await self._t.clock.sleep(LOOK_EVERY)
+            if number % _RING_EVERY == 0 and self._ward.look.presence is Presence.PRESENT:
+                # A user's `set-hook` without an index has removed ours; a ring sets them again.
+                with contextlib.suppress(SidecarError):
+                    await self._t.bell.ring()
 
     async def socket(self) -> None:
         """A signal when the socket file comes or goes; nothing else tells of that."""

@@ -186,7 +186,9 @@ class ValueTmux:
 
 
 class SilentBell:
-    """Never rings."""
+    """Never rings by itself."""
+
+    rings = 0
 
     async def arm(self) -> Look:
         return Look(Presence.UNKNOWN, 0.0)
@@ -194,7 +196,8 @@ class SilentBell:
     async def rung(self) -> str:
         return ""
 
-    async def ring(self) -> None: ...
+    async def ring(self) -> None:
+        self.rings += 1
 
     async def close(self) -> None: ...
 
@@ -257,6 +260,7 @@ class Corridor:
         self.clock = clock = HandClock()
         self.tmux = ValueTmux(clock)
         self.log = Lines()
+        self.bell = SilentBell()
         self.processes = Followed()
         self.meter = Metrics(CollectorRegistry(), Status, version="0", python="3")
         self.store = Store(
@@ -278,7 +282,7 @@ class Corridor:
             Pace(clock, lambda: ward.settings.recovery.starts),
         )  # fmt: skip
         tools = Tools(
-            self.tmux, SilentBell(), self.store, Host(), self.processes, clock, self.log, self.meter,
+            self.tmux, self.bell, self.store, Host(), self.processes, clock, self.log, self.meter,
             self.checkpointer, self.recoverer, self.spawn,
         )  # fmt: skip
         self.watch = Watch(ward, tools, lambda: None)

@@ -205,5 +205,14 @@ async def test_it_is_said_once_when_tmux_comes_and_goes(tmp_path: Path) -> None:
         assert (lost["level"], lost["cause"]) == ("warning", "no answer")
 
 
+async def test_the_bell_is_rung_now_and_then_so_that_lost_hooks_are_set_again(tmp_path: Path) -> None:
+    async with corridor(tmp_path) as world:
+        await world.pass_time(91.0)
+        assert world.bell.rings == 3
+        world.tmux.die()
+        await world.pass_time(90.0)
+        assert world.bell.rings == 3
+
+
 async def refuse_all(work: object) -> KnownSession:
     raise StoreUnavailable("the database does not take the write: full", hint="Free some space.")
