@@ -402,6 +402,13 @@ class Sidecar:
                     if session.name in self._ward.expected
                 }
                 self._ward.usage = await host.usage(roots)
+            if not await asyncio.to_thread(self._store.is_on_disk):
+                self._log.say(
+                    Action.DATABASE_LOST,
+                    level="error",
+                    folder=str(self._state),
+                    hint="Somebody has removed it; what is recorded now is lost. Restart the sidecar.",
+                )
             self._incidents = await self._store.open_incidents()
             self._redraw()
             await self._clock.sleep(_USAGE_EVERY)

@@ -34,6 +34,7 @@ class Action(StrEnum):
     REHEARSAL_INCONCLUSIVE = "rehearsal_inconclusive"
     REHEARSALS_HELD_OFF = "rehearsals_held_off"
     DATABASE_SET_ASIDE = "database_set_aside"
+    DATABASE_LOST = "database_lost"
     INCIDENT_OPENED = "incident_opened"
     INCIDENT_MOVED = "incident_moved"
     REFUSED = "refused"

@@ -310,3 +310,12 @@ async def test_a_database_without_rehearsals_is_brought_up_to_date(bench: Bench)
     bench.store = bench.open()
     assert await bench.store.rehearsals() == ()
     test_the_schema_is_the_sum_of_the_migrations(bench)
+
+
+async def test_a_file_that_was_removed_or_replaced_is_noticed(bench: Bench) -> None:
+    assert bench.store.is_on_disk()
+    path = bench.folder / FILE
+    path.rename(path.with_name("elsewhere"))
+    assert not bench.store.is_on_disk()
+    path.touch()
+    assert not bench.store.is_on_disk()

@@ -77,12 +77,17 @@ class Store:
         self._connection: sqlite3.Connection = self._db.conn
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
         self._path = folder / "sidecar.db"
+        self._file = _identity(self._path)
 
     def close(self) -> None:
         """Finish what is under way, fold the log into the file, let go of the lock."""
         self._thread.shutdown(wait=True)
         self._connection.close()
         os.close(self._lock)
+
+    def is_on_disk(self) -> bool:
+        """Whether the file that we write is still the one that the next start will find."""
+        return _identity(self._path) == self._file
 
     def size_bytes(self) -> int:
         """What the database and its log take on disk."""
@@ -328,6 +333,14 @@ class Store:
             ) from error
         except sqlite3.Error as error:
             raise unavailable(error) from error
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        facts = path.stat()
+    except OSError:
+        return None
+    return facts.st_dev, facts.st_ino
 
 
 def _remember(tx: Transaction, session: KnownSession) -> None:
