@@ -42,6 +42,8 @@ class Context:
     bell_words: str = ""
     """What the waiting tmux client said when the server left it; empty when nothing."""
     boot_id: str = ""
+    recorded: Opinion | None = None
+    """What an earlier run of ours had found out about this failure, before it ended in the middle of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,15 @@ def diagnose(
 
 
 def _opinion(
+    part: Broken, failure: Failure, context: Context, is_shell: Callable[[Sequence[str]], bool]
+) -> Opinion:
+    opinion = _present_opinion(part, failure, context, is_shell)
+    if opinion.cause is Cause.UNKNOWN and context.recorded is not None:
+        return context.recorded
+    return opinion
+
+
+def _present_opinion(
     part: Broken, failure: Failure, context: Context, is_shell: Callable[[Sequence[str]], bool]
 ) -> Opinion:
     if failure.kind is FailureKind.DISCONNECTED:

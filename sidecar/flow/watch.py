@@ -15,7 +15,7 @@ from typing import Any
 
 from sidecar.clock import Clock
 from sidecar.decide.detect import Detection, Expected, detect, instance_of
-from sidecar.decide.diagnose import Context, diagnose
+from sidecar.decide.diagnose import Context, Opinion, diagnose
 from sidecar.decide.resume import is_shell
 from sidecar.errors import SidecarError, Temporary
 from sidecar.flow.checkpoint import Checkpointer
@@ -40,7 +40,7 @@ from sidecar.model.incident import (
 )
 from sidecar.model.plan import Refusal
 from sidecar.model.policy import Mode, Restore
-from sidecar.model.record import Action, KnownSession, Standing, Watched
+from sidecar.model.record import Action, IncidentRow, KnownSession, Standing, Watched
 from sidecar.model.session import Look, Presence, Session
 
 LOOK_EVERY = 5.0
@@ -85,6 +85,8 @@ class Watch:
         self._inbox: asyncio.Queue[Signal] = asyncio.Queue()
         self._bell_look: Look | None = None
         self._presence = Presence.UNKNOWN
+        self._recorded: dict[str, Opinion] = {}
+        """What an earlier run had found out about failures that are still open."""
         self._written: dict[str, str] = {}
         """The instance of each session as the book has it, which may lag behind while it rests."""
         self.cycled = 0.0
@@ -113,6 +115,9 @@ class Watch:
                     known.name, instance=known.instance, declared=known.declared
                 )
                 self._written[known.name] = known.instance
+        for row in await self._t.book.open_incidents():
+            if row.intent is Intent.FAILURE:
+                self._recorded[row.session] = _opinion_of(row)
 
     async def tick(self) -> None:
         """A signal at least every :data:`LOOK_EVERY` seconds, for ever; now and then through the bell."""
@@ -231,6 +236,7 @@ class Watch:
             server_exit=server,
             bell_words=self._ward.last_words.get(entry.server.pid, "") if entry and entry.server else "",
             boot_id=self._t.host.boot_id,
+            recorded=self._recorded.get(failure.session) if entry and entry.session is None else None,
         )
         return diagnose(failure, context, is_shell)
 
@@ -338,6 +344,8 @@ class Watch:
                     await self._t.tmux.disarm([w.id for w in live.windows if w.armed])
                 continue
             ward.expect(look, live)
+            if live.name not in broken:
+                self._recorded.pop(live.name, None)
             if self._written.get(live.name) != instance_of(look.server, live):
                 await self._remember(look, live)
             if live.name not in broken and not ward.rests(live.name, look.taken):
@@ -369,6 +377,7 @@ class Watch:
     def _forget(self, name: str) -> None:
         self._ward.forget(name)
         self._written.pop(name, None)
+        self._recorded.pop(name, None)
         self._t.checkpointer.forget(name)
         self._t.meter.forget_session(name)
 
@@ -441,3 +450,9 @@ class Watch:
                 f"{failure.session}@{failure.first_sign:.6f}",
             )
         return Case(finding, self._before(finding, look), asker, look)
+
+
+def _opinion_of(row: IncidentRow) -> Opinion:
+    facts = [Evidence(**fact) for fact in row.evidence]
+    told = Evidence("record", "found out by an earlier run of the sidecar")
+    return Opinion(row.cause, row.intent, tuple(dict.fromkeys([*facts, told])), row.origin)

@@ -400,9 +400,16 @@ class Corridor:
 
 
 @asynccontextmanager
-async def corridor(folder: Path, settings: Settings | None = None) -> AsyncIterator[Corridor]:
+async def corridor(
+    folder: Path,
+    settings: Settings | None = None,
+    before: Callable[[Corridor], Coroutine[Any, Any, None]] | None = None,
+) -> AsyncIterator[Corridor]:
+    """Opens a corridor, once ``before`` has prepared it. In the same folder it finds the earlier book."""
     world = Corridor(folder / "state", settings or Settings())
     try:
+        if before is not None:
+            await before(world)
         await world.start()
         yield world
         assert world.faults == []

@@ -298,3 +298,43 @@ async def test_a_sibling_that_died_meanwhile_was_not_dead_before(tmp_path: Path)
         await world.pass_time(11.0)
         row = (await world.recoveries())[0]
         assert (row.state, "dead" in row.verdict) == ("failed", True)
+
+
+async def test_what_an_earlier_run_was_healing_is_healed_by_the_next_one(tmp_path: Path) -> None:
+    async with corridor(tmp_path) as world:
+        await world.adopt(session())
+        server = world.tmux.server.pid
+        world.tmux.stillborn = True
+        world.tmux.die()
+        world.end(server, -9, Role.SERVER)
+        await world.until(lambda: world.tmux.called("rebuild"), "it is being rebuilt")
+
+    async def lost(later: Corridor) -> None:
+        later.tmux.die()
+        await later.store.interrupt_running(later.clock.wall())
+
+    async with corridor(tmp_path, before=lost) as later:
+        row = await later.recovered(2)
+        assert (row.state, row.cause) == ("verified", "server_killed")
+        assert "found out by an earlier run of the sidecar" in str(row.evidence)
+
+
+async def test_giving_up_and_the_slow_pace_outlive_the_sidecar(tmp_path: Path) -> None:
+    async with corridor(tmp_path, settings(1, 60.0, 600.0)) as world:
+        await world.adopt(session())
+        for _ in range(2):
+            server = world.tmux.server.pid
+            world.tmux.die()
+            world.end(server, -9, Role.SERVER)
+            await world.quiet()
+        assert [line["reason"] for line in world.log.of(Action.REFUSED)] == ["given_up"]
+
+    async def lost(later: Corridor) -> None:
+        later.tmux.die()
+
+    async with corridor(tmp_path, settings(1, 60.0, 600.0), lost) as later:
+        await later.quiet()
+        assert [line["reason"] for line in later.log.of(Action.REFUSED)] == ["given_up"]
+        assert later.tmux.called("announce") == []
+        await later.pass_time(700.0)
+        assert (await later.recovered(2)).state == "verified"
