@@ -18,7 +18,7 @@ from sidecar.errors import Temporary
 from sidecar.flow.checkpoint import Checkpointer
 from sidecar.flow.ward import Ward
 from sidecar.model.record import Capture
-from sidecar.model.session import Session, image_of
+from sidecar.model.session import Checkpoint, Operation, Session, image_of
 from sidecar.model.status import Status
 from tests.decide.builders import look, session
 
@@ -57,8 +57,10 @@ class Attempts:
     async def newest_checkpoint(self, name: str) -> None:
         return None
 
-    async def add_checkpoint(self, capture: Capture, operation: Any) -> Any:
-        return None
+    async def add_checkpoint(self, capture: Capture, operation: Operation) -> Checkpoint:
+        return Checkpoint(
+            1, capture.image.name, capture.taken, operation, capture.instance, "", 0, capture.image
+        )
 
     async def totals(self) -> tuple[()]:
         return ()
@@ -124,15 +126,15 @@ async def test_a_quiet_session_is_left_alone() -> None:
         assert not await one.attempted()
 
 
-async def test_a_failed_checkpoint_is_tried_again_at_the_next_interval() -> None:
+async def test_a_failed_checkpoint_is_tried_again_after_a_pause() -> None:
     async with care() as one:
         one.attempts.fails = True
         one.look(after=3, printed=0)
         assert await one.attempted()
-        one.look(after=8, printed=0)
+        one.look(after=5, printed=0)
         assert not await one.attempted()
         one.attempts.fails = False
-        one.look(after=19, printed=0)
+        one.look(after=7, printed=0)
         assert await one.attempted()
         one.look(after=60, printed=0)
         assert not await one.attempted()
