@@ -129,6 +129,15 @@ async def test_a_server_that_dies_of_the_work_is_told_from_one_that_is_slow(
             await work(number)
 
 
+async def test_a_machine_without_room_for_more_processes_proves_nothing(stage: Stage) -> None:
+    with pytest.raises(TmuxUnknown, match="second set of panes"):
+        async with stage.open(0):
+            raise TmuxRefused("create pane failed: fork failed: Resource temporarily unavailable")
+    with pytest.raises(TmuxRefused, match="index in use"):
+        async with stage.open(0):
+            raise TmuxRefused("create window failed: index in use: 7")
+
+
 @pytest.mark.parametrize("stopped", [False, True])
 async def test_what_a_crash_has_left_is_found_and_ended(stage: Stage, folder: Path, stopped: bool) -> None:
     folder.mkdir(mode=0o700, parents=True)

@@ -127,7 +127,7 @@ class Builder:
 
     async def _run_lines(self, blueprint: Blueprint) -> str:
         session_id = ""
-        for line in rebuild_scripts(blueprint):
+        for line in await asyncio.to_thread(rebuild_scripts, blueprint):
             client = await self._runner.start(self._runner.argv("source-file", "-"))
             answer = await self._runner.exchange(client, "source-file", stdin=line, seconds=_SECONDS)
             session_id = await self._judge(answer, blueprint, session_id)

@@ -38,6 +38,7 @@ _NICE = 10
 _FIRST_TO_GO = "1000"
 """Where memory runs out, the kernel is to take this server before any that somebody needs."""
 _HISTORY_LIMIT = 20_000
+_NO_ROOM = "fork failed"
 _WITH_US = ("--pdeathsig", "KILL", "--")
 
 MakeDoor = Callable[[TmuxRunner, Path], TmuxDoor]
@@ -77,7 +78,7 @@ class Stage:
         """A fresh server, for as long as the context lasts. ``first_pane`` is its pane-base-index.
 
         Raises:
-            TmuxUnknown: it did not start.
+            TmuxUnknown: it did not start, or had no room for more processes.
             TmuxRefused: it died of what was done in the context.
             UnsafeState: its folder belongs to somebody else.
         """
@@ -89,6 +90,14 @@ class Stage:
         except TmuxUnknown as error:
             if server is not None and await _has_crashed(server):
                 raise TmuxRefused(f"the throw-away tmux server died of it: {error}") from error
+            raise
+        except TmuxRefused as error:
+            # The session that is rehearsed still has its own processes and terminals.
+            if _NO_ROOM in str(error):
+                raise TmuxUnknown(
+                    f"a second set of panes could not be started: {error}",
+                    hint="The machine or this user may be out of processes or terminals.",
+                ) from error
             raise
         finally:
             await _to_the_end(self._strike(server))
