@@ -90,16 +90,18 @@ def running(tmux: TmuxBox, shapes: Mapping[str, Shape]) -> None:
 
 def fill(tmux: TmuxBox, session: str, lines: int) -> None:
     """Have every pane of a session show so many more lines, as if its program had printed them."""
-    before = _heights(tmux, session)
+    before = heights(tmux, session)
     for tty, height in before.items():
         with open(tty, "w") as terminal:
             terminal.writelines(text_line(height + number) for number in range(lines))
+    shows(tmux, session, max(before.values()) + lines)
 
-    def shown() -> bool:
-        now = _heights(tmux, session)
-        return all(now[tty] >= height + lines for tty, height in before.items())
 
-    wait_for(shown, f"{lines} more lines in every pane of {session}")
+def shows(tmux: TmuxBox, session: str, lines: int) -> None:
+    """Wait until every pane of a session has shown so many lines."""
+    wait_for(
+        lambda: min(heights(tmux, session).values()) >= lines, f"{lines} lines in every pane of {session}"
+    )
 
 
 def text_line(number: int) -> str:
@@ -108,7 +110,7 @@ def text_line(number: int) -> str:
     return f"{number:9} \033[32mGET\033[0m /api/items/{item} 200 in {spent} ms, cached\n"
 
 
-def _heights(tmux: TmuxBox, session: str) -> dict[str, int]:
+def heights(tmux: TmuxBox, session: str) -> dict[str, int]:
     """Lines that each pane has shown, by its terminal."""
     lines = tmux.panes("#{session_name} #{pane_tty} #{e|+:#{history_size},#{cursor_y}}")
     return {tty: int(height) for name, tty, height in (line.split() for line in lines) if name == session}

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bench.line import Line, Plan, Sample, Unit, against
 from bench.measure import interleaved, interleaved_async, timed
-from bench.shapes import COMMAND, LARGE, LINES, SMALL, Shape, fill, run_raw, running
+from bench.shapes import COMMAND, LARGE, LINES, SMALL, Shape, fill, run_raw, running, shows
 from bench.stage import servers, start_anew, workshop
 from sidecar.app import run_loop
 from tests.box import TmuxBox
@@ -68,7 +68,9 @@ async def _rebuild(shape: Shape, lines: int, rounds: int) -> tuple[Sample, ...]:
             running(tmux, wanted)
             return time.perf_counter() - began
 
-        return await interleaved_async(rounds, by_hand, ours)
+        measured = await interleaved_async(rounds, by_hand, ours)
+        shows(tmux, "web", lines)
+        return measured
 
 
 def _in_new_server(tmux: TmuxBox, build: Callable[[], None]) -> Callable[[], float]:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 from bench.line import Line, Plan, Sample, Unit, against
 from bench.measure import interleaved, timed, wait_for
-from bench.shapes import LINES, PROGRAM, SMALL, run_raw
+from bench.shapes import LINES, PROGRAM, SMALL, run_raw, shows
 from bench.stage import Stage, kill, stage
 from tests.box import TmuxBox
 
@@ -130,6 +130,8 @@ def _closed_and_back(rounds: int, lines: int) -> tuple[Sample, Sample, str]:
             return seconds
 
         baseline, figure = interleaved(rounds, raw, injuries.turn)
+        # A restored pane that shows less was not measured for what is claimed.
+        shows(on.tmux, "web", lines)
     return baseline, figure, injuries.note()
 
 
