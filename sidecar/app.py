@@ -268,6 +268,7 @@ class Sidecar:
         tasks.keep("doorbell", watch.doorbell)
         tasks.keep("socket", watch.socket)
         tasks.keep("checkpoint", checkpointer.run)
+        tasks.keep("settings", checkpointer.notice_settings)
         tasks.keep("rehearsal", rehearser.run)
         tasks.keep("usage", lambda: self._measure(host))
         tasks.keep("loop lag", self._feel_lag)

@@ -78,6 +78,13 @@ def _alone(found: _Found) -> Note:
     return "" if found.difference.found else "no other session is there to share with"
 
 
+def _resumed(found: _Found) -> Note:
+    """An agent is started by the command that takes its conversation up again."""
+    window, _, pane = found.difference.where.removeprefix("pane ").partition(".")
+    resumption = found.facts.resumptions.get((int(window), int(pane)))
+    return f"its program was brought back: {resumption.reason}" if resumption else ""
+
+
 def _named_itself(found: _Found) -> Note:
     return "a program has named its window" if found.difference.wanted == "True" else ""
 
@@ -93,7 +100,7 @@ DETAILS: Mapping[str, tuple[Callable[[_Found], Note], ...]] = {
     "window automatic rename": (_named_itself, _lives_elsewhere),
     "pane option": (_set_by_programs, _lives_elsewhere),
     "pane last": (_drifting, _lives_elsewhere),
-    "pane start command": (_lives_elsewhere,),
+    "pane start command": (_resumed, _lives_elsewhere),
 }
 """Each detail, and what excuses a difference in it."""
 

@@ -1,12 +1,15 @@
 """Checkpoints: when one is due, what may become one, and what is kept.
 
 A change of structure is stored at once, output at every interval, and nothing when nothing has
-changed. A capture that could be a dying or a just-started server's is held back.
+changed. Options and environments are no part of a look: they are asked for at every interval. A
+capture that could be a dying or a just-started server's is held back.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import Mapping
 from dataclasses import replace
 from fnmatch import fnmatchcase
 
@@ -41,6 +44,7 @@ class Checkpointer:
         self._due: dict[str, Operation] = {}
         self._put_off: dict[str, tuple[tuple[object, ...], float]] = {}
         """A structure that could not be stored, and when it is tried again in monotonic seconds."""
+        self._fingerprints: dict[str, str] = {}
         self._wake = asyncio.Event()
         self._one = asyncio.Lock()
 
@@ -62,7 +66,9 @@ class Checkpointer:
 
     def forget(self, name: str) -> None:
         """The session is no longer in our care."""
-        for memory in (self._stored, self._activity, self._taken, self._due, self._put_off):
+        for memory in (
+            self._stored, self._activity, self._taken, self._due, self._put_off, self._fingerprints,
+        ):  # fmt: skip
             memory.pop(name, None)
 
     async def run(self) -> None:
@@ -79,6 +85,16 @@ class Checkpointer:
                 pruned = self._clock.monotonic()
                 await self._book.prune(self._ward.settings.checkpoints.retention, self._clock.wall())
                 await self.count()
+
+    async def notice_settings(self) -> None:
+        """At every interval, for ever: note whose options, hooks or environment have changed."""
+        while True:
+            await self._clock.sleep(self._ward.settings.checkpoints.interval)
+            look = self._ward.look
+            sessions = [each for each in look.sessions if each.name in self._ward.expected]
+            if look.presence is Presence.PRESENT and sessions:
+                with contextlib.suppress(SidecarError):
+                    self._note_fingerprints(await self._tmux.fingerprints(sessions))
 
     async def save(self, session: Session, operation: Operation) -> Checkpoint | None:
         """Store the session as given. None when the capture was held back.
@@ -144,6 +160,14 @@ class Checkpointer:
             return replace(capture, instance=instance_of(look.server, session))
         return capture
 
+    def _note_fingerprints(self, found: Mapping[str, str]) -> None:
+        for name, fingerprint in found.items():
+            if self._fingerprints.get(name) != fingerprint:
+                self._fingerprints[name] = fingerprint
+                self._due.setdefault(name, Operation.INTERVAL)
+        if self._due:
+            self._wake.set()
+
     def _interval_due(self, name: str, session: Session) -> bool:
         waited = self._clock.monotonic() - self._taken.get(name, float("-inf"))
         changed = session.activity != self._activity.get(name)
@@ -155,6 +179,7 @@ def structure(session: Session) -> tuple[object, ...]:
     return (
         session.id,
         session.name,
+        session.group,
         tuple(
             (
                 window.index,
@@ -162,6 +187,7 @@ def structure(session: Session) -> tuple[object, ...]:
                 window.layout,
                 window.zoomed,
                 window.active,
+                window.links,
                 tuple(
                     (
                         pane.index,

@@ -184,6 +184,9 @@ class Stage(Protocol):
 class Tmux(Scene, Protocol):
     """The live server."""
 
+    async def fingerprints(self, sessions: Sequence[Session]) -> Mapping[str, str]:
+        """A word by session name, another one when its options or environment have changed; in one client."""
+
     async def arm(self, windows: Sequence[str]) -> None:
         """Make these windows keep panes whose process failed (``remain-on-exit failed``)."""
 

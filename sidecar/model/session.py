@@ -116,6 +116,8 @@ class Window:
     armed: bool
     """The sidecar has set remain-on-exit here (window option ``@sidecar_armed``)."""
     panes: tuple[Pane, ...]
+    links: int = 1
+    """In how many places it is linked."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,9 +20,19 @@ from sidecar.edges.store import Store, codec
 from sidecar.edges.store.audit import broken_link
 from sidecar.edges.store.database import FILE, schema
 from sidecar.errors import AlreadyRunning, CheckpointUnusable, Permanent
-from sidecar.model.plan import Difference
+from sidecar.model.incident import Asker, Broken, Cause, Failure, FailureKind, Finding, Intent, Unit
+from sidecar.model.plan import Difference, Expectation, Outcome, Plan, Strategy
 from sidecar.model.policy import BreakerState, Circuit, Retention
-from sidecar.model.record import Action, AlertIntake, Capture, KnownSession, Rehearsal, SkipReason, Standing
+from sidecar.model.record import (
+    Action,
+    AlertIntake,
+    Capture,
+    Ending,
+    KnownSession,
+    Rehearsal,
+    SkipReason,
+    Standing,
+)
 from sidecar.model.session import (
     Operation,
     SavedPane,
@@ -31,6 +41,15 @@ from sidecar.model.session import (
     ServerSettings,
     SessionImage,
 )
+
+FINDING = Finding(
+    Failure("web", FailureKind.CRASHED, (Broken(Unit.SESSION),), 1.0),
+    Cause.SERVER_KILLED,
+    Intent.FAILURE,
+    (),
+    "origin",
+)
+PLAN = Plan("web", Strategy.RESTORE_CHECKPOINT, (), Expectation(None), FINDING)
 
 
 class Bench:
@@ -264,6 +283,40 @@ def test_the_schema_is_the_sum_of_the_migrations(bench: Bench) -> None:
     assert got.execute(question).fetchall() == wanted.execute(question).fetchall()
     wanted.close()
     got.close()
+
+
+async def test_a_database_of_the_first_release_is_brought_up_to_date(bench: Bench) -> None:
+    bench.store.close()
+    bench.tamper("ALTER TABLE recoveries DROP COLUMN compared")
+    bench.tamper("DELETE FROM _sqlite_migrations WHERE name != 'first'")
+    bench.tamper(
+        "INSERT INTO incidents (id, trace, session, failure, unit, cause, intent, origin, state, evidence,"
+        " first_sign, opened) VALUES (1, 't', 'web', 'crashed', 'session', 'server_killed', 'failure', 'o',"
+        " 'recovered', '[]', 1, 1)"
+    )
+    bench.tamper(
+        "INSERT INTO recoveries (id, incident, trace, session, failure, cause, origin, strategy, asker,"
+        " state, begun) VALUES (1, 1, 't', 'web', 'crashed', 'server_killed', 'o', 'restore_checkpoint',"
+        " 'watcher', 'verified', 1)"
+    )
+    bench.store = bench.open()
+    row = await bench.store.recovery(1)
+    assert row is not None
+    assert row.compared == {}
+
+
+async def test_what_a_verdict_has_compared_is_kept(bench: Bench) -> None:
+    bench.store.close()
+    bench.store = bench.open()
+    incident = await bench.store.open_incident(FINDING, 1.0, 1.0)
+    begun = await bench.store.begin_recovery(incident.id, PLAN, Asker.WATCHER, 2.0)
+    told = {"window name": 3, "session option": 0}
+    await bench.store.end_recovery(
+        Ending(begun.id, incident.id, Outcome.VERIFIED, "verified", (), told, 1.0, 1.0, 3.0)
+    )
+    row = await bench.store.recovery(begun.id)
+    assert row is not None
+    assert row.compared == told
 
 
 def test_files_are_private_and_one_sidecar_holds_them(bench: Bench) -> None:

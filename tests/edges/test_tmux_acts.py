@@ -146,19 +146,27 @@ class TestEntering:
         with pytest.raises(Temporary, match="no longer holds"):
             await door.enter("%0", 1, typed("touch pwned"))
 
-    @pytest.mark.parametrize(
-        "state", [("copy-mode", "-t", "%0"), ("set-option", "-w", "-t", "@0", "synchronize-panes", "on")]
-    )
-    async def test_keys_that_would_go_astray_are_not_typed(
-        self, tmux: TmuxBox, door: TmuxDoor, state: tuple[str, ...]
-    ) -> None:
+    async def test_keys_that_would_go_astray_are_not_typed(self, tmux: TmuxBox, door: TmuxDoor) -> None:
         tmux.run("new-session", "-d", "-s", "web", "bash --norc")
-        tmux.run("split-window", "-t", "=web:", "bash --norc")
-        tmux.run(*state)
+        tmux.run("copy-mode", "-t", "%0")
         with pytest.raises(Temporary, match="nothing was typed") as raised:
             await door.enter("%0", pids(tmux)["%0"], typed("touch pwned"))
         assert "touch pwned" in raised.value.hint
+
+    @pytest.mark.parametrize("scope", [("-w", "-t", "@0"), ("-p", "-t", "%0")])
+    async def test_a_synchronized_pane_is_typed_into_alone(
+        self, tmux: TmuxBox, door: TmuxDoor, scope: tuple[str, ...]
+    ) -> None:
+        tmux.run("new-session", "-d", "-s", "web", "bash --norc")
+        tmux.run("split-window", "-t", "=web:", "bash --norc")
+        tmux.run("set-option", "-p", "-t", "%1", "synchronize-panes", "on")
+        tmux.run("set-option", *scope, "synchronize-panes", "on")
+        before = [tmux.run("show-options", *where) for where in (("-w", "-t", "@0"), ("-p", "-t", "%0"))]
+        await door.enter("%0", pids(tmux)["%0"], typed("touch typed; exec sleep 1000"))
+        eventually(lambda: tmux.show("%0", "#{pane_current_command}") == "sleep", "the command")
         assert "touch" not in tmux.run("capture-pane", "-p", "-t", "%1")
+        after = [tmux.run("show-options", *where) for where in (("-w", "-t", "@0"), ("-p", "-t", "%0"))]
+        assert after == before
 
     async def test_a_busy_pane_is_given_up_in_time(
         self, tmux: TmuxBox, door: TmuxDoor, monkeypatch: pytest.MonkeyPatch

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sidecar.edges.tmux.door import TmuxDoor
 from sidecar.edges.tmux.options import (
     change_binding_lines,
     change_lines,
@@ -17,6 +18,7 @@ from sidecar.edges.tmux.options import (
 )
 from sidecar.edges.tmux.run import TmuxRunner
 from sidecar.edges.tmux.text import command, script
+from sidecar.errors import TmuxAbsent, TmuxUnknown
 from sidecar.model.session import Options
 from tests.box import TmuxBox
 from tests.edges.test_tmux_text import on_one_server, words
@@ -181,3 +183,44 @@ async def test_a_binding_that_this_tmux_does_not_know_spoils_no_other(
     client = await runner.start(runner.argv("source-file", "-"))
     await runner.exchange(client, "source-file", stdin=script(*change_binding_lines(wanted, before)))
     assert "bind-key -T root F7 kill-pane" in await bindings(runner)
+
+
+CHANGES = [
+    ("set-option", "-t", "=web:", "status", "2"),
+    ("set-option", "-w", "-t", "=web:", "main-pane-width", "33"),
+    ("set-option", "-p", "-t", "=web:", "window-style", "bg=red"),
+    ("set-hook", "-t", "=web:", "session-renamed", "kill-pane"),
+    ("set-environment", "-t", "=web:", "A", "1"),
+]
+CHANGES_OF_ALL = [
+    ("set-option", "-g", "status", "2"),
+    ("set-environment", "-g", "A", "1"),
+    ("bind-key", "F5", "kill-pane"),
+    ("set-option", "-s", "escape-time", "7"),
+]
+
+
+@pytest.mark.parametrize("change", [*CHANGES, *CHANGES_OF_ALL])
+async def test_a_fingerprint_tells_of_every_change(
+    tmux: TmuxBox, door: TmuxDoor, change: tuple[str, ...]
+) -> None:
+    start(tmux)
+    sessions = (await door.look()).sessions
+    before = await door.fingerprints(sessions)
+    assert before.keys() == {"web", "twin"}
+    assert await door.fingerprints(sessions) == before
+    tmux.run(*change)
+    after = await door.fingerprints(sessions)
+    assert after["web"] != before["web"]
+    assert (after["twin"] == before["twin"]) == (change in CHANGES)
+
+
+async def test_a_session_that_has_gone_has_no_fingerprint(tmux: TmuxBox, door: TmuxDoor) -> None:
+    start(tmux)
+    sessions = (await door.look()).sessions
+    before = await door.fingerprints(sessions)
+    tmux.run("kill-session", "-t", "=web:")
+    assert await door.fingerprints(sessions) == {"twin": before["twin"]}
+    tmux.run("kill-server")
+    with pytest.raises((TmuxAbsent, TmuxUnknown)):
+        await door.fingerprints(sessions)

@@ -30,8 +30,12 @@ def settings_commands() -> Mapping[str, tuple[str, ...]]:
 
 def details_commands(session: Session) -> dict[str, tuple[str, ...]]:
     """The commands whose answers :func:`read_settings` and :func:`read_details` read, by key."""
-    commands = dict(_SETTINGS)
-    commands["own"] = ("show-options", "-H", "-t", session.id)
+    return {**_SETTINGS, **local_commands(session)}
+
+
+def local_commands(session: Session) -> dict[str, tuple[str, ...]]:
+    """Those of them that are about the session alone."""
+    commands: dict[str, tuple[str, ...]] = {"own": ("show-options", "-H", "-t", session.id)}
     commands["path"] = ("display-message", "-p", "-t", f"{session.id}:", "#{session_path}")
     for window in session.windows:
         commands[_key(window.id)] = ("show-options", "-H", "-w", "-t", window.id)

@@ -15,8 +15,10 @@ from sidecar.edges.tmux.arming import arm_line, disarm_line
 from sidecar.edges.tmux.builder import Builder
 from sidecar.edges.tmux.capture import capture_script, read_capture, request
 from sidecar.edges.tmux.dead import act_on_dead
+from sidecar.edges.tmux.fingerprint import fingerprint_script, read_fingerprints
 from sidecar.edges.tmux.furnish import LayoutCheck
-from sidecar.edges.tmux.run import TmuxRunner
+from sidecar.edges.tmux.parts import new_mark
+from sidecar.edges.tmux.run import TmuxRunner, classify
 from sidecar.edges.tmux.server import ask_for_socket, find_server
 from sidecar.edges.tmux.snapshot import LOOK_COMMAND, parse_look
 from sidecar.edges.tmux.text import command, in_one, literal, message, script, unvis
@@ -100,6 +102,22 @@ class TmuxDoor:
         return await asyncio.to_thread(
             lambda: read_capture(raw, wanted, taken=taken, cwd=folders.of_process(pid))
         )
+
+    async def fingerprints(self, sessions: Sequence[Session]) -> Mapping[str, str]:
+        """A word for each session that is there, another one when its options or environment have changed.
+
+        Raises:
+            TmuxAbsent, TmuxUnknown: there is no server, or no answer.
+        """
+        mark = new_mark()
+        client = await self._runner.start(self._runner.argv("source-file", "-"))
+        asked = await asyncio.to_thread(fingerprint_script, sessions, mark)
+        # What has gone meanwhile makes its own lines fail, and no other.
+        answer = await self._runner.exchange(client, "source-file", stdin=asked, seconds=_CAPTURE_SECONDS)
+        found = await asyncio.to_thread(read_fingerprints, answer.output, sessions, mark)
+        if not found and sessions:
+            raise classify(answer.complaint)
+        return found
 
     async def arm(self, windows: Sequence[str]) -> None:
         """Keep the panes of these windows when their process fails; a user's own setting stays."""

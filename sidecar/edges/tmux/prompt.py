@@ -65,19 +65,15 @@ class Typist:
         await self._ready(pane, pid)
         # Without the pane's own %, which would be the begin of a time here.
         word = f"{_ENTERED}{pane.removeprefix('%')}"
-        # In a mode the keys would steer the mode; with synchronized panes they would go to all of them.
-        guard = (
-            f"#{{&&:#{{==:#{{pane_pid}},{pid}}},"
-            "#{==:#{pane_dead}#{pane_in_mode}#{pane_synchronized},000}}"
-        )
+        # In a mode the keys would steer the mode.
+        guard = f"#{{&&:#{{==:#{{pane_pid}},{pid}}},#{{==:#{{pane_dead}}#{{pane_in_mode}},00}}}}"
         keys = [command("send-keys", "-t", pane, "-l", "--", resumption.line)]
         if resumption.entry is Entry.TYPED:
             keys.append(command("send-keys", "-t", pane, "Enter"))
-        done = in_one(*keys, command("display-message", "-p", word))
+        done = in_one(_into_one(pane, in_one(*keys)), command("display-message", "-p", word))
         if word not in await self._send(command("if-shell", "-F", "-t", pane, guard, done)):
             raise Temporary(
-                f"nothing was typed into {pane}: it is in copy mode, synchronized, "
-                f"or no longer the shell {pid}",
+                f"nothing was typed into {pane}: it is in copy mode, or no longer the shell {pid}",
                 hint=f"Leave copy mode, or type it yourself: {resumption.line}",
             )
 
@@ -130,6 +126,22 @@ class Typist:
         if not self._in_front(pid):
             return _Calm.NONE
         return _Calm.WAITS if _waits(pid, tty, quiet) else _Calm.QUIET
+
+
+def _into_one(pane: str, keys: str) -> str:
+    """The keys for this pane alone: where panes are synchronized, it is left out for that moment."""
+    option = ("set-option", "-p", "-t", pane)
+    apart = in_one(
+        command(*option, "synchronize-panes", "off"),
+        keys,
+        command(*option, "-u", "synchronize-panes"),
+        # It may have been the pane's own setting.
+        command(
+            "if-shell", "-F", "-t", pane, "#{!=:#{pane_synchronized},1}",
+            command(*option, "synchronize-panes", "on"),
+        ),
+    )  # fmt: skip
+    return command("if-shell", "-F", "-t", pane, "#{pane_synchronized}", apart, keys)
 
 
 def _terminal(pid: int) -> str:

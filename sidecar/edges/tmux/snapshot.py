@@ -38,7 +38,7 @@ _WINDOW = _Record(
     "W",
     (
         "window_id", "window_index", "window_zoomed_flag", "window_active", "window_last_flag",
-        "automatic-rename", "window_activity", "remain-on-exit", "@sidecar_armed",
+        "automatic-rename", "window_activity", "remain-on-exit", "window_linked_sessions", "@sidecar_armed",
     ),
     ("window_name", "window_layout"),
 )  # fmt: skip
@@ -147,7 +147,7 @@ def _session(fields: list[str], reader: _Reader) -> Session:
 
 
 def _window(fields: list[str], reader: _Reader) -> Window:
-    window_id, index, zoomed, active, last, rename, activity, remain, armed, name, layout = fields
+    window_id, index, zoomed, active, last, rename, activity, remain, links, armed, name, layout = fields
     panes: list[Pane] = []
     while below := reader.take(_PANE):
         panes.append(_pane(below))
@@ -165,6 +165,7 @@ def _window(fields: list[str], reader: _Reader) -> Window:
         remain_on_exit=remain,
         armed=armed == "1",
         panes=tuple(panes),
+        links=int(links),
     )
 
 
