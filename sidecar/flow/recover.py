@@ -42,7 +42,7 @@ from sidecar.model.status import Rehearsed, Ticket
 
 _VERIFY_SECONDS = 10.0
 _VERIFY_FIRST_PAUSE = 0.005
-_VERIFY_LAST_PAUSE = 0.2
+_VERIFY_LAST_PAUSE = 0.1
 
 _STATE_AFTER = {
     RefusalReason.GIVEN_UP: IncidentState.GIVEN_UP,

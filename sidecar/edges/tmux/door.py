@@ -20,6 +20,7 @@ from sidecar.edges.tmux.furnish import LayoutCheck
 from sidecar.edges.tmux.parts import new_mark
 from sidecar.edges.tmux.run import TmuxRunner, classify
 from sidecar.edges.tmux.server import ask_for_socket, find_server
+from sidecar.edges.tmux.sharing import SharedLook
 from sidecar.edges.tmux.snapshot import LOOK_COMMAND, parse_look
 from sidecar.edges.tmux.text import command, in_one, literal, message, script, unvis
 from sidecar.errors import SidecarError, Temporary, TmuxAbsent, TmuxRefused
@@ -63,6 +64,7 @@ class TmuxDoor:
         self._boot_id = boot_id
         self._complete = complete
         self._typist = prompt.Typist(runner, clock, in_front)
+        self._shared = SharedLook(self._look)
         self._builder = Builder(
             runner,
             clock,
@@ -73,7 +75,10 @@ class TmuxDoor:
         )
 
     async def look(self) -> Look:
-        """One full observation; absent and unknown are answers, not errors."""
+        """One full observation, begun after the call; absent and unknown are answers, not errors."""
+        return await self._shared()
+
+    async def _look(self) -> Look:
         taken = self._clock.monotonic()
         try:
             raw = await self._runner.call(*LOOK_COMMAND)
