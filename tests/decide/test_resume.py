@@ -1,3 +1,5 @@
+import shlex
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -198,6 +200,25 @@ def test_only_the_beginning_of_a_long_command_line_is_matched() -> None:
     rule = ResumeRule("needle", "found")
     assert answer(pane("job", "x" * 100, "needle"), rule)[0] is Entry.TYPED
     assert answer(pane("job", "x" * MATCHED, "needle"), rule)[0] is Entry.SKIPPED
+
+
+PROGRAMS = ["top", "tail", "less", "man", "vim", "nvim", "ssh", "python3", "node", "ptw", "pytest", "watch"]
+ARGUMENTS = st.one_of(
+    st.text(max_size=8),
+    st.sampled_from(
+        [
+            "-f", "-F", "-S", "Session.vim", "-p", "22", "host", "-m", "http.server", "-c", "$(id)", "`id`",
+            "'", "; id", "&&", "a b", "-o", "X=y", "\\", "!", "*", "~", "#", "{argv}", "{id}", "{flags}",
+        ]
+    ),
+)  # fmt: skip
+
+
+@given(name=st.sampled_from(PROGRAMS), words=st.lists(ARGUMENTS, max_size=6))
+def test_what_a_shipped_rule_enters_is_what_ran_word_by_word(name: str, words: list[str]) -> None:
+    found = resumption(pane(name, *words), Spot("web", 0, "/bin/sh"), ())
+    assert found is not None
+    assert found.entry is Entry.SKIPPED or tuple(shlex.split(found.line)) == found.argv
 
 
 @given(

@@ -33,7 +33,17 @@ def typed(line: str, entry: Entry = Entry.TYPED) -> Resumption:
 def kill(tmux: TmuxBox, pane: str) -> int:
     pid = pids(tmux)[pane]
     os.kill(pid, signal.SIGKILL)
+    # On a busy machine it takes a moment to die of it.
+    eventually(lambda: not lives(pid), "the end of the process")
     return pid
+
+
+def lives(pid: int) -> bool:
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
 
 
 class TestArming:
@@ -141,7 +151,10 @@ class TestEntering:
         tmux.run("send-keys", "-t", "%0", "C-a", "C-d", "Enter")
         eventually((tmux.folder / "held").exists, "the person's Enter")
 
-    async def test_another_shell_is_not_typed_into(self, tmux: TmuxBox, door: TmuxDoor) -> None:
+    async def test_another_shell_is_not_typed_into(
+        self, tmux: TmuxBox, door: TmuxDoor, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("sidecar.edges.tmux.prompt._PATIENCE", 0.3)
         tmux.run("new-session", "-d", "-s", "web", "bash --norc")
         with pytest.raises(Temporary, match="no longer holds"):
             await door.enter("%0", 1, typed("touch pwned"))

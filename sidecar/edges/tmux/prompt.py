@@ -40,6 +40,7 @@ InFront = Callable[[int], bool]
 class _Calm(Enum):
     """How a shell looks from outside."""
 
+    NO_TERMINAL = "has no terminal, or is gone"
     NONE = "busy, or not in front"
     QUIET = "sleeps in front, perhaps within a start-up file"
     WAITS = "waits for a line"
@@ -105,24 +106,28 @@ class Typist:
                 answered.set_result(words)
 
     async def _ready(self, pane: str, pid: int) -> None:
-        tty = await asyncio.to_thread(_terminal, pid)
-        if not tty:
-            raise Temporary(f"{pane} no longer holds the shell {pid}", hint="The pane changed meanwhile.")
-        deadline = self._clock.monotonic() + _PATIENCE
         quiet_since = self._clock.monotonic()
+        deadline = quiet_since + _PATIENCE
+        calm = _Calm.NONE
         while (now := self._clock.monotonic()) < deadline:
-            calm = await asyncio.to_thread(self._calm, pid, tty, now - quiet_since)
+            calm = await asyncio.to_thread(self._calm, pid, now - quiet_since)
             if calm is _Calm.WAITS:
                 return
-            if calm is _Calm.NONE:
+            if calm is not _Calm.QUIET:
                 quiet_since = now
             await self._clock.sleep(_POLL)
+        if calm is _Calm.NO_TERMINAL:
+            raise Temporary(f"{pane} no longer holds the shell {pid}", hint="The pane changed meanwhile.")
         raise Temporary(
             f"the shell {pid} was not ready for input within {_PATIENCE:g} s",
             hint="Something runs in front of it, or its start-up files are slow.",
         )
 
-    def _calm(self, pid: int, tty: str, quiet: float) -> _Calm:
+    def _calm(self, pid: int, quiet: float) -> _Calm:
+        # A process that has just been made for a pane has no terminal yet.
+        tty = _terminal(pid)
+        if not tty:
+            return _Calm.NO_TERMINAL
         if not self._in_front(pid):
             return _Calm.NONE
         return _Calm.WAITS if _waits(pid, tty, quiet) else _Calm.QUIET
