@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from sidecar.decide import layout
 from sidecar.decide.compare import compare
 from sidecar.decide.judge import judge
+from sidecar.decide.judge_details import DETAILS
 from sidecar.decide.judge_facts import Gap, told
 from sidecar.model.plan import Difference, Expectation, Verdict
 from sidecar.model.record import Capture
@@ -21,13 +22,8 @@ from sidecar.model.session import Look, SavedPane, SavedWindow, SessionImage
 _NOT_INK = re.compile(rb"\x1b\[[0-9;:]*m|\x1b\]8;[^\x07\x1b]*(?:\x07|\x1b\\)|[\s\x0e\x0f]+")
 """Colours, links, character sets and all blanks: where lines wrap is the layout's business."""
 
-_CAPTURED = frozenset(
-    {
-        "session environment", "session group", "session option", "session folder", "window last",
-        "window automatic rename", "window option", "pane last", "pane option",
-    }
-)  # fmt: skip
-"""What only a capture tells. A link to another session's window is not among it: that one is not there."""
+_CAPTURED = DETAILS.keys() - {"window link"}
+"""What only a capture tells; not the links, since the other sessions are not there."""
 
 
 @dataclass(frozen=True, slots=True)
