@@ -87,6 +87,8 @@ class SidecarBox:
     tmux: TmuxBox
     state: Path
     arguments: tuple[str, ...] = ()
+    module: str = "sidecar"
+    """What is started: ``python -m`` this."""
     process: subprocess.Popen[str] | None = None
     log: Path = field(init=False)
 
@@ -97,7 +99,7 @@ class SidecarBox:
         with self.log.open("a") as log:
             self.process = subprocess.Popen(
                 [
-                    sys.executable, "-m", "sidecar", "run", "--listen", "127.0.0.1:0",
+                    sys.executable, "-m", self.module, "run", "--listen", "127.0.0.1:0",
                     "--state", str(self.state), "--tmux-socket-name", self.tmux.name, *self.arguments,
                 ],
                 env=self.tmux.environment | {"PYTHONWARNINGS": "error"}, stderr=log, text=True,
@@ -186,17 +188,19 @@ def tmux_box() -> Iterator[TmuxBox]:
 
 
 @contextmanager
-def configured_box(tmux: TmuxBox, configuration: str) -> Iterator[SidecarBox]:
-    """A sidecar with a configuration file, ``config.yml`` in the box's folder."""
+def rehearsing_box(tmux: TmuxBox) -> Iterator[SidecarBox]:
+    """A sidecar that rehearses all the time, on a machine that is under no pressure."""
     file = tmux.folder / "config.yml"
-    file.write_text(f"{configuration}\n")
-    with sidecar_box(tmux, "--config", str(file)) as box:
+    file.write_text("checkpoints: {rehearse: 1s, interval: 1s}\n")
+    with sidecar_box(tmux, "--config", str(file), module="tests.calm") as box:
         yield box
 
 
 @contextmanager
-def sidecar_box(tmux: TmuxBox, *arguments: str, start: bool = True) -> Iterator[SidecarBox]:
-    box = SidecarBox(tmux, tmux.folder / "state", arguments)
+def sidecar_box(
+    tmux: TmuxBox, *arguments: str, start: bool = True, module: str = "sidecar"
+) -> Iterator[SidecarBox]:
+    box = SidecarBox(tmux, tmux.folder / "state", arguments, module)
     try:
         if start:
             box.start()

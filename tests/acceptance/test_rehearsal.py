@@ -13,15 +13,12 @@ import psutil
 import pytest
 
 from sidecar.edges.tmux.server import find_server
-from tests.box import SidecarBox, TmuxBox, configured_box, eventually
-
-LONG = 80.0
-"""Seconds: on a machine under pressure a rehearsal waits, as it should."""
+from tests.box import SidecarBox, TmuxBox, eventually, rehearsing_box
 
 
 @pytest.fixture
 def sidecar(tmux: TmuxBox) -> Iterator[SidecarBox]:
-    with configured_box(tmux, "checkpoints: {rehearse: 1s, interval: 1s}") as box:
+    with rehearsing_box(tmux) as box:
         yield box
 
 
@@ -29,7 +26,6 @@ def restorable(sidecar: SidecarBox, name: str, wanted: bool) -> dict[str, object
     eventually(
         lambda: sidecar.sessions().get(name, {}).get("restorable") is wanted,
         f"a rehearsal of {name} that says {wanted}",
-        LONG,
     )
     return sidecar.sessions()[name]
 
@@ -93,7 +89,7 @@ def test_kill_9_in_the_middle_leaves_nothing_after_the_next_start(tmux: TmuxBox,
     tmux.run("new-session", "-d", "-s", "web", "while :; do date; sleep 1; done")
     folder = sidecar.state / "rehearsal"
     for _ in range(20):
-        eventually(lambda: find_server(folder / "tmux"), "a rehearsal", LONG)
+        eventually(lambda: find_server(folder / "tmux"), "a rehearsal")
         sidecar.stop(signal.SIGKILL)
         if folder.exists():
             break
