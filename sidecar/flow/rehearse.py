@@ -184,6 +184,8 @@ class Rehearser:
         deadline = self._p.clock.monotonic() + _PATIENCE
         pause = _FIRST_PAUSE
         while True:
+            if self._ward.cases:
+                raise Temporary("a recovery has begun, and goes first", hint="It is tried again in its turn.")
             look = await scene.look()
             if look.presence is not Presence.PRESENT:
                 raise TmuxUnknown(f"the throw-away tmux server gives no answer: {look.reason}")

@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import sqlite3
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -371,11 +371,12 @@ async def test_what_says_nothing_about_the_checkpoint_changes_nothing(
 
 
 @dataclass
-class DeadlyStage:
-    """Ends the server of a real one, by a signal, as soon as a session is built."""
+class EventfulStage:
+    """Something happens to a real stage as soon as a session is built on it."""
 
     real: Stage
-    number: int
+    happens: Callable[[int], None]
+    """Given the server's pid."""
 
     async def clear(self) -> bool:
         return await self.real.clear()
@@ -385,14 +386,14 @@ class DeadlyStage:
         async with self.real.open(first_pane) as door:
             rebuild = door.rebuild
 
-            async def rebuild_and_die(image: SessionImage, texts: Mapping[str, bytes]) -> str:
+            async def rebuild_then(image: SessionImage, texts: Mapping[str, bytes]) -> str:
                 built = await rebuild(image, texts)
                 look = await door.look()
                 assert look.server is not None
-                os.kill(look.server.pid, self.number)
+                self.happens(look.server.pid)
                 return built
 
-            door.rebuild = rebuild_and_die  # type: ignore[method-assign]
+            door.rebuild = rebuild_then  # type: ignore[method-assign]
             yield door
 
 
@@ -403,13 +404,25 @@ async def test_a_checkpoint_that_tmux_dies_of_cannot_be_restored(
     theatre: Theatre, number: signal.Signals, outcome: str
 ) -> None:
     theatre.tmux.run("new-session", "-d", "-s", "web", "sleep 1000")
-    theatre.stage = DeadlyStage(theatre.stage, number)
+    theatre.stage = EventfulStage(theatre.stage, lambda pid: os.kill(pid, number))
     theatre.rehearser = theatre.engage()
     await theatre.keep(await theatre.take("web"))
     async with theatre.playing():
         await theatre.until(lambda: theatre.count(outcome) == 1)
     rows = [row.restorable for row in theatre.ward.rehearsals.values()]
     assert rows == ([False] if outcome == "failed" else [])
+
+
+async def test_it_makes_way_for_a_recovery_that_begins_in_its_middle(theatre: Theatre) -> None:
+    theatre.tmux.run("new-session", "-d", "-s", "web", "sleep 1000")
+    cases: dict[str, Any] = theatre.ward.cases
+    theatre.stage = EventfulStage(theatre.stage, lambda pid: cases.update(api=object()))
+    theatre.rehearser = theatre.engage()
+    await theatre.keep(await theatre.take("web"))
+    async with theatre.playing():
+        await theatre.until(lambda: theatre.count("inconclusive") == 1)
+    assert theatre.ward.rehearsals == {}
+    assert "a recovery has begun" in str(theatre.log.lines[0][2]["error"])
 
 
 async def test_a_store_that_does_not_take_the_result_is_asked_again(theatre: Theatre) -> None:
