@@ -118,16 +118,21 @@ def _drifting(pair: _Pair) -> Note:
 
 def _shell_in_between(pair: _Pair) -> Note:
     """``sh -c 'top'`` runs top itself or as a child, as the shell at hand likes."""
-    argv = pair.wanted.argv
+    wanted, found = pair.wanted.argv, pair.found.argv
+    inner, above = _run_by_shell(wanted), _run_by_shell(found)
+    if inner and same_argv(inner[1:] if inner[0] == "exec" else inner, found):
+        return "the shell has become the command"
+    return "the command runs below a shell" if above and same_argv(above, wanted) else ""
+
+
+def _run_by_shell(argv: Sequence[str]) -> list[str]:
+    """The command that a shell was given with ``-c``; empty for anything else."""
     if len(argv) != 3 or argv[1] != "-c" or not is_shell(argv[:1]):
-        return ""
+        return []
     try:
-        inner = shlex.split(argv[2])
+        return shlex.split(argv[2])
     except ValueError:
-        return ""
-    if inner[:1] == ["exec"]:
-        del inner[0]
-    return "the shell has become the command" if inner and same_argv(inner, pair.found.argv) else ""
+        return []
 
 
 def _default_shell(pair: _Pair) -> Note:

@@ -206,6 +206,8 @@ def test_a_folder_that_no_longer_exists() -> None:
         ("x", ("bash", "-c", "top"), ("sh", "-c", "top"), "hard"),
         ("x", ("bash", "-c", "it's"), ("it", "s"), "hard"),
         ("x", ("top",), ("sh", "-c", "exec top"), "hard"),
+        ("x", ("top", "-d", "5"), ("/bin/sh", "-c", "top -d 5"), "tolerated"),
+        ("x", ("top",), ("sh", "-c", "top; rm x"), "hard"),
         ("bash", ("bash",), ("-bash",), "same"),
         ("bash", ("bash", "-l"), ("bash",), "hard"),
         ("", ("-bash",), ("/bin/bash", "-l"), "same"),
