@@ -41,8 +41,9 @@ def test_hostile_names_come_back_to_the_letter_and_run_nothing(
         ";", "select-pane", "-T", safe,
     )  # fmt: skip
     fields = "#{session_name}|#{window_name}|#{pane_title}|#{pane_current_path}"
+    # tmux tells no folder while the process is just being started.
+    eventually(lambda: str(folder) in tmux.panes(fields)[0], "the folder")
     before = tmux.panes(fields)
-    assert str(folder) in before[0]
     eventually(lambda: [s for s in sidecar.sessions().values() if s["checkpoints"]], "a checkpoint")
     (known,) = sidecar.sessions()
     os.kill(tmux.server_pid(), signal.SIGKILL)
