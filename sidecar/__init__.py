@@ -11,14 +11,16 @@ cli, client      commands; the service's are thin HTTP calls; ``terminal`` print
 demo             a private server, four injuries, the transcript
 app              composition root: one straight line, named tasks, teardown in reverse
 config           the settings, frozen; ``config_read`` reads YAML and names every fault, with
-                 ``config_fields`` (walking the nodes) and ``config_units`` (durations, sizes)
-model/           nouns: session, incident, plan, policy, record (rows), status (the picture)
-decide/          the quiet floor: detect, diagnose, choose, judge, resume, rehearse, breaker, ...
+                 ``config_yaml``, ``config_fields`` (walking the nodes) and ``config_units``
+                 (durations, sizes); ``config_workspaces`` reads the files that declare sessions,
+                 with ``config_tmuxp`` (one session) and ``config_yesman`` (its folder)
+model/           nouns: session, workspace, incident, plan, policy, record (rows), status
+decide/          the quiet floor: detect, diagnose, choose, judge, resume, workspace, breaker, ...
 edges/           the doors: tmux/ (run, snapshot, capture, rebuild, birth, doorbell, stage),
                  process (pidfds, /proc), pressure, store/ (SQLite), metrics, logs
 flow/            the corridor: watch (inbox and cycle), recover (THE PIPELINE), execute and
-                 steps (plans), checkpoint, rehearse, desk (requests and alerts), person (calls),
-                 ward (what is known)
+                 steps (plans), furnish (declared sessions), checkpoint, rehearse, desk (requests
+                 and alerts), person (calls), ward (what is known)
 web/             the windows: routes, payload, guard, middleware, views, problem, replay
 ===============  =========================================================================
 

@@ -13,7 +13,7 @@ import platform
 import shutil
 import signal
 import sys
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,11 +25,12 @@ from sidecar import __version__
 from sidecar.clock import SystemClock, SystemDice
 from sidecar.config import Settings
 from sidecar.decide import conversation, layout, retain
-from sidecar.edges import pressure, process
+from sidecar.edges import pressure, process, script
 from sidecar.edges.logs import JsonLog
 from sidecar.edges.metrics import Metrics
 from sidecar.edges.store import Store
 from sidecar.edges.store.database import lock
+from sidecar.edges.tmux.birth import birth_environment
 from sidecar.edges.tmux.door import TmuxDoor
 from sidecar.edges.tmux.doorbell import Doorbell
 from sidecar.edges.tmux.run import TmuxRunner
@@ -89,6 +90,12 @@ class LocalHost:
 
     async def transcripts(self, image: SessionImage) -> Mapping[str, frozenset[str]]:
         return await asyncio.to_thread(self._transcripts.known, image)
+
+    def real_folders(self, paths: Iterable[str]) -> tuple[tuple[str, str], ...]:
+        return tuple((path, os.path.realpath(path)) for path in sorted(paths))
+
+    async def run_script(self, arguments: Sequence[str], cwd: str) -> None:
+        await script.run_script(arguments, cwd, birth_environment((), os.environ))
 
     async def usage(self, roots: Mapping[str, tuple[int, ...]]) -> Mapping[str, Usage]:
         return await asyncio.to_thread(process.usage, roots)
@@ -334,6 +341,7 @@ class Sidecar:
         await self._interrupt_running()
         await self._circuits.load()
         await watch.load()
+        await self._reloader.tell_workspace_faults()
         await checkpointer.count()
         await rehearser.load()
         await self._store.audit(Action.STARTED, now, detail={"version": __version__, "pid": os.getpid()})

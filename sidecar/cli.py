@@ -148,6 +148,8 @@ def status(service: client.Client, as_json: bool) -> None:
     click.echo(safe(f"{server}, mode {body['mode']}"))
     if not body["config_good"]:
         click.echo("the configuration on disk has faults, an earlier one is in force: `sidecar config check`")
+    for fault in body["workspace_faults"]:
+        click.echo(safe(f"workspace file {fault}"))
     if body["sessions"]:
         click.echo(table(_HEAD, [_session_row(session, now) for session in body["sessions"]]))
     else:
@@ -202,9 +204,11 @@ def config() -> None:
 @config.command()
 @click.argument("file", type=_PATH, required=False)
 def check(file: Path | None) -> None:
-    """Name every fault of FILE, or of the default file, with its line."""
+    """Name every fault of FILE, or of the default file, and of its workspace files, with its line."""
     path = file or config_read.default_path()
-    config_read.load(path)
+    declared = config_read.load(path).declared
+    if declared.faults:
+        raise ConfigInvalid(declared.faults)
     click.echo(f"{safe(str(path))}: ok")
 
 

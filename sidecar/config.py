@@ -7,14 +7,16 @@ take units (``15s``, ``100MB``).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from types import MappingProxyType
 
+from sidecar.errors import Fault
 from sidecar.model.incident import FailureKind
 from sidecar.model.plan import Strategy
 from sidecar.model.policy import BreakerPolicy, Budget, Mode, Restore, ResumeRule, Retention, RetryPolicy
+from sidecar.model.workspace import Workspace
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +52,8 @@ class SessionSettings:
     restore: Restore = Restore.ON_FAILURE
     """When a lost session comes back, unless it is declared or overridden."""
     workspaces: tuple[str, ...] = ()
-    """Files or folders of tmuxp session files. The sessions they name are declared: they
-    come back ``always``."""
+    """Files or folders of tmuxp or yesman-claude session files, as full paths. The sessions they name are
+    declared: they are created when they are not there, and come back ``always``. See workspaces.md."""
     overrides: Mapping[str, SessionOverride] = field(default_factory=lambda: MappingProxyType({}))
     """Per session name."""
 
@@ -169,6 +171,25 @@ class HttpSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class Declared:
+    """What the workspace files say: the sessions of the good ones, and every fault of all of them."""
+
+    sessions: Mapping[str, Workspace] = field(default_factory=lambda: MappingProxyType({}))
+    """By session name."""
+    faults: tuple[Fault, ...] = ()
+    broken: frozenset[str] = frozenset()
+    """Files and folders of which something could not be declared."""
+
+    def keeping(self, earlier: Declared) -> Declared:
+        """These, and what the broken files declared when they were last good."""
+        kept = {name: one for name, one in earlier.sessions.items() if self._lost(one.file)}
+        return replace(self, sessions=MappingProxyType({**kept, **self.sessions}))
+
+    def _lost(self, file: str) -> bool:
+        return any(file == where or file.startswith(f"{where}/") for where in self.broken)
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Everything that a configuration file can say."""
 
@@ -182,5 +203,7 @@ class Settings:
     """Routes for alerts without a ``session`` label; the first that matches is used."""
     notify: NotifySettings = field(default_factory=NotifySettings)
     http: HttpSettings = field(default_factory=HttpSettings)
+    declared: Declared = field(default_factory=Declared)
+    """The sessions of ``sessions.workspaces``."""
     source: Path | None = None
     """The file that was read; None for the defaults."""

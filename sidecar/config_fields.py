@@ -44,15 +44,15 @@ class Wrong(Exception):
     """One sentence about one value."""
 
 
-class _Told(Exception):
-    """There is no value, and the faults are noted already."""
+class Told(Exception):
+    """There is no value, and its faults are noted already."""
 
 
-class _Nothing:
+class Nothing:
     """There is no value here, or a wrong one."""
 
 
-_NOTHING: Final = _Nothing()
+_NOTHING: Final = Nothing()
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +99,13 @@ def below(path: str, key: str) -> str:
 def entries(place: Place) -> Iterator[tuple[yaml.Node, str, Place]]:
     """Key node, key and place of each entry; faults for keys that are no text or come twice."""
     if not isinstance(place.node, yaml.MappingNode):
-        raise Wrong(f"has to be a mapping of keys to values, and is {_kind(place.node)}")
+        raise Wrong(f"has to be a mapping of keys to values, and is {kind_of(place.node)}")
     lines: dict[str, int] = {}
     for key_node, value_node in place.node.value:
         if not isinstance(key_node, yaml.ScalarNode):
-            place.report.add(key_node, place.path, f"a key has to be text, and this one is {_kind(key_node)}")
+            place.report.add(
+                key_node, place.path, f"a key has to be text, and this one is {kind_of(key_node)}"
+            )
             continue
         key = key_node.value
         if key in lines:
@@ -121,23 +123,23 @@ def section(
 
     Raises:
         Wrong: it is no mapping.
-        _Told: a required key is missing or wrong.
+        Told: a required key is missing or wrong.
     """
     values: dict[str, Any] = {}
     given: set[str] = set()
     for key_node, key, child in entries(place):
         if key not in readers:
-            place.report.add(key_node, child.path, _unknown("key", key, readers))
+            place.report.add(key_node, child.path, unknown_word("key", key, readers))
         elif not child.blank:
             given.add(key)
-            value = _attempt(child, readers[key])
-            if not isinstance(value, _Nothing):
+            value = attempt(child, readers[key])
+            if not isinstance(value, Nothing):
                 values[key] = value
     for key in required:
         if key not in given:
             place.fault(f"needs the key `{key}`")
     if any(key not in values for key in required):
-        raise _Told
+        raise Told
     return values
 
 
@@ -160,8 +162,8 @@ def table(key: Callable[[str], K], value: Reader[T], least: int = 0) -> Reader[M
             except Wrong as wrong:
                 place.report.add(key_node, child.path, str(wrong))
                 continue
-            item = _attempt(child, value)
-            if not isinstance(item, _Nothing):
+            item = attempt(child, value)
+            if not isinstance(item, Nothing):
                 found[name] = item
         if len(given) < least:
             raise Wrong(f"needs at least {least} {'entry' if least == 1 else 'entries'}")
@@ -175,21 +177,21 @@ def list_of(item: Reader[T]) -> Reader[tuple[T, ...]]:
 
     def read(place: Place) -> tuple[T, ...]:
         if not isinstance(place.node, yaml.SequenceNode):
-            raise Wrong(f"has to be a list, and is {_kind(place.node)}")
+            raise Wrong(f"has to be a list, and is {kind_of(place.node)}")
         values = (
-            _attempt(Place(node, f"{place.path}[{number}]", place.report), item)
+            attempt(Place(node, f"{place.path}[{number}]", place.report), item)
             for number, node in enumerate(place.node.value)
         )
-        return tuple(value for value in values if not isinstance(value, _Nothing))
+        return tuple(value for value in values if not isinstance(value, Nothing))
 
     return read
 
 
 def text(place: Place) -> str:
     """Text that is not empty and has no control characters."""
-    value = _scalar(place, "text")
-    if place.node.tag != f"{_TAG}str":
-        raise Wrong(f"is {_kind(place.node)} to YAML; put it in quotes to make it text")
+    value = scalar(place, "text")
+    if not is_text(place):
+        raise Wrong(f"is {kind_of(place.node)} to YAML; put it in quotes to make it text")
     if not value:
         raise Wrong("is empty")
     if not value.isprintable():
@@ -219,7 +221,7 @@ def duration_or_off(least: str, most: str) -> Reader[float]:
     read_duration = duration(least, most)
 
     def read(place: Place) -> float:
-        return 0.0 if _scalar(place, "a duration or off").lower() in _OFF else read_duration(place)
+        return 0.0 if scalar(place, "a duration or off").lower() in _OFF else read_duration(place)
 
     return read
 
@@ -233,7 +235,7 @@ def _between(parse: Callable[[str], N], what: str, least: str, most: str) -> Rea
     low, high = parse(least), parse(most)
 
     def read(place: Place) -> N:
-        word = _scalar(place, what)
+        word = scalar(place, what)
         try:
             value = parse(word)
         except ValueError as error:
@@ -249,7 +251,7 @@ def whole(least: int, most: int) -> Reader[int]:
     """A whole number."""
 
     def read(place: Place) -> int:
-        word = _scalar(place, "a whole number")
+        word = scalar(place, "a whole number")
         if not _WHOLE.fullmatch(word):
             raise Wrong(f"{word!r} is no whole number")
         value = int(word)
@@ -264,7 +266,7 @@ def decimal(least: float, most: float) -> Reader[float]:
     """A number, with or without a decimal point."""
 
     def read(place: Place) -> float:
-        word = _scalar(place, "a number")
+        word = scalar(place, "a number")
         if not _DECIMAL.fullmatch(word):
             raise Wrong(f"{word!r} is no number")
         value = float(word)
@@ -277,7 +279,7 @@ def decimal(least: float, most: float) -> Reader[float]:
 
 def switch(place: Place) -> bool:
     """``true`` or ``false``."""
-    word = _scalar(place, "true or false")
+    word = scalar(place, "true or false")
     if place.node.tag != f"{_TAG}bool":
         raise Wrong(f"{word!r} is neither true nor false")
     return _SWITCH[word.lower()]
@@ -290,7 +292,7 @@ def member(kind: type[E], what: str) -> Callable[[str], E]:
         try:
             return kind(word)
         except ValueError:
-            raise Wrong(_unknown(what, word, [one.value for one in kind])) from None
+            raise Wrong(unknown_word(what, word, [one.value for one in kind])) from None
 
     return read
 
@@ -298,7 +300,7 @@ def member(kind: type[E], what: str) -> Callable[[str], E]:
 def one_of(kind: type[E], what: str) -> Reader[E]:
     """A member of an enum."""
     read_word = member(kind, what)
-    return lambda place: read_word(_scalar(place, f"a {what}"))
+    return lambda place: read_word(scalar(place, f"a {what}"))
 
 
 def regex(place: Place) -> str:
@@ -313,28 +315,36 @@ def regex(place: Place) -> str:
     return pattern
 
 
-def unavailable(place: Place) -> _Nothing:
+def unavailable(place: Place) -> Nothing:
     """A key that has a meaning, which this version does not know how to fulfil."""
     raise Wrong("is not available in this version")
 
 
-def _attempt(place: Place, read: Reader[T]) -> T | _Nothing:
+def is_text(place: Place) -> bool:
+    """Whether YAML takes the value for text, and not for a number, a switch or a date."""
+    return place.node.tag == f"{_TAG}str"
+
+
+def attempt(place: Place, read: Reader[T]) -> T | Nothing:
+    """The value, or nothing once the fault is noted."""
     try:
         return read(place)
     except Wrong as wrong:
         place.fault(str(wrong))
-    except _Told:
+    except Told:
         pass
     return _NOTHING
 
 
-def _scalar(place: Place, wanted: str) -> str:
+def scalar(place: Place, wanted: str) -> str:
+    """The words of a single value, whatever YAML takes them for."""
     if not isinstance(place.node, yaml.ScalarNode):
-        raise Wrong(f"has to be {wanted}, and is {_kind(place.node)}")
+        raise Wrong(f"has to be {wanted}, and is {kind_of(place.node)}")
     return str(place.node.value)
 
 
-def _kind(node: yaml.Node) -> str:
+def kind_of(node: yaml.Node) -> str:
+    """What a node is, for people."""
     if isinstance(node, yaml.MappingNode):
         return "a mapping"
     if isinstance(node, yaml.SequenceNode):
@@ -343,7 +353,8 @@ def _kind(node: yaml.Node) -> str:
     return "text" if tag == "str" else _KINDS.get(tag, f"a value with the tag {tag}")
 
 
-def _unknown(what: str, word: str, known: Collection[str]) -> str:
+def unknown_word(what: str, word: str, known: Collection[str]) -> str:
+    """The sentence about a word that is not among the known ones."""
     close = difflib.get_close_matches(word[:64], known, n=1, cutoff=0.7)
     guess = f"; did you mean {close[0]}?" if close else "."
     return f"{word!r} is an unknown {what}{guess} There are: {', '.join(known)}"

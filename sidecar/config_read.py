@@ -15,8 +15,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import yaml
-
 from sidecar import config_units as units
 from sidecar.config import (
     DEFAULT_LADDERS,
@@ -52,13 +50,13 @@ from sidecar.config_fields import (
     unavailable,
     whole,
 )
-from sidecar.errors import ConfigInvalid, Fault
+from sidecar.config_workspaces import load_workspaces
+from sidecar.config_yaml import compose, read_text
+from sidecar.errors import ConfigInvalid
 from sidecar.model.incident import FailureKind
 from sidecar.model.plan import Strategy
 from sidecar.model.policy import BreakerPolicy, Jitter, Mode, Restore, ResumeRule, RetryPolicy
 
-_LARGEST_FILE = 1 << 20
-_DEEPEST = 32
 _WORD_IN_BRACES = re.compile(r"(?<!\$)\{([A-Za-z_]\w*)\}")
 _LABEL_IN_BRACES = re.compile(r"\{\{\s*labels\.[A-Za-z_][A-Za-z0-9_]*\s*\}\}")
 _LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -86,24 +84,16 @@ def load_or_default(path: Path | None) -> Settings:
 
 
 def load(path: Path) -> Settings:
-    """The settings of a file.
+    """The settings of a file, with the sessions that its workspace files declare.
+
+    What is wrong in a workspace file is a fault of ``declared``, and stops nothing else.
 
     Raises:
         ConfigInvalid: the file cannot be read, or every fault of it.
     """
-    try:
-        with path.open("rb") as file:
-            raw = file.read(_LARGEST_FILE + 1)
-    except OSError as error:
-        raise ConfigInvalid([Fault(str(path), 0, "", f"cannot be read: {error.strerror}")]) from error
-    except ValueError as error:
-        raise ConfigInvalid([Fault(str(path), 0, "", f"cannot be read: {error}")]) from error
-    try:
-        content = raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = raw.count(b"\n", 0, error.start) + 1
-        raise ConfigInvalid([Fault(str(path), line, "", "is not UTF-8 text")]) from error
-    return replace(parse(content, str(path)), source=path)
+    settings = parse(read_text(path), str(path))
+    declared = load_workspaces(settings.sessions)
+    return replace(settings, source=path, declared=declared)
 
 
 def parse(content: str, name: str) -> Settings:
@@ -112,9 +102,7 @@ def parse(content: str, name: str) -> Settings:
     Raises:
         ConfigInvalid: every fault of the text.
     """
-    if len(content) > _LARGEST_FILE:
-        raise ConfigInvalid([Fault(name, 0, "", f"is larger than {_LARGEST_FILE} bytes")])
-    root = _compose(content, name)
+    root = compose(content, name)
     report = Report(name)
     values: dict[str, Any] = {}
     if root is not None and not (place := Place(root, "", report)).blank:
@@ -125,48 +113,6 @@ def parse(content: str, name: str) -> Settings:
     if report.faults:
         raise ConfigInvalid(sorted(report.faults, key=lambda fault: fault.line))
     return Settings(**values)
-
-
-class _Loader(yaml.SafeLoader):
-    """Composes a document of bounded depth, without aliases."""
-
-    def __init__(self, content: str) -> None:
-        super().__init__(content)
-        self._depth = 0
-
-    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
-        if self.check_event(yaml.AliasEvent):
-            raise yaml.composer.ComposerError(None, None, "aliases are refused; write the value out", mark)
-        if self._depth == _DEEPEST:
-            raise yaml.composer.ComposerError(None, None, "it is nested too deeply", mark)
-        self._depth += 1
-        try:
-            return super().compose_node(parent, index)
-        finally:
-            self._depth -= 1
-
-
-def _compose(content: str, name: str) -> yaml.Node | None:
-    try:
-        loader = _Loader(content)
-        try:
-            return loader.get_single_node()
-        finally:
-            loader.dispose()
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        reason = " ".join(part for part in (error.context, error.problem) if part)
-        raise ConfigInvalid(
-            [Fault(name, mark.line + 1 if mark else 0, "", f"is not YAML: {reason}")]
-        ) from error
-    except yaml.reader.ReaderError as error:
-        line = content.count("\n", 0, error.position) + 1
-        sentence = f"has the character U+{ord(content[error.position]):04X}, which YAML does not allow"
-        raise ConfigInvalid([Fault(name, line, "", sentence)]) from error
-    except (ValueError, OverflowError) as error:
-        # The scanner lets numbers of escapes and of directives through that Python does not take.
-        raise ConfigInvalid([Fault(name, 0, "", f"is not YAML: {error}")]) from error
 
 
 def _base(environment: Mapping[str, str], variable: str, otherwise: str) -> Path:
@@ -257,7 +203,7 @@ SESSIONS: Mapping[str, Reader[Any]] = {
     "manage": list_of(read_as(units.glob)),
     "ignore": list_of(read_as(units.glob)),
     "restore": one_of(Restore, "restore policy"),
-    "workspaces": unavailable,
+    "workspaces": list_of(read_as(_path)),
     "overrides": table(str, record(SessionOverride, _OVERRIDE)),
 }
 CHECKPOINTS: Mapping[str, Reader[Any]] = {

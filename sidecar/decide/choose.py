@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from sidecar.decide import breaker, budget
 from sidecar.decide.wall import age
-from sidecar.model.incident import Asker, Broken, Finding, IncidentState, Intent, Unit
+from sidecar.model.incident import Asker, Broken, Cause, Finding, IncidentState, Intent, Unit
 from sidecar.model.plan import (
     Entry,
     Expectation,
@@ -27,6 +27,7 @@ from sidecar.model.plan import (
 )
 from sidecar.model.policy import BreakerPolicy, BreakerState, Budget, Mode, Restore
 from sidecar.model.session import Checkpoint, Look, Pane, SavedPane, Session, SessionImage, image_of
+from sidecar.model.workspace import Workspace
 
 Resume = Callable[[SavedPane, int, str], Resumption | None]
 """(pane, window index, shell) -> how its program comes back."""
@@ -35,8 +36,8 @@ _FITTING: Mapping[Unit, tuple[Strategy, ...]] = {
     Unit.SOCKET: (Strategy.RECREATE_SOCKET,),
     Unit.PROGRAM: (Strategy.RESUME_PROGRAM,),
     Unit.PANE: (Strategy.RESPAWN_PANE,),
-    Unit.SESSION: (Strategy.RESTORE_CHECKPOINT,),
-    Unit.SERVER: (Strategy.RESTORE_CHECKPOINT,),
+    Unit.SESSION: (Strategy.RESTORE_CHECKPOINT, Strategy.REBUILD_WORKSPACE),
+    Unit.SERVER: (Strategy.RESTORE_CHECKPOINT, Strategy.REBUILD_WORKSPACE),
 }
 
 
@@ -67,6 +68,8 @@ class Situation:
     session: Session | None = None
     """The live session with what its broken parts were; None when it is gone."""
     checkpoint: Checkpoint | None = None
+    workspace: Workspace | None = None
+    """The session as a workspace file declares it, if one does."""
     asked_strategy: Strategy | None = None
     recent: Sequence[float] = ()
     """When this session's recoveries began, as far back as the budget and the slow pace reach."""
@@ -77,7 +80,9 @@ class Situation:
     relapsed: bool = False
     """It was given up lately, and what brought it back since was only the slow pace."""
     missing: tuple[str, ...] = ()
-    """Folders of the checkpoint that no longer exist."""
+    """Folders of the checkpoint and of the workspace that do not exist."""
+    folders: tuple[tuple[str, str], ...] = ()
+    """Folders of the workspace, each with the one that it really is."""
 
 
 def choose(situation: Situation, resume: Resume) -> Plan | Refusal:
@@ -108,14 +113,20 @@ def _strategy(situation: Situation) -> Strategy | Refusal:
             f"{asked} does not fit: the broken unit is a {situation.finding.failure.unit}",
             hint=f"Leave the strategy out, or ask for {fitting[0]}.",
         )
-    allowed = [strategy for strategy in fitting if strategy in situation.ladder]
-    if not allowed:
+    allowed = [strategy for strategy in situation.ladder if strategy in fitting]
+    if situation.finding.cause is Cause.NEVER_STARTED:
+        # What is stored under its name is older than the wish to have it as it is declared.
+        allowed.sort(key=lambda strategy: strategy is not Strategy.REBUILD_WORKSPACE)
+    if not allowed or (asked is not None and asked not in allowed):
         return Refusal(
             RefusalReason.NO_STRATEGY,
             f"the ladder for {situation.finding.failure.kind} has no strategy that fits",
-            hint=f"Add {fitting[0]} to recovery.ladders.{situation.finding.failure.kind}.",
+            hint=f"Add {asked or fitting[0]} to recovery.ladders.{situation.finding.failure.kind}.",
         )
-    return allowed[0]
+    if asked is not None:
+        return asked
+    usable = [strategy for strategy in allowed if _material(situation, strategy) is None] or allowed
+    return next((strategy for strategy in usable if _resting(situation, strategy) is None), usable[0])
 
 
 def _duty(situation: Situation) -> Refusal | None:
@@ -167,6 +178,12 @@ def _material(situation: Situation, strategy: Strategy) -> Refusal | None:
             f"there is no good checkpoint of {situation.finding.failure.session}",
             hint="It was never seen long enough to be stored; start it by hand.",
         )
+    if strategy is Strategy.REBUILD_WORKSPACE and situation.workspace is None:
+        return Refusal(
+            RefusalReason.NOT_DECLARED,
+            f"no workspace file declares {situation.finding.failure.session}",
+            hint="Name its file in sessions.workspaces, or leave the strategy out.",
+        )
     needs_session = strategy in (Strategy.RESPAWN_PANE, Strategy.RESUME_PROGRAM)
     if needs_session and situation.session is None:
         return Refusal(RefusalReason.STALE, "the session is no longer there")
@@ -178,6 +195,10 @@ def _limits(situation: Situation, strategy: Strategy) -> Refusal | None:
         refusal = _given_up(situation) or _overspent(situation)
         if refusal is not None:
             return refusal
+    return _resting(situation, strategy)
+
+
+def _resting(situation: Situation, strategy: Strategy) -> Refusal | None:
     state = situation.circuits.get(strategy, BreakerState())
     allowed, _ = breaker.ask(state, situation.limits.circuit, situation.now)
     if allowed:
@@ -223,6 +244,7 @@ def _plan(situation: Situation, strategy: Strategy, resume: Resume) -> Plan:
     build = {
         Strategy.RECREATE_SOCKET: _socket_plan,
         Strategy.RESTORE_CHECKPOINT: _restore_plan,
+        Strategy.REBUILD_WORKSPACE: _workspace_plan,
         Strategy.RESPAWN_PANE: _parts_plan,
         Strategy.RESUME_PROGRAM: _parts_plan,
     }[strategy]
@@ -233,7 +255,7 @@ def _plan(situation: Situation, strategy: Strategy, resume: Resume) -> Plan:
         steps=steps,
         expectation=expectation,
         finding=situation.finding,
-        checkpoint=situation.checkpoint,
+        checkpoint=situation.checkpoint if expectation.workspace is None else None,
     )
 
 
@@ -254,6 +276,20 @@ def _restore_plan(situation: Situation, resume: Resume) -> tuple[tuple[Step, ...
     if all(each.entry is Entry.SKIPPED for each in resumptions):
         return (Step(StepKind.REBUILD_SESSION),), expectation
     return (Step(StepKind.REBUILD_SESSION), Step(StepKind.START_PROGRAMS)), expectation
+
+
+def _workspace_plan(situation: Situation, resume: Resume) -> tuple[tuple[Step, ...], Expectation]:
+    workspace = situation.workspace
+    assert workspace is not None
+    steps = [Step(StepKind.BUILD_WORKSPACE, what=workspace.describe())]
+    if workspace.before_script and situation.finding.cause is Cause.NEVER_STARTED:
+        steps.insert(0, Step(StepKind.RUN_SCRIPT, what=f"before_script of {workspace.file}"))
+    if workspace.needs_furnishing:
+        steps.append(Step(StepKind.FURNISH_WORKSPACE))
+    expectation = Expectation(
+        None, tolerated_cwd=situation.missing, workspace=workspace, folders=situation.folders
+    )
+    return tuple(steps), expectation
 
 
 def _parts_plan(situation: Situation, resume: Resume) -> tuple[tuple[Step, ...], Expectation]:

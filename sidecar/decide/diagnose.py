@@ -108,7 +108,8 @@ def _session_opinion(context: Context) -> Opinion:
     expected = context.expected
     if expected is None or not expected.instance:
         fact = Evidence("record", "the session is declared and was never seen")
-        return Opinion(Cause.NEVER_STARTED, Intent.FAILURE, (fact,))
+        # All that a start has to create is one incident.
+        return Opinion(Cause.NEVER_STARTED, Intent.FAILURE, (fact,), origin="declared, never started")
     if context.boot_id and not expected.instance.startswith(f"{context.boot_id}/"):
         fact = Evidence("kernel", f"boot id is {context.boot_id}, the session was last seen in another boot")
         return Opinion(Cause.HOST_REBOOTED, Intent.FAILURE, (fact,), origin=f"boot {context.boot_id}")

@@ -13,6 +13,7 @@ from sidecar.decide import layout
 from sidecar.decide.judge_details import detail_differences
 from sidecar.decide.judge_facts import Facts, Fields, Gap, Note, compared, told
 from sidecar.decide.judge_pane import pane_differences
+from sidecar.decide.judge_workspace import judge_workspace
 from sidecar.model.plan import Difference, Expectation, Verdict
 from sidecar.model.session import Look, Presence, SavedWindow, Session, SessionImage, Window
 
@@ -26,6 +27,8 @@ def judge(
     person has closed meanwhile is not mistaken for its neighbour. ``found`` is the session as it was
     captured after a rebuild, for what a look does not tell.
     """
+    if expectation.workspace is not None:
+        return judge_workspace(expectation, after)
     facts = Facts.gather(expectation, before, after)
     differences = tuple(_differences(expectation, facts, found))
     holds = all(difference.tolerated for difference in differences)

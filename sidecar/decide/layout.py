@@ -12,6 +12,9 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+NAMED = ("even-horizontal", "even-vertical", "main-horizontal", "main-vertical", "tiled")
+"""The layouts that every tmux makes by itself."""
+
 _CELL = re.compile(r"([0-9]{1,5})x([0-9]{1,5}),([0-9]{1,5}),([0-9]{1,5})(?:,([0-9]{1,9})(?![0-9x]))?")
 _PREFIX = re.compile(r"([0-9a-f]{4}),")
 _CLOSING = {"{": "}", "[": "]"}
@@ -72,6 +75,39 @@ def skeleton(text: str) -> str:
     """The layout's tree alone, without sizes; empty if it does not parse."""
     root = parse(text)
     return "" if root is None else _written(root, lambda cell: "." if not cell.cells else "")
+
+
+def named_skeleton(name: str, panes: int) -> str:
+    """The :func:`skeleton` of one of :data:`NAMED`, or without a name that of panes split downwards."""
+    if panes == 1:
+        return "."
+    rest = _row(panes - 1, "{" if name == "main-horizontal" else "[")
+    match name:
+        case "even-horizontal":
+            return _row(panes, "{")
+        case "main-horizontal":
+            return f"[.,{rest}]"
+        case "main-vertical":
+            return f"{{.,{rest}}}"
+        case "tiled":
+            return _tiles(panes)
+        case _:
+            return _row(panes, "[")
+
+
+def _row(panes: int, split: str) -> str:
+    return "." if panes == 1 else f"{split}{','.join('.' * panes)}{_CLOSING[split]}"
+
+
+def _tiles(panes: int) -> str:
+    """As square as it gets, rows first; the last row may be shorter."""
+    rows = columns = 1
+    while rows * columns < panes:
+        rows += 1
+        if rows * columns < panes:
+            columns += 1
+    lines = [_row(min(columns, panes - start), "{") for start in range(0, panes, columns)]
+    return f"[{','.join(lines)}]"
 
 
 def _cell(text: str, at: int, depth: int) -> tuple[Cell, int] | None:

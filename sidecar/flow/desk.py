@@ -141,7 +141,8 @@ class FrontDesk:
         return replace(answer, joined=True) if isinstance(answer, Ticket) else answer
 
     async def _known(self, name: str) -> bool:
-        if name in self._ward.expected or name in self._ward.released or self._ward.look.find(name):
+        ward = self._ward
+        if name in ward.expected or name in ward.released or ward.declares(name) or ward.look.find(name):
             return True
         return await self._book.newest_checkpoint(name) is not None
 

@@ -37,6 +37,7 @@ def picture(
         store_bytes=store_bytes,
         config_good=ward.loaded.good,
         config_loaded=ward.loaded.at,
+        workspace_faults=tuple(map(str, ward.settings.declared.faults)),
         started=started,
         last_look=last_look,
     )

@@ -31,6 +31,7 @@ from sidecar.model.record import (
     Watched,
 )
 from sidecar.model.session import Checkpoint, Look, Operation, Session, SessionImage
+from sidecar.model.workspace import Command, Pairs, Workspace
 
 
 class Book(Protocol):
@@ -208,6 +209,18 @@ class Tmux(Scene, Protocol):
     async def report(self, conversations: Mapping[str, str]) -> None:
         """Note the conversations (``AGENT:ID``) of these panes, as an agent's hook would now."""
 
+    async def build_workspace(self, workspace: Workspace) -> str:
+        """Build a declared session, all or nothing, without its command lines; its session id."""
+
+    async def type_lines(self, pane: str, pid: int, lines: Sequence[Command]) -> None:
+        """Type command lines in order, only while ``pid`` is the pane's process.
+
+        A Temporary error means that nothing was typed.
+        """
+
+    async def set_options(self, window: str, options: Pairs) -> None:
+        """Set options of one window."""
+
     async def recreate_socket(self) -> None:
         """Ask a live server whose socket is gone to make it again."""
 
@@ -319,6 +332,12 @@ class Host(Protocol):
 
         Only folders of which it is known.
         """
+
+    def real_folders(self, paths: Iterable[str]) -> tuple[tuple[str, str], ...]:
+        """Each path with what it is once its symbolic links are followed."""
+
+    async def run_script(self, arguments: Sequence[str], cwd: str) -> None:
+        """Run a program to its end, within a time limit of minutes."""
 
     async def usage(self, roots: Mapping[str, tuple[int, ...]]) -> Mapping[str, Usage]:
         """What the process trees under these processes use, by session."""

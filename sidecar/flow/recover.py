@@ -16,6 +16,7 @@ from sidecar.decide.detect import recall
 from sidecar.decide.judge import judge
 from sidecar.decide.judge_facts import Gap, told
 from sidecar.decide.resume import Spot, resumption
+from sidecar.decide.workspace import resume_rules
 from sidecar.errors import Permanent, SidecarError
 from sidecar.flow.checkpoint import Checkpointer
 from sidecar.flow.claims import gather_claims
@@ -97,7 +98,9 @@ class Recoverer:
             return
         record = await self._begin(case, incident, decision)
         began = self._clock.monotonic()
-        surgery = Surgery(self._tmux, self._book, self._checkpointer, self._pace, self._clock, case, decision)
+        surgery = Surgery(
+            self._tmux, self._book, self._host, self._checkpointer, self._pace, self._clock, case, decision
+        )
         error = await self._executor.run(surgery, record)
         verdict, after = await self._verify(case, decision, error)
         await self._end(case, incident, record, decision, verdict, after, error, began)
@@ -129,7 +132,9 @@ class Recoverer:
         settings, now = self._ward.settings.recovery, self._clock.wall()
         pace, period = settings.slow_retry, settings.per_session.period
         checkpoint = await self._book.newest_checkpoint(case.session) if case.session else None
-        folders = _folders(checkpoint.image) if checkpoint else ()
+        workspace = self._ward.workspace(case.session)
+        folders = _folders(checkpoint.image) if checkpoint else set()
+        declared = workspace.folders if workspace else frozenset()
         return Situation(
             finding=case.finding,
             asker=case.asker,
@@ -143,6 +148,7 @@ class Recoverer:
             look=self._ward.look,
             session=case.before,
             checkpoint=checkpoint,
+            workspace=workspace,
             asked_strategy=case.strategy,
             recent=await self._book.recoveries_since(case.session, now - max(pace, period)),
             relapsed=await self._book.given_up_since(case.session, now - 2 * pace - period),
@@ -150,16 +156,21 @@ class Recoverer:
             circuits=self._circuits.states,
             incident=incident,
             # A folder of a server that does not answer takes its time.
-            missing=await asyncio.to_thread(self._host.missing_folders, folders),
+            missing=await asyncio.to_thread(self._host.missing_folders, folders | declared),
+            folders=await asyncio.to_thread(self._host.real_folders, declared),
         )
 
     async def _resume(self, case: Case, situation: Situation) -> Resume:
-        """How programs come back, with all that other panes have a claim to."""
+        """How programs come back: by the user's rules, by what a workspace file starts, by ours.
+
+        With all that other panes have a claim to.
+        """
         image = image_of(case.before, width=0, height=0) if case.before else None
         if image is None and situation.checkpoint is not None:
             image = situation.checkpoint.image
         claims = await gather_claims(self._ward, self._book, self._host, case, image)
-        rules = self._ward.settings.resume
+        workspace = situation.workspace
+        rules = (*self._ward.settings.resume, *(resume_rules(workspace) if workspace else ()))
 
         def resume_pane(pane: SavedPane, window: int, shell: str) -> Resumption | None:
             return resumption(pane, Spot(case.session, window, shell, claims), rules)
@@ -300,6 +311,8 @@ class Recoverer:
             self._ward.setbacks.pop(case.session, None)
         else:
             self._ward.set_back(case.session, ended)
+        if plan.workspace is not None and isinstance(error, Permanent):
+            self._wait_for_a_better_file(case, sentence)
         self._log.say(
             Action.RECOVERY_ENDED,
             level="info" if verified else "error",
@@ -324,6 +337,13 @@ class Recoverer:
             live = recall(live, plan.checkpoint.image)
         if live is not None:
             self._ward.expect(after, live)
+
+    def _wait_for_a_better_file(self, case: Case, sentence: str) -> None:
+        """What a file says wrong is as wrong at the next look: no script of it runs again at each."""
+        retry_at = self._clock.wall() + self._ward.settings.recovery.slow_retry
+        self._ward.standstills[case.session] = Standstill(
+            case.finding.failure.broken, RefusalReason.GIVEN_UP, sentence, retry_at
+        )
 
 
 def _folders(image: SessionImage) -> set[str]:

@@ -65,6 +65,7 @@ class Reloader:
 
     async def _accept(self, settings: Settings) -> None:
         old, now = self._ward.settings, self._clock.wall()
+        settings = replace(settings, declared=settings.declared.keeping(old.declared))
         different = [
             field.name
             for field in fields(Settings)
@@ -79,6 +80,7 @@ class Reloader:
             detail={"changed": changed, "after_restart": waiting},
         )
         self._ward.settings = replace(settings, **{name: getattr(old, name) for name in AT_START_ONLY})
+        self._ward.declare()
         self._ward.loaded = Loaded(good=True, at=now)
         self._ward.ask_again()
         self._log.say(
@@ -87,3 +89,21 @@ class Reloader:
             after_restart=waiting,
             hint=f"Restart to take up: {', '.join(waiting)}." if waiting else "",
         )
+        await self.tell_workspace_faults()
+
+    async def tell_workspace_faults(self) -> None:
+        """Put on record what is wrong in the workspace files; the sessions of the good ones are declared."""
+        faults = self._ward.settings.declared.faults
+        for fault in faults:
+            self._log.say(
+                Action.WORKSPACE_REFUSED,
+                level="warning",
+                fault=str(fault),
+                hint="`sidecar config check` names every one.",
+            )
+        if faults:
+            await self._book.audit(
+                Action.WORKSPACE_REFUSED,
+                self._clock.wall(),
+                detail={"faults": [asdict(fault) for fault in faults]},
+            )

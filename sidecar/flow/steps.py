@@ -11,8 +11,9 @@ from sidecar.clock import Clock
 from sidecar.decide.conversation import agent_name
 from sidecar.errors import Permanent, SidecarError, Temporary
 from sidecar.flow.checkpoint import Checkpointer
+from sidecar.flow.furnish import furnish
 from sidecar.flow.pace import Pace
-from sidecar.flow.ports import Book, Tmux
+from sidecar.flow.ports import Book, Host, Tmux
 from sidecar.flow.ward import Case
 from sidecar.model.plan import Entry, Plan, Resumption, Start, Step, StepKind
 from sidecar.model.session import Look, Operation, Pane, Presence, Session
@@ -29,6 +30,8 @@ class Progress:
     """The id of the session that was built."""
     entered: set[tuple[int, int]] = field(default_factory=set)
     """(window index, pane index) whose command line was typed."""
+    furnished: set[str] = field(default_factory=set)
+    """Panes of a declared session that have got all their command lines."""
     all_started: float = 0.0
     """Monotonic seconds at which the last of the panes' own commands has had its turn."""
 
@@ -39,6 +42,7 @@ class Surgery:
 
     tmux: Tmux
     book: Book
+    host: Host
     checkpointer: Checkpointer
     pace: Pace
     clock: Clock
@@ -97,10 +101,7 @@ async def rebuild_session(surgery: Surgery, step: Step) -> None:
 
 async def start_programs(surgery: Surgery, step: Step) -> None:
     """Type the command lines of the rebuilt session's programs, each as soon as its shell is ready."""
-    look = await surgery.tmux.look()
-    session = look.by_id(surgery.progress.session)
-    if session is None:
-        raise Temporary("the rebuilt session has gone again", hint="Something closed it at once.")
+    look, session = await _built(surgery)
     panes = _new_panes(session, look)
     own = _at_places(panes, _with_entry(surgery, Entry.STARTED))
     await _report(surgery, {pane.id: each for pane, each in own})
@@ -125,6 +126,28 @@ async def signal_server(surgery: Surgery, step: Step) -> None:
     await surgery.tmux.recreate_socket()
 
 
+async def run_script(surgery: Surgery, step: Step) -> None:
+    """What has to be done once before a declared session is created."""
+    workspace = surgery.plan.workspace
+    assert workspace is not None
+    await surgery.host.run_script(workspace.before_script, workspace.cwd)
+
+
+async def build_workspace(surgery: Surgery, step: Step) -> None:
+    """Build the session as it is declared."""
+    workspace = surgery.plan.workspace
+    assert workspace is not None
+    surgery.progress.session = await surgery.tmux.build_workspace(workspace)
+
+
+async def furnish_workspace(surgery: Surgery, step: Step) -> None:
+    """Type what the panes of the declared session are to run, and set what comes last."""
+    workspace = surgery.plan.workspace
+    assert workspace is not None
+    _, session = await _built(surgery)
+    await furnish(surgery.tmux, workspace, session, surgery.progress.furnished)
+
+
 STEPS: Mapping[StepKind, Callable[[Surgery, Step], Awaitable[None]]] = {
     StepKind.SAVE: save,
     StepKind.RESPAWN_PANE: respawn_pane,
@@ -132,7 +155,19 @@ STEPS: Mapping[StepKind, Callable[[Surgery, Step], Awaitable[None]]] = {
     StepKind.REBUILD_SESSION: rebuild_session,
     StepKind.START_PROGRAMS: start_programs,
     StepKind.SIGNAL_SERVER: signal_server,
+    StepKind.RUN_SCRIPT: run_script,
+    StepKind.BUILD_WORKSPACE: build_workspace,
+    StepKind.FURNISH_WORKSPACE: furnish_workspace,
 }
+
+
+async def _built(surgery: Surgery) -> tuple[Look, Session]:
+    """A look, and in it the session that an earlier step has built."""
+    look = await surgery.tmux.look()
+    session = look.by_id(surgery.progress.session)
+    if session is None:
+        raise Temporary("the rebuilt session has gone again", hint="Something closed it at once.")
+    return look, session
 
 
 def _with_entry(surgery: Surgery, *entries: Entry) -> list[Resumption]:

@@ -18,6 +18,7 @@ from sidecar.model.policy import Restore
 from sidecar.model.record import Rehearsal, StoredTotals, Usage
 from sidecar.model.session import Look, Presence, Session
 from sidecar.model.status import Answer
+from sidecar.model.workspace import Workspace
 
 _EXITS_KEPT = 4096
 """Ends of processes that are remembered; the oldest go first."""
@@ -120,9 +121,37 @@ class Ward:
         override = self.settings.sessions.overrides.get(name)
         if override is not None and override.restore is not None:
             return override.restore
+        return Restore.ALWAYS if self.declares(name) else self.settings.sessions.restore
+
+    def workspace(self, name: str) -> Workspace | None:
+        """The session as a workspace file declares it, if one does."""
+        return self.settings.declared.sessions.get(name)
+
+    def declares(self, name: str) -> bool:
+        """Whether a workspace file declares the session, or did under an earlier name of it."""
         entry = self.expected.get(name)
-        declared = entry is not None and entry.declared
-        return Restore.ALWAYS if declared else self.settings.sessions.restore
+        return name in self.settings.declared.sessions or (entry is not None and entry.declared)
+
+    def declare(self) -> None:
+        """Expect the declared sessions from now on, and no longer those that are not declared any more."""
+        for name, entry in list(self.expected.items()):
+            if entry.declared and name not in self.settings.declared.sessions:
+                self._no_longer_declared(entry)
+        for name in self.settings.declared.sessions:
+            known = self.expected.get(name)
+            if known is not None:
+                self.expected[name] = replace(known, declared=True)
+            elif name not in self.released and self.restore_policy(name) is Restore.ALWAYS:
+                self.expected[name] = Expected(name, declared=True)
+
+    def _no_longer_declared(self, entry: Expected) -> None:
+        if self.settings.declared.broken and entry.instance:
+            # The file that declares it may be the one that cannot be read.
+            return
+        if entry.instance:
+            self.expected[entry.name] = replace(entry, declared=False)
+        elif entry.name not in self.cases:
+            self.forget(entry.name)
 
     def ladder(self, failure: Failure) -> tuple[Strategy, ...]:
         override = self.settings.sessions.overrides.get(failure.session)
@@ -158,7 +187,7 @@ class Ward:
             server=look.server,
             session=carry(before, live, killed_programs(before, live, self.exits, look.taken)),
             instance=instance,
-            declared=previous.declared if previous else False,
+            declared=self.declares(live.name),
         )
         self.expected[live.name] = entry
         return entry

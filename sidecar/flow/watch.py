@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import itertools
 from collections.abc import Callable, Coroutine, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sidecar.clock import Clock
@@ -106,8 +106,9 @@ class Watch:
         )
 
     async def load(self) -> None:
-        """Remember whom an earlier run looked after."""
-        for known in await self._t.book.known_sessions():
+        """Remember whom an earlier run looked after, and expect whom a workspace file declares."""
+        remembered = await self._t.book.known_sessions()
+        for known in remembered:
             if known.standing is Standing.RELEASED:
                 self._ward.released.add(known.name)
             else:
@@ -118,6 +119,11 @@ class Watch:
         for row in await self._t.book.open_incidents():
             if row.intent is Intent.FAILURE:
                 self._recorded[row.session] = _opinion_of(row)
+        self._ward.declare()
+        for known in remembered:
+            entry = self._ward.expected.get(known.name)
+            if entry is not None and entry.declared != known.declared:
+                await self._t.book.remember(replace(known, declared=entry.declared))
 
     async def tick(self) -> None:
         """A signal at least every :data:`LOOK_EVERY` seconds, for ever; now and then through the bell."""

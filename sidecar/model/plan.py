@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from sidecar.model.incident import Finding
 from sidecar.model.session import Checkpoint, SessionImage
+from sidecar.model.workspace import Workspace
 
 
 class Strategy(StrEnum):
@@ -35,6 +36,9 @@ class StepKind(StrEnum):
     START_PROGRAM = "start_program"
     REBUILD_SESSION = "rebuild_session"
     START_PROGRAMS = "start_programs"
+    RUN_SCRIPT = "run_script"
+    BUILD_WORKSPACE = "build_workspace"
+    FURNISH_WORKSPACE = "furnish_workspace"
     SIGNAL_SERVER = "signal_server"
 
 
@@ -98,13 +102,15 @@ class Step:
     """Guard: the step acts only while this is still the process in question."""
     cwd: str = ""
     resumption: Resumption | None = None
+    what: str = ""
+    """For people: what a step that needs more than a pane works on."""
 
     def describe(self) -> str:
         """One line for people and the audit trail."""
         words = self.kind.value.replace("_", " ")
         if self.resumption is not None:
             return f"{words} in {self.pane or 'pane'}: {self.resumption.entry} `{self.resumption.line}`"
-        return f"{words} {self.pane}".rstrip()
+        return f"{words} {self.pane or self.what}".rstrip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +118,7 @@ class Expectation:
     """What has to be true afterwards for the recovery to count as a success."""
 
     image: SessionImage | None
-    """The session as it has to be; None when the session is expected to be gone."""
+    """The session as it has to be; None when none is told, or when it is told by ``workspace``."""
     resumptions: tuple[Resumption, ...] = ()
     untouched: tuple[tuple[str, int], ...] = ()
     """(pane id, pid) of healthy siblings, which have to be the same processes afterwards."""
@@ -120,6 +126,10 @@ class Expectation:
     """(pane id, pid) of processes that must no longer be the pane's own."""
     tolerated_cwd: tuple[str, ...] = ()
     """Folders that no longer exist, so that nothing can be started in them."""
+    workspace: Workspace | None = None
+    """The session as its workspace file declares it; the image is then None."""
+    folders: tuple[tuple[str, str], ...] = ()
+    """Declared folders, each with the one that it really is: a process knows no symbolic links."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +143,11 @@ class Plan:
     finding: Finding
     checkpoint: Checkpoint | None = None
     fallback: tuple[Strategy, ...] = ()
+
+    @property
+    def workspace(self) -> Workspace | None:
+        """What is built when it is built as declared."""
+        return self.expectation.workspace
 
 
 class RefusalReason(StrEnum):
@@ -152,6 +167,7 @@ class RefusalReason(StrEnum):
     BUDGET_EXHAUSTED = "budget_exhausted"
     CIRCUIT_OPEN = "circuit_open"
     NO_CHECKPOINT = "no_checkpoint"
+    NOT_DECLARED = "not_declared"
     NO_STRATEGY = "no_strategy"
     SERVER_UNKNOWN = "server_unknown"
     DRAINING = "draining"

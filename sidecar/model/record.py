@@ -51,6 +51,7 @@ class Action(StrEnum):
     REQUEST_ACCEPTED = "request_accepted"
     CONFIG_RELOADED = "config_reloaded"
     CONFIG_REFUSED = "config_refused"
+    WORKSPACE_REFUSED = "workspace_refused"
     NOTIFIED = "notified"
     HTTP_FAILED = "http_failed"
 

@@ -60,6 +60,8 @@ class Status:
     store_bytes: int = 0
     config_good: bool = True
     """False while the file on disk has faults and an earlier one is in force."""
+    workspace_faults: tuple[str, ...] = ()
+    """What is wrong in workspace files, each with its file and line."""
     config_loaded: float = 0.0
     """Wall seconds when the settings in force were read."""
     started: float = 0.0

@@ -21,6 +21,7 @@ def overview(status: Status) -> dict[str, Any]:
         "tmux_version": status.tmux_version,
         "mode": status.mode,
         "config_good": status.config_good,
+        "workspace_faults": status.workspace_faults,
         "config_loaded": status.config_loaded,
         "started": status.started,
         "last_look": status.last_look,

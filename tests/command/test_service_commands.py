@@ -49,6 +49,7 @@ STATUS: dict[str, Any] = {
     "circuits": [{"name": "retry", "state": "closed"}, {"name": "respawn_pane", "state": "open"}],
     "server_up": True,
     "config_good": True,
+    "workspace_faults": [],
     "mode": "auto",
     "tmux_version": "3.3a",
 }
@@ -124,6 +125,12 @@ async def test_status_says_that_the_file_on_disk_is_not_in_force(stand: Stand) -
     stand.answer("GET", "/api/v1/sessions", (200, STATUS | {"config_good": False}))
     done = await stand.run("status")
     assert "the configuration on disk has faults" in done.output.splitlines()[1]
+
+
+async def test_status_names_the_faults_of_workspace_files(stand: Stand) -> None:
+    stand.answer("GET", "/api/v1/sessions", (200, STATUS | {"workspace_faults": ["/w/a.yaml:3: layout: no"]}))
+    done = await stand.run("status")
+    assert done.output.splitlines()[1] == "workspace file /w/a.yaml:3: layout: no"
 
 
 async def test_status_as_json(stand: Stand) -> None:

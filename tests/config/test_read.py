@@ -64,11 +64,15 @@ def test_everything(monkeypatch: pytest.MonkeyPatch) -> None:
         manage=("work-*", "[[]odd", "日本"),
         ignore=("scratch",),
         restore=Restore.ALWAYS,
+        workspaces=("/home/me/tmuxp",),
         overrides={
             "api": SessionOverride(restore=Restore.NEVER),
             "a b;\"$(x)'é": SessionOverride(ladder={FailureKind.CRASHED: (Strategy.RESTORE_CHECKPOINT,)}),
         },
     )
+    assert list(map(str, settings.declared.faults)) == [
+        "/home/me/tmuxp: cannot be read: No such file or directory"
+    ]
     assert settings.checkpoints == CheckpointSettings(60.0, 0, ("secret*",), 129_600.0, 64 * 2**20, 0.0)
     recovery = settings.recovery
     assert recovery.mode is Mode.OBSERVE

@@ -22,6 +22,7 @@ from sidecar.model.incident import (
 from sidecar.model.plan import Entry, Plan, Refusal, RefusalReason, Resumption, StepKind, Strategy
 from sidecar.model.policy import BreakerPolicy, BreakerState, Budget, Circuit, Mode, Restore
 from sidecar.model.session import Checkpoint, Operation, SavedPane, image_of
+from sidecar.model.workspace import DeclaredPane, DeclaredWindow, Workspace
 from tests.decide.builders import SERVER, absent, look, pane, session
 
 LADDER = (
@@ -206,3 +207,73 @@ def test_given_up_says_when_it_goes_on() -> None:
     decision = choose(situation(recent=OFTEN), nothing)
     assert isinstance(decision, Refusal)
     assert decision.retry_after == pytest.approx(600.0 - (1_000.0 - 904.0))
+
+
+DECLARED = Workspace(
+    "web", (DeclaredWindow((DeclaredPane("/srv"),)),), before_script=("./up",), file="/w.yaml"
+)
+RUNGS = (Strategy.RESTORE_CHECKPOINT, Strategy.REBUILD_WORKSPACE)
+NEVER_STARTED = replace(finding(), cause=Cause.NEVER_STARTED)
+REBUILD = Strategy.REBUILD_WORKSPACE
+
+
+def declared(**changes: object) -> Situation:
+    return situation(**{"workspace": DECLARED, "ladder": RUNGS, **changes})
+
+
+@pytest.mark.parametrize(
+    ("changes", "strategy"),
+    [
+        ({}, Strategy.RESTORE_CHECKPOINT),
+        ({"checkpoint": None}, REBUILD),
+        ({"circuits": OPEN}, REBUILD),
+        ({"asked_strategy": REBUILD}, REBUILD),
+        ({"ladder": RUNGS[::-1]}, REBUILD),
+        ({"ladder": RUNGS[:1]}, Strategy.RESTORE_CHECKPOINT),
+        ({"finding": NEVER_STARTED}, REBUILD),
+        ({"finding": NEVER_STARTED, "workspace": None}, Strategy.RESTORE_CHECKPOINT),
+        ({"finding": NEVER_STARTED, "ladder": RUNGS[:1]}, Strategy.RESTORE_CHECKPOINT),
+    ],
+)
+def test_the_first_rung_that_can_be_used_is_used(changes: dict[str, object], strategy: Strategy) -> None:
+    plan = choose(declared(**changes), nothing)
+    assert isinstance(plan, Plan)
+    assert plan.strategy is strategy
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"checkpoint": None, "workspace": None}, RefusalReason.NO_CHECKPOINT),
+        ({"asked_strategy": REBUILD, "workspace": None}, RefusalReason.NOT_DECLARED),
+        ({"asked_strategy": REBUILD, "ladder": RUNGS[:1]}, RefusalReason.NO_STRATEGY),
+        ({"ladder": RUNGS[1:], "workspace": None}, RefusalReason.NOT_DECLARED),
+        ({"checkpoint": None, "circuits": {REBUILD: OPEN[RUNGS[0]]}}, RefusalReason.CIRCUIT_OPEN),
+        ({"circuits": dict.fromkeys(RUNGS, OPEN[RUNGS[0]])}, RefusalReason.CIRCUIT_OPEN),
+    ],
+)
+def test_refused_although_declared(changes: dict[str, object], reason: RefusalReason) -> None:
+    decision = choose(declared(**changes), nothing)
+    assert isinstance(decision, Refusal)
+    assert decision.reason is reason
+
+
+def test_a_declared_session_is_built_from_its_file_alone() -> None:
+    plan = choose(declared(checkpoint=None, missing=("/srv",), folders=(("/srv", "/mnt"),)), nothing)
+    assert isinstance(plan, Plan)
+    assert [step.kind for step in plan.steps] == [StepKind.BUILD_WORKSPACE]
+    assert plan.steps[0].describe() == "build workspace /w.yaml: windows 1, panes 1, lines to type 0"
+    assert (plan.workspace, plan.checkpoint, plan.expectation.image) == (DECLARED, None, None)
+    assert (plan.expectation.tolerated_cwd, plan.expectation.folders) == (("/srv",), (("/srv", "/mnt"),))
+    asked = choose(declared(asked_strategy=REBUILD), nothing)
+    assert isinstance(asked, Plan)
+    assert asked.checkpoint is None
+
+
+def test_the_script_of_a_declared_session_belongs_to_its_first_creation() -> None:
+    plan = choose(declared(finding=NEVER_STARTED), nothing)
+    assert isinstance(plan, Plan)
+    assert [step.describe() for step in plan.steps] == [
+        "run script before_script of /w.yaml",
+        "build workspace /w.yaml: windows 1, panes 1, lines to type 0",
+    ]

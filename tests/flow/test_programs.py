@@ -90,7 +90,7 @@ def surgery(
     clock, tmux = HeldClock(), RecordingTmux(session(*map(pane, range(1, 7))), fails or {})
     checkpoint = SimpleNamespace(image=image_of(tmux.live, width=80, height=24))
     plan = SimpleNamespace(expectation=Expectation(None, resumptions), checkpoint=checkpoint)
-    parts: Any = (tmux, None, None, Pace(clock, lambda: starts), clock, None, plan)
+    parts: Any = (tmux, None, None, None, Pace(clock, lambda: starts), clock, None, plan)
     return Surgery(*parts), tmux, clock
 
 

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from sidecar.clock import Clock
@@ -30,6 +32,7 @@ from sidecar.edges.tmux.scratch import Scratch, remove
 from sidecar.edges.tmux.server import find_server
 from sidecar.edges.tmux.starts import delays, with_commands
 from sidecar.edges.tmux.text import script
+from sidecar.edges.tmux.workspace import workspace_script
 from sidecar.errors import (
     CheckpointUnusable,
     SidecarError,
@@ -39,7 +42,8 @@ from sidecar.errors import (
     TmuxUnknown,
 )
 from sidecar.model.plan import Start
-from sidecar.model.session import SessionImage
+from sidecar.model.session import ServerOrigin, SessionImage
+from sidecar.model.workspace import Workspace
 
 _SECONDS = 30.0
 """One line on a busy machine; an ordinary session takes a tenth of one."""
@@ -89,27 +93,42 @@ class Builder:
         blueprint = Blueprint(image, files, self._valid_layout, nonce, delays=delays(starts))
         try:
             async with self._one:
-                return await self._build_somewhere(blueprint)
+                return await self._build_somewhere(image.origin, partial(self._build_in_server, blueprint))
         except BaseException:
             await asyncio.to_thread(remove, files.values())
             raise
+
+    async def build_workspace(self, workspace: Workspace) -> str:
+        """Build a session as it is declared, without its command lines, and give its session id.
+
+        Raises:
+            TmuxRefused: tmux would not build it (the name is taken, an option is unknown).
+            TmuxUnknown: no answer; the session may or may not be there.
+            NoBirthplace: there is no server, and one started from here would not last.
+        """
+        nonce = f"sidecar-{secrets.token_hex(8)}"
+        workspace = await asyncio.to_thread(folders.declared_existing, workspace)
+        origin = ServerOrigin(cwd=os.path.expanduser("~"))
+        line = workspace_script(workspace, nonce)
+        async with self._one:
+            return await self._build_somewhere(origin, partial(self._run_line, line, nonce))
 
     def _write(self, image: SessionImage, texts: Mapping[str, bytes]) -> dict[str, str]:
         self._scratch.sweep(self._clock.wall())
         return self._scratch.write(image, texts)
 
-    async def _build_somewhere(self, blueprint: Blueprint) -> str:
+    async def _build_somewhere(self, origin: ServerOrigin, build: Callable[[], Awaitable[str]]) -> str:
         with contextlib.suppress(TmuxAbsent):
-            return await self._build_in_server(blueprint)
+            return await build()
         pid = await asyncio.to_thread(find_server, self._runner.socket)
         if pid:
             raise Temporary(
                 f"the tmux server {pid} lives, but its socket is gone; no second one is started",
                 hint=f"It makes the socket again on: kill -USR1 {pid}",
             )
-        async with newborn(self._runner, blueprint.image.origin, self._descriptors):
+        async with newborn(self._runner, origin, self._descriptors):
             try:
-                return await self._build_in_server(blueprint)
+                return await build()
             except TmuxAbsent as error:
                 raise TmuxUnknown(f"the new tmux server has ended at once: {error}", hint=_LOST) from error
 
@@ -128,10 +147,13 @@ class Builder:
     async def _run_lines(self, blueprint: Blueprint) -> str:
         session_id = ""
         for line in await asyncio.to_thread(rebuild_scripts, blueprint):
-            client = await self._runner.start(self._runner.argv("source-file", "-"))
-            answer = await self._runner.exchange(client, "source-file", stdin=line, seconds=_SECONDS)
-            session_id = await self._judge(answer, blueprint, session_id)
+            session_id = await self._run_line(line, blueprint.nonce, session_id)
         return session_id
+
+    async def _run_line(self, line: bytes, nonce: str, begun: str = "") -> str:
+        client = await self._runner.start(self._runner.argv("source-file", "-"))
+        answer = await self._runner.exchange(client, "source-file", stdin=line, seconds=_SECONDS)
+        return await self._judge(answer, nonce, begun)
 
     async def _neighbours(self) -> Neighbours:
         """What is in the server, after what an earlier attempt has left half done is removed."""
@@ -144,12 +166,12 @@ class Builder:
         with contextlib.suppress(SidecarError):
             await self._runner.call("kill-session", "-t", session)
 
-    async def _judge(self, answer: Answer, blueprint: Blueprint, begun: str) -> str:
+    async def _judge(self, answer: Answer, nonce: str, begun: str) -> str:
         """The session's id if the line has run; else remove what there is of it, and say why.
 
         ``begun`` is the id if an earlier line has made the session.
         """
-        progress = read_progress(answer.output, blueprint.nonce)
+        progress = read_progress(answer.output, nonce)
         if progress.finished:
             return progress.session_id or begun
         error = classify(answer.complaint)
@@ -157,7 +179,7 @@ class Builder:
             raise error
         if begun:
             # The id may be another session's by now, if the server is another one.
-            await self._remove(f"={blueprint.nonce}:")
+            await self._remove(f"={nonce}:")
         elif progress.session_id:
             await self._remove(progress.session_id)
         if isinstance(error, TmuxUnknown | TmuxAbsent) or (begun and "can't find" in answer.complaint):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sidecar.clock import Clock
 from sidecar.edges.process import uptime
-from sidecar.edges.tmux import folders, prompt
+from sidecar.edges.tmux import folders, keyboard, prompt
 from sidecar.edges.tmux.arming import arm_line, disarm_line
 from sidecar.edges.tmux.builder import Builder
 from sidecar.edges.tmux.capture import capture_script, read_capture, request
@@ -23,10 +23,12 @@ from sidecar.edges.tmux.server import ask_for_socket, find_server
 from sidecar.edges.tmux.sharing import SharedLook
 from sidecar.edges.tmux.snapshot import LOOK_COMMAND, parse_look
 from sidecar.edges.tmux.text import command, in_one, literal, message, script, unvis
+from sidecar.edges.tmux.workspace import option_lines
 from sidecar.errors import SidecarError, Temporary, TmuxAbsent, TmuxRefused
 from sidecar.model.plan import Resumption, Start
 from sidecar.model.record import Capture
 from sidecar.model.session import Look, Presence, Session, SessionImage
+from sidecar.model.workspace import Command, Pairs, Workspace
 
 _CAPTURE_SECONDS = 10.0
 _SOCKET_SECONDS = 2.0
@@ -180,6 +182,30 @@ class TmuxDoor:
             NoBirthplace: there is no server, and one started from here would not last.
         """
         return await self._builder.build(image, scrollbacks, starts)
+
+    async def build_workspace(self, workspace: Workspace) -> str:
+        """Build a session as it is declared, without its command lines. Returns its session id.
+
+        Raises: as :meth:`rebuild`.
+        """
+        return await self._builder.build_workspace(workspace)
+
+    async def type_lines(self, pane: str, pid: int, lines: Sequence[Command]) -> None:
+        """Type command lines into the pane once it waits for input, in order, with their pauses.
+
+        Raises:
+            Temporary: nothing was typed.
+            Permanent: only some of it was.
+        """
+        await keyboard.type_lines(self._typist, self._clock, pane, pid, lines)
+
+    async def set_options(self, window: str, options: Pairs) -> None:
+        """Set options of one window.
+
+        Raises:
+            TmuxRefused: there is no such option, or it takes no such value.
+        """
+        await self._runner.source(script(in_one(*option_lines(window, options))))
 
     async def recreate_socket(self) -> None:
         """Ask the live server to make its socket again; no process of it is touched.

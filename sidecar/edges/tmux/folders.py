@@ -6,6 +6,7 @@ import os
 from dataclasses import replace
 
 from sidecar.model.session import SessionImage
+from sidecar.model.workspace import Workspace
 
 
 def existing(path: str) -> str:
@@ -24,6 +25,15 @@ def with_existing(image: SessionImage) -> SessionImage:
         for window in image.windows
     )
     return replace(image, windows=windows, path=existing(image.path) if image.path else "")
+
+
+def declared_existing(workspace: Workspace) -> Workspace:
+    """The workspace with every folder replaced by :func:`existing`."""
+    windows = tuple(
+        replace(window, panes=tuple(replace(pane, cwd=existing(pane.cwd)) for pane in window.panes))
+        for window in workspace.windows
+    )
+    return replace(workspace, cwd=existing(workspace.cwd), windows=windows)
 
 
 def of_process(pid: int) -> str:

@@ -63,19 +63,28 @@ class Typist:
             Temporary: the shell was not ready within 5 s, or the pane cannot be typed into just now.
             TmuxAbsent, TmuxUnknown: there is no server, or no answer.
         """
-        await self._ready(pane, pid)
+        await self.ready(pane, pid)
+        await self.send(pane, pid, resumption.line, enter=resumption.entry is Entry.TYPED)
+
+    async def send(self, pane: str, pid: int, text: str, *, enter: bool) -> None:
+        """Type the line at once, only while the pane's process is ``pid``.
+
+        Raises:
+            Temporary: the pane cannot be typed into just now.
+            TmuxAbsent, TmuxUnknown: there is no server, or no answer.
+        """
         # Without the pane's own %, which would be the begin of a time here.
         word = f"{_ENTERED}{pane.removeprefix('%')}"
         # In a mode the keys would steer the mode.
         guard = f"#{{&&:#{{==:#{{pane_pid}},{pid}}},#{{==:#{{pane_dead}}#{{pane_in_mode}},00}}}}"
-        keys = [command("send-keys", "-t", pane, "-l", "--", resumption.line)]
-        if resumption.entry is Entry.TYPED:
+        keys = [command("send-keys", "-t", pane, "-l", "--", text)] if text else []
+        if enter:
             keys.append(command("send-keys", "-t", pane, "Enter"))
         done = in_one(_into_one(pane, in_one(*keys)), command("display-message", "-p", word))
         if word not in await self._send(command("if-shell", "-F", "-t", pane, guard, done)):
             raise Temporary(
                 f"nothing was typed into {pane}: it is in copy mode, or no longer the shell {pid}",
-                hint=f"Leave copy mode, or type it yourself: {resumption.line}",
+                hint=f"Leave copy mode, or type it yourself: {text}",
             )
 
     async def _send(self, line: str) -> frozenset[str]:
@@ -105,7 +114,12 @@ class Typist:
             if not answered.done():
                 answered.set_result(words)
 
-    async def _ready(self, pane: str, pid: int) -> None:
+    async def ready(self, pane: str, pid: int) -> None:
+        """Wait until the pane's process ``pid`` reads.
+
+        Raises:
+            Temporary: it did not within 5 s, or is gone.
+        """
         quiet_since = self._clock.monotonic()
         deadline = quiet_since + _PATIENCE
         calm = _Calm.NONE
@@ -125,7 +139,7 @@ class Typist:
 
     def _calm(self, pid: int, quiet: float) -> _Calm:
         # A process that has just been made for a pane has no terminal yet.
-        tty = _terminal(pid)
+        tty = terminal_of(pid)
         if not tty:
             return _Calm.NO_TERMINAL
         if not self._in_front(pid):
@@ -149,7 +163,7 @@ def _into_one(pane: str, keys: str) -> str:
     return command("if-shell", "-F", "-t", pane, "#{pane_synchronized}", apart, keys)
 
 
-def _terminal(pid: int) -> str:
+def terminal_of(pid: int) -> str:
     """The terminal of a process; empty if it has none, or is gone."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
@@ -172,13 +186,23 @@ def _name(pid: int) -> str:
 
 
 def _line_editor_waits(tty: str) -> bool:
+    return ask_terminal(tty, edits_lines)
+
+
+def edits_lines(descriptor: int) -> bool:
+    """Whether whoever reads from this terminal takes characters one by one."""
+    return not termios.tcgetattr(descriptor)[_LOCAL_FLAGS] & termios.ICANON
+
+
+def ask_terminal(tty: str, question: Callable[[int], bool]) -> bool:
+    """The answer to a question about an open terminal; False if it has none."""
     try:
         descriptor = os.open(tty, os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return False
     try:
-        return not termios.tcgetattr(descriptor)[_LOCAL_FLAGS] & termios.ICANON
-    except termios.error:
+        return question(descriptor)
+    except (OSError, termios.error):
         return False
     finally:
         os.close(descriptor)

@@ -96,7 +96,7 @@ def is_large(image: SessionImage) -> bool:
     return image.pane_count > LARGEST_LINE
 
 
-def _targetable(name: str) -> bool:
+def targetable(name: str) -> bool:
     """Whether ``=name:`` is sure to be this session.
 
     ``=$1:`` is the one whose *id* is ``$1``; colons and dots end a name; and tmux encodes what it
@@ -113,7 +113,7 @@ class _Drawing:
         self._nonce = blueprint.nonce
         self._neighbours = blueprint.neighbours
         self._large = is_large(image)
-        plain = _targetable(image.name) and not self._large
+        plain = targetable(image.name) and not self._large
         self._name = image.name if plain else blueprint.nonce
         self._session = f"={self._name}:"
         self._furnisher = Furnisher(
@@ -246,7 +246,7 @@ class _Drawing:
         Where that name cannot be had, the next one of the group to come back finds no group.
         """
         group, helper = self._image.group, f"{self._nonce}-group"
-        if not _targetable(group) or group in self._neighbours.names:
+        if not targetable(group) or group in self._neighbours.names:
             return
         renamed = self._name != group
         if renamed:
