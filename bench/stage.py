@@ -187,8 +187,8 @@ class Workshop:
         if checkpoint is None:
             raise RuntimeError(f"{name} has no checkpoint")
         digests = {pane.scrollback for window in checkpoint.image.windows for pane in window.panes} - {""}
-        texts = {digest: await self.store.scrollback(digest) for digest in digests}
-        await self.tmux.rebuild(checkpoint.image, {key: text for key, text in texts.items() if text})
+        texts = {digest: (await self.store.scrollback(digest)).text for digest in digests}
+        await self.tmux.rebuild(checkpoint.image, texts)
 
 
 @contextmanager

@@ -5,7 +5,8 @@
     SidecarError                  has a sentence for the log and a hint for the operator
     ├── Temporary                 may pass: worth another attempt, after ``delay`` seconds
     │   ├── TmuxUnknown           tmux did not answer, so nothing is known about it
-    │   └── StoreUnavailable      the database is locked, full or not writable just now
+    │   ├── StoreUnavailable      the database is locked, full or not writable just now
+    │   └── TextsMissing          a capture counts on stored scrollback that is not there
     └── Permanent                 will not pass by waiting
         ├── TmuxAbsent            there is no server behind the socket
         ├── TmuxRefused           tmux answered: it will not do this
@@ -53,6 +54,10 @@ class TmuxUnknown(Temporary):
 
 class StoreUnavailable(Temporary):
     """The database could not take the write; nothing of it was stored."""
+
+
+class TextsMissing(Temporary):
+    """A capture left out scrollback that it thought was stored; nothing of it was stored."""
 
 
 class TmuxAbsent(Permanent):

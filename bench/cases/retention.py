@@ -5,9 +5,7 @@ No tmux: the captures are made up, and the clock is ours, so that a day takes mi
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
-from collections import deque
 from pathlib import Path
 
 from bench.line import Line, Plan, Sample, Unit
@@ -17,7 +15,8 @@ from sidecar.app import run_loop
 from sidecar.edges.store import Store
 from sidecar.model.policy import Retention
 from sidecar.model.record import Capture
-from sidecar.model.session import Operation, SavedPane, SavedWindow, SessionImage
+from sidecar.model.session import Operation
+from tests.edges.texts import Printer, printed
 
 _INTERVAL = 15.0
 _PER_SECOND = 10
@@ -44,28 +43,21 @@ class _SetClock:
 
 
 class _Printing:
-    """Twelve panes that print; every capture holds the last lines of each."""
+    """Twelve panes that print; every capture holds the last lines of each, in pieces."""
 
     def __init__(self) -> None:
-        self._texts = [deque[bytes](maxlen=LINES) for _ in range(SMALL.total)]
+        self._panes = [Printer(LINES) for _ in range(SMALL.total)]
         self._printed = 0
 
     def print(self, lines: int) -> None:
-        for pane, text in enumerate(self._texts):
+        for pane, printer in enumerate(self._panes):
             # Every pane prints lines of its own, so that no two texts are the same.
             first = pane * 10_000_000 + self._printed
-            text.extend(text_line(first + number).encode() for number in range(lines))
+            printer.print([text_line(first + number).encode() for number in range(lines)])
         self._printed += lines
 
     def capture(self, taken: float) -> Capture:
-        texts = [b"".join(text) for text in self._texts]
-        digests = [hashlib.sha256(text).hexdigest() for text in texts]
-        windows = tuple(
-            _window(number, digests[number * SMALL.panes : (number + 1) * SMALL.panes])
-            for number in range(SMALL.windows)
-        )
-        image = SessionImage("web", 200, 50, "/bin/bash", "", (), windows)
-        return Capture(image, "boot/1/1/$1", taken, dict(zip(digests, texts, strict=True)))
+        return printed(self._panes, taken)
 
 
 def day(plan: Plan) -> list[Line]:
@@ -100,13 +92,3 @@ async def _live(store: Store, clock: _SetClock, checkpoints: int) -> float:
             most = max(most, total.size)
             await store.prune(Retention(), clock.wall())
     return float(most)
-
-
-def _window(index: int, digests: list[str]) -> SavedWindow:
-    panes = tuple(
-        SavedPane(
-            number, f"pane {number}", "/srv", "", ("/bin/bash", "-l"), ("app",), number == 0, "", digest
-        )
-        for number, digest in enumerate(digests)
-    )
-    return SavedWindow(index, f"w{index}", "b25d,200x50,0,0,1", False, index == 0, False, True, panes)

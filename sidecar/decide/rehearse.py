@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from sidecar.model.printable import printable
 from sidecar.model.record import HoldOff, HoldOffReason, Pressure
 from sidecar.model.session import Options, SavedPane, SavedWindow, ServerOrigin, SessionImage
 
@@ -121,8 +122,8 @@ def first_pane_index(image: SessionImage) -> int:
 
 
 def excerpt(text: bytes) -> bytes:
-    """The last lines of a scrollback."""
-    return b"".join(text.splitlines(keepends=True)[-EXCERPT_LINES:])
+    """The last lines of a scrollback, as a pane will print them."""
+    return printable(b"".join(text.splitlines(keepends=True)[-EXCERPT_LINES:]))
 
 
 def _stand_in_window(window: SavedWindow) -> SavedWindow:

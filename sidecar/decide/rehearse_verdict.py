@@ -110,7 +110,7 @@ def _texts(script: Script, found: Capture) -> Iterator[Difference]:
     for window, pane in _panes(script.image):
         played = there.get((window.index, pane.index))
         if pane.scrollback in script.texts and played is not None:
-            gap = _text_gap(script.texts[pane.scrollback], found.scrollbacks.get(played.scrollback, b""))
+            gap = _text_gap(script.texts[pane.scrollback], found.text(played.scrollback))
             if gap is not None:
                 yield told(_where(window, pane), gap, "scrollback")
 

@@ -75,7 +75,7 @@ class Metrics:
             "checkpoint_restore_duration_seconds", "Time to restore a checkpoint, verified.", RECOVERY_BUCKETS
         )
         self._checkpoint_failures = counter("checkpoint_failures", "Captures not stored.", "reason")
-        self._corruptions = counter("checkpoint_corruptions", "Checkpoints quarantined.")
+        self._corruptions = counter("checkpoint_corruptions", "Damage found in what was stored.")
         self._rehearsals = counter("rehearsals", "Checkpoints rehearsed.", "outcome")
         self._rehearsal_time = histogram(
             "rehearsal_duration_seconds", "Time one rehearsal took.", RECOVERY_BUCKETS

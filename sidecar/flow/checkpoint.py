@@ -16,7 +16,7 @@ from fnmatch import fnmatchcase
 from sidecar.clock import Clock
 from sidecar.decide.detect import instance_of
 from sidecar.decide.retain import admit
-from sidecar.errors import SidecarError
+from sidecar.errors import SidecarError, TextsMissing
 from sidecar.flow.ports import Book, Logbook, Meter, Tmux
 from sidecar.flow.ward import Ward
 from sidecar.model.record import Action, Capture
@@ -114,8 +114,10 @@ class Checkpointer:
                 return None
             self._taken[session.name] = began
             if newest is not None and newest.image == capture.image and newest.instance == capture.instance:
+                self._tmux.keep(capture.instance)
                 return newest
-            checkpoint = await self._book.add_checkpoint(capture, operation)
+            checkpoint = await self._add(session, capture, operation)
+            self._tmux.keep(capture.instance)
             self._meter.checkpoint(self._clock.monotonic() - began)
         await self.count()
         return checkpoint
@@ -148,6 +150,13 @@ class Checkpointer:
         self._activity.pop(name, None)
         if settled:
             self._activity[name] = activity
+
+    async def _add(self, session: Session, capture: Capture, operation: Operation) -> Checkpoint:
+        try:
+            return await self._book.add_checkpoint(capture, operation)
+        except TextsMissing:
+            self._tmux.forget(capture.instance)
+            return await self._book.add_checkpoint(await self._capture(session), operation)
 
     async def _capture(self, session: Session) -> Capture:
         settings = self._ward.settings.checkpoints

@@ -30,6 +30,7 @@ from sidecar.model.record import (
     Usage,
     Watched,
 )
+from sidecar.model.scrollback import StoredText
 from sidecar.model.session import Checkpoint, Look, Operation, Session, SessionImage
 from sidecar.model.workspace import Command, Pairs, Workspace
 
@@ -48,13 +49,18 @@ class Book(Protocol):
     async def rename(self, old: str, new: KnownSession) -> None:
         """The same session has another name; its checkpoints follow."""
 
-    async def add_checkpoint(self, capture: Capture, operation: Operation) -> Checkpoint: ...
+    async def add_checkpoint(self, capture: Capture, operation: Operation) -> Checkpoint:
+        """
+        Raises:
+            TextsMissing: the capture leaves out text that is not in the book.
+        """
+        ...
 
     async def newest_checkpoint(self, session: str) -> Checkpoint | None:
         """The newest whose checksum holds; those that fail on the way are quarantined and audited."""
 
-    async def scrollback(self, digest: str) -> bytes | None:
-        """The text, checked against its digest; None if it is missing or does not match."""
+    async def scrollback(self, digest: str) -> StoredText:
+        """The text as far as it is what was stored; what is missing is said in its place, and counted."""
 
     async def totals(self) -> tuple[StoredTotals, ...]: ...
 
@@ -157,9 +163,10 @@ class Scene(Protocol):
         """One full observation; never raises for absent or unknown, it says so."""
 
     async def capture(self, session: Session, look: Look, lines: int, taken: float, private: bool) -> Capture:
-        """Everything a checkpoint needs, in one client.
+        """Everything a checkpoint needs, as a rule in one client.
 
         ``lines`` of history per pane (0 takes none); ``private`` leaves scrollback and environment out.
+        Text that is known to be stored (see :meth:`Tmux.keep`) is named, and not taken again.
         """
 
     async def rebuild(
@@ -187,6 +194,12 @@ class Tmux(Scene, Protocol):
 
     async def fingerprints(self, sessions: Sequence[Session]) -> Mapping[str, str]:
         """A word by session name, another one when its options or environment have changed; in one client."""
+
+    def keep(self, instance: str) -> None:
+        """The last capture of the session of this instance is in the book."""
+
+    def forget(self, instance: str) -> None:
+        """It is not, or not any more: the next capture takes all text."""
 
     async def arm(self, windows: Sequence[str]) -> None:
         """Make these windows keep panes whose process failed (``remain-on-exit failed``)."""

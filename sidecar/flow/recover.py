@@ -7,7 +7,7 @@ long as it runs, so a session is never healed twice at once.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from sidecar.clock import Clock
 from sidecar.decide.breaker import BreakerEvent
@@ -103,6 +103,7 @@ class Recoverer:
         )
         error = await self._executor.run(surgery, record)
         verdict, after = await self._verify(case, decision, error)
+        verdict = replace(verdict, differences=(*verdict.differences, *surgery.losses))
         await self._end(case, incident, record, decision, verdict, after, error, began)
 
     async def _open(self, case: Case) -> IncidentRow:

@@ -153,14 +153,16 @@ class Rehearser:
         return Script(rehearse.stand_in(image), missing, texts, lost)
 
     async def _texts(self, image: SessionImage) -> tuple[Mapping[str, bytes], frozenset[str]]:
-        """An excerpt of each text, and the digests of those that the book no longer has."""
+        """An excerpt of each text, and the digests of those that are not whole any more."""
         digests = {pane.scrollback for window in image.windows for pane in window.panes} - {""}
         texts: dict[str, bytes] = {}
+        lost: set[str] = set()
         for digest in sorted(digests):
-            text = await self._p.book.scrollback(digest)
-            if text is not None:
-                texts[digest] = await asyncio.to_thread(rehearse.excerpt, text)
-        return texts, frozenset(digests - texts.keys())
+            stored = await self._p.book.scrollback(digest)
+            texts[digest] = await asyncio.to_thread(rehearse.excerpt, stored.text)
+            if stored.lost:
+                lost.add(digest)
+        return texts, frozenset(lost)
 
     async def _take(self, script: Script) -> Verdict:
         """Build it once, look until it stands as it should or the time is over, and tear it down."""

@@ -15,7 +15,7 @@ from sidecar.flow.furnish import furnish
 from sidecar.flow.pace import Pace
 from sidecar.flow.ports import Book, Host, Tmux
 from sidecar.flow.ward import Case
-from sidecar.model.plan import Entry, Plan, Resumption, Start, Step, StepKind
+from sidecar.model.plan import Difference, Entry, Plan, Resumption, Start, Step, StepKind
 from sidecar.model.session import Look, Operation, Pane, Presence, Session
 
 _AT_ONCE = 32
@@ -49,6 +49,8 @@ class Surgery:
     case: Case
     plan: Plan
     progress: Progress = field(default_factory=Progress)
+    losses: list[Difference] = field(default_factory=list)
+    """What the steps could not bring back."""
 
 
 async def save(surgery: Surgery, step: Step) -> None:
@@ -89,9 +91,11 @@ async def rebuild_session(surgery: Surgery, step: Step) -> None:
     texts: dict[str, bytes] = {}
     for window in checkpoint.image.windows:
         for pane in window.panes:
-            text = await surgery.book.scrollback(pane.scrollback) if pane.scrollback else None
-            if text is not None:
-                texts[pane.scrollback] = text
+            if pane.scrollback and pane.scrollback not in texts:
+                stored = await surgery.book.scrollback(pane.scrollback)
+                texts[pane.scrollback] = stored.text
+                if stored.lost:
+                    surgery.losses.append(_lost(window.index, pane.index, stored.lost))
     own = _with_entry(surgery, Entry.STARTED)
     delays = surgery.pace.turns(len(own))
     starts = [Start(r.window, r.pane, r.command, delay) for r, delay in zip(own, delays, strict=True)]
@@ -168,6 +172,17 @@ async def _built(surgery: Surgery) -> tuple[Look, Session]:
     if session is None:
         raise Temporary("the rebuilt session has gone again", hint="Something closed it at once.")
     return look, session
+
+
+def _lost(window: int, pane: int, lost: str) -> Difference:
+    return Difference(
+        where=f"window {window} pane {pane}",
+        field="scrollback",
+        wanted="all that was stored",
+        found=f"without {lost}",
+        tolerated=True,
+        note="what was stored is damaged; the text says so in its place",
+    )
 
 
 def _with_entry(surgery: Surgery, *entries: Entry) -> list[Resumption]:

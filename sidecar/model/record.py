@@ -9,6 +9,7 @@ from typing import Any
 
 from sidecar.model.incident import Asker, Cause, FailureKind, IncidentState, Intent, Role
 from sidecar.model.plan import Difference, Outcome, Strategy
+from sidecar.model.scrollback import Manifest, assemble
 from sidecar.model.session import SessionImage
 
 
@@ -28,6 +29,8 @@ class Action(StrEnum):
     CHECKPOINT_HELD_BACK = "checkpoint_held_back"
     CHECKPOINT_FAILED = "checkpoint_failed"
     CHECKPOINT_QUARANTINED = "checkpoint_quarantined"
+    CHECKPOINT_CLEARED = "checkpoint_cleared"
+    SCROLLBACK_DAMAGED = "scrollback_damaged"
     CHECKPOINTS_PRUNED = "checkpoints_pruned"
     REHEARSAL_PASSED = "rehearsal_passed"
     REHEARSAL_FAILED = "rehearsal_failed"
@@ -35,6 +38,7 @@ class Action(StrEnum):
     REHEARSALS_HELD_OFF = "rehearsals_held_off"
     DATABASE_SET_ASIDE = "database_set_aside"
     DATABASE_LOST = "database_lost"
+    DATABASE_LOG_DAMAGED = "database_log_damaged"
     INCIDENT_OPENED = "incident_opened"
     INCIDENT_MOVED = "incident_moved"
     REFUSED = "refused"
@@ -240,8 +244,15 @@ class Capture:
     image: SessionImage
     instance: str
     taken: float
-    scrollbacks: Mapping[str, bytes] = field(default_factory=dict)
-    """Raw text by its SHA-256; texts already stored may be left out."""
+    manifests: Mapping[str, Manifest] = field(default_factory=dict)
+    """What the panes' texts are made of, by the digests that the image holds."""
+    pieces: Mapping[str, bytes] = field(default_factory=dict)
+    """Raw pieces of text by their digest, without those that an earlier capture has stored."""
+
+    def text(self, digest: str) -> bytes:
+        """The text behind a manifest's digest, as far as the pieces are here."""
+        manifest = self.manifests.get(digest)
+        return assemble(manifest.encode(), self.pieces.get).text if manifest else b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,7 +262,7 @@ class StoredTotals:
     session: str
     count: int
     size: int
-    """Bytes: JSON and compressed scrollback, each text counted once."""
+    """Bytes: JSON and compressed scrollback, each piece counted once."""
     newest: float
 
 

@@ -192,7 +192,7 @@ class SavedPane:
     active: bool
     resume: str = ""
     scrollback: str = ""
-    """SHA-256 of the stored scrollback; empty if none was taken."""
+    """Digest of the manifest of its text; empty if none was taken."""
     last: bool = False
     options: Options = ()
     """The pane's own, as differ from its window's."""
@@ -292,7 +292,7 @@ def image_of(
     scrollbacks: Mapping[str, str] | None = None,
     details: Details | None = None,
 ) -> SessionImage:
-    """A live session as a checkpoint keeps it. ``scrollbacks`` maps pane ids to text digests."""
+    """A live session as a checkpoint keeps it. ``scrollbacks`` maps pane ids to the digests of manifests."""
     known = details or Details((), {}, {}, {})
     digests = scrollbacks or {}
     return SessionImage(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import signal
@@ -85,6 +86,36 @@ def test_a_program_that_is_gone_fails_the_verdict_with_its_name(tmux: TmuxBox, s
     assert "dead" in failed[-1]["verdict"]
     eventually(lambda: sidecar.sessions()["web"]["health"] == "given_up", "given up", 90)
     assert tmux.sessions() == {"keep", "web"}
+
+
+def ask(sidecar: SidecarBox, sql: str) -> list[tuple[object, ...]]:
+    """Ask the database, or change it, behind the sidecar's back."""
+    with contextlib.closing(sqlite3.connect(sidecar.state / "sidecar.db", isolation_level=None)) as database:
+        return database.execute(sql).fetchall()
+
+
+def test_scrollback_that_is_damaged_comes_back_as_far_as_it_is_good(
+    tmux: TmuxBox, sidecar: SidecarBox
+) -> None:
+    tmux.run("new-session", "-d", "-s", "web", "-x", "80", "-y", "20", "seq 1 700; exec sleep 5000")
+    eventually(lambda: "700" in tmux.run("capture-pane", "-p", "-t", "=web:"), "the text")
+    # A change of structure is stored at once.
+    tmux.run("split-window", "-d", "-t", "=web:", "exec sleep 5001")
+    eventually(
+        lambda: ask(sidecar, "SELECT 1 FROM scrollbacks WHERE size BETWEEN 900 AND 999"), "a sealed piece"
+    )
+    ask(sidecar, "UPDATE scrollbacks SET packed = x'00' WHERE size BETWEEN 900 AND 999")
+    os.kill(tmux.server_pid(), signal.SIGKILL)
+    row = sidecar.verified("web")
+    (told,) = [d for d in row["differences"] if d["field"] == "scrollback"]
+    assert (told["found"], told["tolerated"]) == ("without 256 lines", True)
+    text = eventually(
+        lambda: "700" in (shown := tmux.run("capture-pane", "-p", "-S", "-", "-t", "=web:.0")) and shown,
+        "the old text",
+    )
+    assert "-- sidecar: 256 lines are missing here" in text
+    assert "sidecar_checkpoint_corruptions_total 1.0" in sidecar.get("/metrics", raw=True)
+    assert ask(sidecar, "SELECT 1 FROM audit WHERE action = 'scrollback_damaged'")
 
 
 def test_a_garbage_database_is_set_aside_and_kept(tmux: TmuxBox, sidecar: SidecarBox) -> None:

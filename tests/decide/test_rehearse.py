@@ -15,6 +15,7 @@ from sidecar.decide.rehearse import Turn, hold_off, next_turn
 from sidecar.decide.rehearse_verdict import Script, flaws, ink, refused, shape_verdict, summed_up, verdict
 from sidecar.model.plan import Verdict
 from sidecar.model.record import Capture, HoldOffReason, Pressure
+from sidecar.model.scrollback import Manifest, Piece
 from sidecar.model.session import Look, Presence, ServerId, Session, SessionImage, image_of
 from tests.decide.builders import pane, session
 
@@ -180,7 +181,8 @@ def _judge(script: Script, live: Session, **more: Any) -> Verdict:
     look = Look(Presence.PRESENT, 1.0, server=ServerId("boot", 1, 1), sessions=(live,))
     text = more.pop("text", b"hello\nworld\n")
     image = image_of(live, width=80, height=24, environment=(("A", "1"),), scrollbacks={"%1": "x"})
-    return verdict(script, look, Capture(replace(image, **more), "i", 1.0, {"x": text}))
+    made_of = Manifest((Piece("y", 2),))
+    return verdict(script, look, Capture(replace(image, **more), "i", 1.0, {"x": made_of}, {"y": text}))
 
 
 def _told(found: Verdict) -> list[tuple[str, str]]:

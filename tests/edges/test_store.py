@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
 import sqlite3
 import stat
@@ -18,7 +17,7 @@ from sidecar.clock import SystemClock
 from sidecar.decide import retain
 from sidecar.edges.store import Store, codec
 from sidecar.edges.store.audit import broken_link
-from sidecar.edges.store.database import FILE, schema
+from sidecar.edges.store.database import FILE, schema, tables
 from sidecar.errors import AlreadyRunning, CheckpointUnusable, Permanent
 from sidecar.model.incident import Asker, Broken, Cause, Failure, FailureKind, Finding, Intent, Unit
 from sidecar.model.plan import Difference, Expectation, Outcome, Plan, Strategy
@@ -33,6 +32,7 @@ from sidecar.model.record import (
     SkipReason,
     Standing,
 )
+from sidecar.model.scrollback import Manifest, Piece, StoredText, digest_of
 from sidecar.model.session import (
     Operation,
     SavedPane,
@@ -87,6 +87,16 @@ def image(name: str = "web", words: str = "x") -> SessionImage:
     pane = SavedPane(0, "é\t", "/srv", "", ("-bash",), ("prog", "\udcff", words), True, "", "")
     window = SavedWindow(3, "w\n", "b25d,80x24,0,0,1", False, True, False, True, (pane,))
     return SessionImage(name, 80, 24, "/bin/bash", "", (("A", "1"), ("B", None)), (window,))
+
+
+def with_text(*pieces: bytes, name: str = "web", taken: float = 1.0) -> Capture:
+    """A session of one pane whose text is made of these pieces."""
+    manifest = Manifest(tuple(Piece(digest_of(text), text.count(b"\n")) for text in pieces))
+    digest = digest_of(manifest.encode())
+    pane = SavedPane(0, "", "/", "", (), (), True, "", digest)
+    window = SavedWindow(0, "w", "", False, True, False, True, (pane,))
+    image = SessionImage(name, 80, 24, "", "", (), (window,))
+    return Capture(image, "i", taken, {digest: manifest}, {digest_of(text): text for text in pieces})
 
 
 def capture(name: str = "web", words: str = "x", taken: float = 1.0) -> Capture:
@@ -199,17 +209,14 @@ async def test_a_corrupt_checkpoint_is_quarantined_and_the_one_before_is_used(
 
 
 async def test_scrollback_is_stored_once_and_never_given_back_wrong(bench: Bench) -> None:
-    text = b"line\n" * 1000
-    digest = hashlib.sha256(text).hexdigest()
-    pane = SavedPane(0, "", "/", "", (), (), True, "", digest)
-    window = SavedWindow(0, "w", "", False, True, False, True, (pane,))
-    held = Capture(SessionImage("web", 80, 24, "", "", (), (window,)), "i", 1.0, {digest: text})
+    held = with_text(b"line\n" * 1000, b"end\n")
+    (digest,) = held.manifests
     for _ in range(2):
         await bench.store.add_checkpoint(held, Operation.INTERVAL)
-    assert await bench.store.scrollback(digest) == text
-    assert await bench.store.scrollback("0" * 64) is None
+    assert await bench.store.scrollback(digest) == StoredText(b"line\n" * 1000 + b"end\n")
+    assert (await bench.store.scrollback("0" * 64)).lost == "the whole text"
     bench.tamper("UPDATE scrollbacks SET packed = x'00'")
-    assert await bench.store.scrollback(digest) is None
+    assert (await bench.store.scrollback(digest)).lost == "the whole text"
     (total,) = await bench.store.totals()
     assert total.count == 2
 
@@ -279,8 +286,7 @@ def test_the_schema_is_the_sum_of_the_migrations(bench: Bench) -> None:
     wanted = sqlite3.connect(":memory:")
     wanted.executescript(schema())
     got = sqlite3.connect(bench.folder / FILE)
-    question = "SELECT sql FROM sqlite_master WHERE sql NOT NULL AND name NOT LIKE '%sqlite%' ORDER BY name"
-    assert got.execute(question).fetchall() == wanted.execute(question).fetchall()
+    assert tables(got) == tables(wanted)
     wanted.close()
     got.close()
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from dataclasses import replace
 
 import pytest
 
 from sidecar.edges.tmux.capture import capture_script, read_capture, request
 from sidecar.edges.tmux.door import TmuxDoor
+from sidecar.edges.tmux.history import Texts
 from sidecar.edges.tmux.run import TmuxRunner
 from sidecar.errors import Temporary, TmuxAbsent, TmuxUnknown
+from sidecar.model.scrollback import digest_of
 from sidecar.model.session import Look, Options, ServerId, Session
 from tests.box import TmuxBox, eventually
+from tests.edges.texts import only_text, text_of
 
 
 async def seen(door: TmuxDoor, name: str = "web") -> tuple[Look, Session]:
@@ -42,8 +44,8 @@ async def test_text_and_environment_are_taken(tmux: TmuxBox, door: TmuxDoor) -> 
     assert image.origin.cwd == str(tmux.folder)
     assert capture.instance == f"{look.server}/{session.id}"
     talker, silent = image.windows[0].panes
-    assert capture.scrollbacks == {talker.scrollback: b"\x1b[31mred\n\x1b[39mplain\n"}
-    assert talker.scrollback == hashlib.sha256(capture.scrollbacks[talker.scrollback]).hexdigest()
+    assert text_of(capture, talker) == b"\x1b[31mred\n\x1b[39mplain\n\x1b[0m"
+    assert talker.scrollback == digest_of(capture.manifests[talker.scrollback].encode())
     assert silent.scrollback == ""
 
 
@@ -134,29 +136,28 @@ async def test_a_private_session_keeps_its_text_and_environment_to_itself(
     eventually(lambda: "secret" in tmux.run("capture-pane", "-p", "-t", "=web:"), "the text")
     look, session = await seen(door)
     capture = await door.capture(session, look, 100, 1.0, private=True)
-    assert (capture.scrollbacks, capture.image.environment) == ({}, ())
+    assert (capture.manifests, capture.pieces, capture.image.environment) == ({}, {}, ())
     assert capture.image.origin.environment == ()
 
 
-async def test_of_a_full_screen_program_only_the_history_is_taken(tmux: TmuxBox, door: TmuxDoor) -> None:
+async def test_of_a_full_screen_program_what_it_covers_is_taken(tmux: TmuxBox, door: TmuxDoor) -> None:
     tmux.run(
         "new-session", "-d", "-s", "web", "-x", "80", "-y", "10",
         r"seq 1 30; printf '\033[?1049hpicture'; sleep 1000",
     )  # fmt: skip
     eventually(lambda: tmux.show("=web:", "#{alternate_on}") == "1", "the alternate screen")
     look, session = await seen(door)
-    (text,) = (await door.capture(session, look, 100, 1.0, private=False)).scrollbacks.values()
-    assert text.startswith(b"1\n2\n")
-    assert b"picture" not in text
+    text = only_text(await door.capture(session, look, 100, 1.0, private=False))
+    assert text == b"".join(b"%d\n" % number for number in range(1, 31))
 
 
 async def test_only_so_many_lines_of_history(tmux: TmuxBox, door: TmuxDoor) -> None:
     tmux.run("new-session", "-d", "-s", "web", "-x", "80", "-y", "10", "seq 1 100; sleep 1000")
     eventually(lambda: tmux.show("=web:", "#{history_size}") == "91", "the text")
     look, session = await seen(door)
-    (text,) = (await door.capture(session, look, 5, 1.0, private=False)).scrollbacks.values()
+    text = only_text(await door.capture(session, look, 5, 1.0, private=False))
     assert text.startswith(b"87\n88\n")
-    assert (await door.capture(session, look, 0, 1.0, private=False)).scrollbacks == {}
+    assert (await door.capture(session, look, 0, 1.0, private=False)).manifests == {}
 
 
 async def test_text_cannot_pass_for_a_part_of_the_answer(
@@ -165,7 +166,7 @@ async def test_text_cannot_pass_for_a_part_of_the_answer(
     tmux.run("new-session", "-d", "-s", "web", "echo sidecar-0 end; echo; sleep 1000")
     eventually(lambda: "end" in tmux.run("capture-pane", "-p", "-t", "=web:"), "the text")
     look, session = await seen(door)
-    (text,) = (await door.capture(session, look, 100, 1.0, private=False)).scrollbacks.values()
+    text = only_text(await door.capture(session, look, 100, 1.0, private=False))
     assert text == b"sidecar-0 end\n"
 
 
@@ -197,9 +198,9 @@ async def test_another_server_is_not_captured(tmux: TmuxBox, door: TmuxDoor) -> 
 async def test_a_cut_answer_is_an_error(tmux: TmuxBox, runner: TmuxRunner, door: TmuxDoor) -> None:
     tmux.run("new-session", "-d", "-s", "web", "echo text; sleep 1000")
     look, session = await seen(door)
-    wanted = request(session, look, 100, private=False)
+    wanted = request(session, look, private=False)
     raw = await runner.source(capture_script(wanted))
     await asyncio.sleep(0)
     for length in range(0, len(raw) - 1, 7):
         with pytest.raises(TmuxUnknown):
-            read_capture(raw[:length], wanted, taken=1.0, cwd="/")
+            read_capture(raw[:length], wanted, Texts(), taken=1.0, cwd="/")

@@ -24,6 +24,7 @@ from sidecar.model.plan import Start
 from sidecar.model.record import Capture
 from sidecar.model.session import Presence, SessionImage
 from tests.box import TmuxBox, eventually
+from tests.edges.texts import texts_of
 
 NASTY = [
     "a b;\"$(x)'é",
@@ -123,7 +124,7 @@ async def test_a_pane_may_start_another_command_and_later(tmux: TmuxBox, door: T
     tmux.run("kill-session", "-t", "=web:")
     await door.rebuild(
         captured.image,
-        captured.scrollbacks,
+        texts_of(captured),
         [Start(0, 0, instead), Start(0, 1, (), 0.3), Start(4, 1, instead, 0.3), Start(7, 7, instead)],
     )
     session = (await door.look()).find("web")
@@ -226,6 +227,27 @@ async def test_the_environment_comes_back(tmux: TmuxBox, door: TmuxDoor, runner:
     assert not (tmux.folder / "pwned").exists()
 
 
+async def test_of_old_text_only_its_colours_act_on_the_terminal(tmux: TmuxBox, door: TmuxDoor) -> None:
+    keep_alive(tmux)
+    tmux.run("new-session", "-d", "-s", "web", "-x", "80", "-y", "20", "echo text; exec sleep 1000")
+    eventually(lambda: "text" in tmux.run("capture-pane", "-p", "-t", "=web:"), "the text")
+    taken = await capture(door, "web", lines=100)
+    (digest,) = taken.manifests
+    hostile = (
+        b"\x1b]2;owned\x07\x1b[?1049h\x1b[2J\x1b[31mred\n" + b"x" * 10_000 + b"\n\xff\x1bc\n"
+        b"\x1b]8;;http://there\x1b\\a link\x1b]8;;\x1b\\ \x0elqk\x0f\x1b[6n the end\n"
+    )
+    await rebuild(tmux, door, taken.image, {digest: hostile})
+    eventually(lambda: "the end" in tmux.run("capture-pane", "-p", "-t", "=web:"), "the old text")
+    shown = tmux.run("capture-pane", "-p", "-e", "-J", "-S", "-", "-t", "=web:")
+    assert "\x1b[31mred" in shown
+    assert "x" * 10_000 in shown
+    assert "\ufffd" in shown
+    assert "a link ┌─┐ the end" in shown
+    assert tmux.show("=web:", "#{pane_title} #{alternate_on}") != "owned 1"
+    assert "owned" not in tmux.show("=web:", "#{pane_title}")
+
+
 async def test_scrollback_comes_back_and_its_files_go(tmux: TmuxBox, door: TmuxDoor) -> None:
     keep_alive(tmux)
     tmux.run(
@@ -246,7 +268,7 @@ async def test_scrollback_comes_back_and_its_files_go(tmux: TmuxBox, door: TmuxD
     eventually(lambda: "argv text" in tmux.run("capture-pane", "-p", "-t", "=web:0.1"), "the text")
     taken = await capture(door, "web", lines=100)
     image = taken.image
-    await rebuild(tmux, door, image, taken.scrollbacks)
+    await rebuild(tmux, door, image, texts_of(taken))
     scratch = tmux.folder / "scratch"
     eventually(lambda: not list(scratch.iterdir()), "the files to be read and removed")
     eventually(

@@ -19,6 +19,7 @@ from sidecar.model.record import Capture
 from sidecar.model.session import Look, Pane, SavedPane, SessionImage
 from tests.box import TmuxBox, eventually
 from tests.edges.conftest import door, no_unit, runner
+from tests.edges.texts import texts_of
 
 __all__ = ["door", "no_unit", "runner"]
 
@@ -63,7 +64,7 @@ class Patient:
     async def restore(self, captures: Iterable[Capture]) -> None:
         """One after the other, as recoveries do."""
         for capture in captures:
-            await self.door.rebuild(capture.image, capture.scrollbacks)
+            await self.door.rebuild(capture.image, texts_of(capture))
 
     async def differences(self, before: dict[str, Capture]) -> list[str]:
         """What is not as it was, once everything has started; empty for a perfect copy."""

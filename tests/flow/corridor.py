@@ -130,6 +130,9 @@ class ValueTmux:
         image = image_of(live, width=80, height=24)
         return Capture(image, f"{look.server}/{live.id}", taken)
 
+    def keep(self, instance: str) -> None:
+        self._called("keep", instance)
+
     async def arm(self, windows: Sequence[str]) -> None:
         self._called("arm", *windows)
 

@@ -19,6 +19,7 @@ from sidecar.edges.tmux.door import TmuxDoor
 from sidecar.edges.tmux.stage import Stage, stage_folder
 from sidecar.errors import TmuxUnknown
 from sidecar.model.record import Action, Capture, Pressure
+from sidecar.model.scrollback import Manifest, Piece, digest_of
 from sidecar.model.session import SavedPane, SavedWindow, SessionImage
 from tests.box import TmuxBox, eventually
 from tests.theatre import CALM, Theatre
@@ -253,7 +254,9 @@ async def test_nothing_of_the_user_runs(theatre: Theatre, tmp_path: Path) -> Non
     with_text = replace(window, panes=(replace(pane, scrollback=digest), shell))
     image = replace(image, windows=(with_text,))
     theatre.tmux.run("new-session", "-d", "-s", "keep", "sleep 1000")
-    row = await theatre.play(Capture(image, "i", theatre.clock.wall(), {digest: text}))
+    piece = Piece(digest_of(text), 1)
+    pieces = {piece.digest: text}
+    row = await theatre.play(Capture(image, "i", theatre.clock.wall(), {digest: Manifest((piece,))}, pieces))
     # The layout was left out, and the text was stored under a digest that is not its own.
     told = {one.field for one in row.differences if not one.tolerated}
     assert told == {"stored layout", "scrollback"}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sidecar.model.record import Action, AuditRow
@@ -24,6 +24,9 @@ class Transaction:
 
     def run(self, sql: str, *values: object) -> sqlite3.Cursor:
         return self._connection.execute(sql, values)
+
+    def many(self, sql: str, rows: Iterable[Sequence[object]]) -> None:
+        self._connection.executemany(sql, rows)
 
     def one(self, sql: str, *values: object) -> sqlite3.Row | None:
         row: sqlite3.Row | None = self._connection.execute(sql, values).fetchone()

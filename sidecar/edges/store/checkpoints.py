@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
+import contextlib
 import sqlite3
-import zlib
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
-from sidecar.edges.store import codec
+from sidecar.edges.store import codec, scrollbacks
 from sidecar.edges.store.audit import Transaction
+from sidecar.edges.store.seal import SEALED, seal
 from sidecar.errors import CheckpointUnusable
 from sidecar.model.policy import Retention
 from sidecar.model.record import Action, Capture, Generation, StoredTotals
@@ -19,23 +19,27 @@ Chooser = Callable[[Sequence[Generation], Retention, float], Collection[int]]
 
 
 def add(
-    tx: Transaction, capture: Capture, operation: Operation, body: str, packed: dict[str, bytes]
+    tx: Transaction,
+    capture: Capture,
+    operation: Operation,
+    body: str,
+    packed: Mapping[str, tuple[int, bytes]],
+    damaged: Collection[str],
 ) -> Checkpoint:
-    """Store one generation. ``packed`` holds compressed texts by digest."""
+    """Store one generation. See :func:`scrollbacks.add` for the texts.
+
+    Raises:
+        TextsMissing: the capture counts on a text that is not here.
+    """
     digest = codec.checksum(body)
-    cursor = tx.run(
-        "INSERT INTO checkpoints (session, taken, operation, instance, checksum, size, body)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?)",
-        capture.image.name, capture.taken, operation.value, capture.instance, digest, len(body), body,
+    number = _next_id(tx)
+    name, taken = capture.image.name, float(capture.taken)
+    values = (number, name, taken, operation.value, capture.instance, digest, len(body))
+    tx.run(
+        f"INSERT INTO checkpoints ({', '.join(SEALED)}, body, seal) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        *values, body, seal(values),
     )  # fmt: skip
-    number = int(cursor.lastrowid or 0)
-    for key, blob in packed.items():
-        tx.run(
-            "INSERT OR IGNORE INTO scrollbacks (digest, size, packed) VALUES (?, ?, ?)",
-            key, len(capture.scrollbacks[key]), blob,
-        )  # fmt: skip
-    for key in digests(capture):
-        tx.run("INSERT INTO checkpoint_scrollbacks (checkpoint, digest) VALUES (?, ?)", number, key)
+    scrollbacks.add(tx, number, capture, packed, damaged)
     tx.audit(
         Action.CHECKPOINT_CREATED,
         capture.taken,
@@ -55,15 +59,14 @@ def add(
     )
 
 
-def digests(capture: Capture) -> set[str]:
-    """The texts that an image refers to and that were given with it."""
-    named = {pane.scrollback for window in capture.image.windows for pane in window.panes}
-    return named & capture.scrollbacks.keys()
-
-
-def pack(capture: Capture) -> dict[str, bytes]:
-    """Compressed texts; level 1 costs 2 ms a megabyte. Runs outside the transaction."""
-    return {key: zlib.compress(capture.scrollbacks[key], 1) for key in digests(capture)}
+def _next_id(tx: Transaction) -> int:
+    """One that no generation ever had, so that the row can be sealed with it."""
+    row = tx.one(
+        "SELECT MAX(COALESCE((SELECT seq FROM sqlite_sequence WHERE name = 'checkpoints'), 0),"
+        " COALESCE((SELECT MAX(id) FROM checkpoints), 0)) + 1"
+    )
+    assert row is not None
+    return int(row[0])
 
 
 def newest(tx: Transaction, session: str, now: float) -> tuple[Checkpoint | None, int]:
@@ -76,25 +79,29 @@ def newest(tx: Transaction, session: str, now: float) -> tuple[Checkpoint | None
             return _read(row), bad
         except CheckpointUnusable as error:
             bad += 1
-            tx.run("UPDATE checkpoints SET quarantined = ? WHERE id = ?", str(error), row["id"])
-            tx.audit(
-                Action.CHECKPOINT_QUARANTINED,
-                now,
-                session=session,
-                reason=str(error),
-                detail={"checkpoint": row["id"]},
-            )
+            _quarantine(tx, row["id"], session, str(error), now)
     return None, bad
 
 
-def scrollback(tx: Transaction, digest: str) -> bytes | None:
-    """The text; None when it is missing or is not what its digest says."""
-    row = tx.one("SELECT packed FROM scrollbacks WHERE digest = ?", digest)
-    try:
-        text = zlib.decompress(row["packed"]) if row else b""
-    except (zlib.error, TypeError):
-        return None
-    return text if row and hashlib.sha256(text).hexdigest() == digest else None
+def inspect(tx: Transaction, now: float) -> int:
+    """Check every row's seal, and every mark of quarantine. Returns how many were not as they should be.
+
+    A row that was damaged in its session's name would else be missed where nobody looks for it, and
+    a good one passed over for a mark that nobody set.
+    """
+    bad = 0
+    for row in tx.all(f"SELECT {', '.join(SEALED)}, seal FROM checkpoints WHERE quarantined = ''"):
+        if not sealed(row):
+            _quarantine(tx, row["id"], str(row["session"]), "the row does not match its seal", now)
+            bad += 1
+    for (number,) in tx.all("SELECT id FROM checkpoints WHERE quarantined IS NOT ''"):
+        (marked,) = tx.all("SELECT * FROM checkpoints WHERE id = ?", number)
+        with contextlib.suppress(CheckpointUnusable):
+            good = _read(marked)
+            tx.run("UPDATE checkpoints SET quarantined = '' WHERE id = ?", number)
+            tx.audit(Action.CHECKPOINT_CLEARED, now, session=good.session, detail={"checkpoint": number})
+            bad += 1
+    return bad
 
 
 def totals(tx: Transaction) -> tuple[StoredTotals, ...]:
@@ -121,12 +128,26 @@ def prune(tx: Transaction, chooser: Chooser, retention: Retention, now: float) -
                 tx.run("DELETE FROM checkpoints WHERE id = ?", row["id"])
                 removed += 1
     if removed:
-        tx.run("DELETE FROM scrollbacks WHERE digest NOT IN (SELECT digest FROM checkpoint_scrollbacks)")
+        scrollbacks.sweep(tx)
         tx.audit(Action.CHECKPOINTS_PRUNED, now, detail={"removed": removed})
     return removed
 
 
+def _quarantine(tx: Transaction, number: int, session: str, reason: str, now: float) -> None:
+    tx.run("UPDATE checkpoints SET quarantined = ? WHERE id = ?", reason, number)
+    tx.audit(
+        Action.CHECKPOINT_QUARANTINED, now, session=session, reason=reason, detail={"checkpoint": number}
+    )
+
+
+def sealed(row: sqlite3.Row) -> bool:
+    """Whether the row says what was stored, its body aside."""
+    return bool(row["seal"] == seal([row[key] for key in SEALED]))
+
+
 def _read(row: sqlite3.Row) -> Checkpoint:
+    if not sealed(row):
+        raise CheckpointUnusable("the row does not match its seal")
     body = row["body"]
     if not isinstance(body, str) or not body.isascii() or codec.checksum(body) != row["checksum"]:
         raise CheckpointUnusable("the checksum does not match")

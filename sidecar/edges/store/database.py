@@ -1,14 +1,17 @@
 """The database file: where it lies, who may read it, how it is opened and brought up to date.
 
-A file that is not a database is moved aside and said so; it is never deleted.
+A damaged file is moved aside and said so; it is never deleted. What can still be read of it goes into
+a new one: checkpoints and texts are sealed, so nothing wrong can come with them.
 """
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import sqlite3
 import stat
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
@@ -16,6 +19,9 @@ from pathlib import Path
 import sqlite_utils
 from sqlite_utils.migrations import Migrations
 
+from sidecar.edges.store.salvage import UNREADABLE, salvage
+from sidecar.edges.store.seal import seal_all
+from sidecar.edges.store.wal import left_out
 from sidecar.errors import AlreadyRunning, Permanent, StoreUnavailable, UnsafeState
 
 FILE = "sidecar.db"
@@ -28,7 +34,7 @@ migrations = Migrations("sidecar")
 @migrations()
 def first(db: sqlite_utils.Database) -> None:
     """The tables of the first release."""
-    for statement in schema().split(";\n"):
+    for statement in _sql("first.sql").split(";\n"):
         if statement.strip():
             db.execute(statement)
 
@@ -48,9 +54,20 @@ def compared(db: sqlite_utils.Database) -> None:
         db.execute("ALTER TABLE recoveries ADD COLUMN compared TEXT NOT NULL DEFAULT '{}'")
 
 
+@migrations()
+def sealed(db: sqlite_utils.Database) -> None:
+    """A checksum over the whole row of a checkpoint, not over its body alone."""
+    db.execute("ALTER TABLE checkpoints ADD COLUMN seal TEXT NOT NULL DEFAULT ''")
+    seal_all(db.conn)
+
+
 def schema() -> str:
     """The tables as they are now; equal to the sum of the migrations."""
-    return resources.files("sidecar.edges.store").joinpath("schema.sql").read_text()
+    return _sql("schema.sql")
+
+
+def _sql(name: str) -> str:
+    return resources.files("sidecar.edges.store").joinpath(name).read_text()
 
 
 def prepare_folder(folder: Path) -> None:
@@ -119,10 +136,19 @@ def lock_state(folder: Path) -> int:
         ) from error
 
 
-def open_database(folder: Path, now: float) -> tuple[sqlite_utils.Database, Path | None]:
-    """Open and migrate. ``now`` is wall seconds.
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A database that is fit for use, and what had to be done for it."""
 
-    Returns the database and where a damaged one was moved, if one was.
+    db: sqlite_utils.Database
+    set_aside: Path | None = None
+    """Where a damaged file was moved."""
+    cut_off: bool = False
+    """The write-ahead log was damaged: what was written last before the last end is gone."""
+
+
+def open_database(folder: Path, now: float) -> Opened:
+    """Open and migrate. ``now`` is wall seconds.
 
     Raises:
         Permanent: the file was written by a newer release.
@@ -130,20 +156,22 @@ def open_database(folder: Path, now: float) -> tuple[sqlite_utils.Database, Path
     """
     path = folder / FILE
     try:
-        return _open(path), None
+        return _open(path)
     except OSError as error:
         raise Permanent(
             f"{path} cannot be opened: {error.strerror}",
             hint="Check its owner and mode, or choose another folder with --state.",
         ) from error
-    except sqlite3.DatabaseError as error:
+    except UNREADABLE as error:
         if isinstance(error, sqlite3.OperationalError) and not _is_damage(error):
             raise unavailable(error) from error
         aside = _set_aside(path, now)
-        return _open(path), aside
+        opened = _open(path)
+        salvage(aside, opened.db.conn)
+        return replace(opened, set_aside=aside)
 
 
-def unavailable(error: sqlite3.Error) -> StoreUnavailable:
+def unavailable(error: Exception) -> StoreUnavailable:
     """A database error as one of ours, with what to do."""
     words = str(error)
     if "locked" in words or "busy" in words:
@@ -155,26 +183,57 @@ def unavailable(error: sqlite3.Error) -> StoreUnavailable:
     return StoreUnavailable(f"the database does not take the write: {words}", hint=hint)
 
 
-def _open(path: Path) -> sqlite_utils.Database:
+def _open(path: Path) -> Opened:
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     os.close(descriptor)
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     try:
         connection.execute(f"PRAGMA busy_timeout = {_BUSY_MILLISECONDS}")
         connection.execute("PRAGMA journal_mode = WAL")
+        frames = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()[1]
+        cut_off = left_out(path.with_name(f"{path.name}-wal"), max(frames, 0))
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
-        answer = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-        if answer != "ok":
-            raise sqlite3.DatabaseError(answer)
+        # A damaged text has to be readable, or no checksum could be held against it.
+        connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
+        _check(connection)
         connection.row_factory = sqlite3.Row
         db = sqlite_utils.Database(connection)
         _refuse_newer(db)
         migrations.apply(db)
+        if tables(connection) != _wanted_tables():
+            raise sqlite3.DatabaseError("the tables are not as they were made")
     except BaseException:
         connection.close()
         raise
-    return db
+    return Opened(db, cut_off=cut_off)
+
+
+def _check(connection: sqlite3.Connection) -> None:
+    """See that the file is whole. A damaged index is made anew from its table, where every row is sealed."""
+    if _complaint(connection):
+        connection.execute("REINDEX")
+        if complaint := _complaint(connection):
+            raise sqlite3.DatabaseError(complaint)
+
+
+def _complaint(connection: sqlite3.Connection) -> str:
+    answer = str(connection.execute("PRAGMA integrity_check(1)").fetchone()[0])
+    return "" if answer == "ok" else answer
+
+
+def tables(connection: sqlite3.Connection) -> dict[str, str]:
+    """What makes each table and index of ours, in one spelling."""
+    rows = connection.execute(
+        "SELECT name, sql FROM sqlite_master WHERE sql NOT NULL AND name NOT LIKE '%sqlite%'"
+    )
+    return {name: "".join(sql.split()) for name, sql in rows}
+
+
+def _wanted_tables() -> dict[str, str]:
+    with contextlib.closing(sqlite3.connect(":memory:")) as connection:
+        connection.executescript(schema())
+        return tables(connection)
 
 
 def _refuse_newer(db: sqlite_utils.Database) -> None:

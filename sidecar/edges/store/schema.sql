@@ -14,7 +14,8 @@ CREATE TABLE checkpoints (
   checksum TEXT NOT NULL,
   size INTEGER NOT NULL,
   body TEXT NOT NULL,
-  quarantined TEXT NOT NULL DEFAULT ''
+  quarantined TEXT NOT NULL DEFAULT '',
+  seal TEXT NOT NULL DEFAULT ''
 );
 CREATE INDEX checkpoints_by_session ON checkpoints (session, id);
 CREATE TABLE scrollbacks (

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from sidecar.clock import Clock
-from sidecar.edges.store import alerts, checkpoints, codec, incidents, rehearsals
+from sidecar.edges.store import alerts, checkpoints, codec, incidents, rehearsals, scrollbacks
 from sidecar.edges.store.audit import Transaction, read_audit
 from sidecar.edges.store.database import lock_state, open_database, prepare_folder, unavailable
+from sidecar.edges.store.salvage import UNREADABLE
 from sidecar.errors import StoreUnavailable
 from sidecar.model.incident import Asker, Finding, IncidentState
 from sidecar.model.plan import Plan, Refusal, Step
@@ -37,6 +38,7 @@ from sidecar.model.record import (
     Standing,
     StoredTotals,
 )
+from sidecar.model.scrollback import StoredText
 from sidecar.model.session import Checkpoint, Operation
 
 T = TypeVar("T")
@@ -65,7 +67,7 @@ class Store:
         prepare_folder(folder)
         self._lock = lock_state(folder)
         try:
-            self._db, self.set_aside = open_database(folder, clock.wall())
+            opened = open_database(folder, clock.wall())
         except BaseException:
             os.close(self._lock)
             raise
@@ -74,10 +76,28 @@ class Store:
         self._on_corrupt = on_corrupt
         self._on_write = on_write
         self._on_audit = on_audit
-        self._connection: sqlite3.Connection = self._db.conn
+        self.set_aside = opened.set_aside
+        self._connection: sqlite3.Connection = opened.db.conn
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
         self._path = folder / "sidecar.db"
         self._file = _identity(self._path)
+        self._damaged: set[str] = set()
+        """Digests of stored scrollback that was found damaged, until it is stored anew."""
+        self._inspect(opened.cut_off)
+
+    def _inspect(self, cut_off: bool) -> None:
+        def work(tx: Transaction) -> int:
+            if cut_off:
+                tx.audit(Action.DATABASE_LOG_DAMAGED, self._clock.wall())
+            return checkpoints.inspect(tx, self._clock.wall()) + cut_off
+
+        try:
+            bad, _ = self._transact(work)
+        except UNREADABLE as error:
+            self.close()
+            raise unavailable(error) from error
+        if bad:
+            self._on_corrupt(bad)
 
     def close(self) -> None:
         """Finish what is under way, fold the log into the file, let go of the lock."""
@@ -135,9 +155,13 @@ class Store:
 
     async def add_checkpoint(self, capture: Capture, operation: Operation) -> Checkpoint:
         body, packed = await asyncio.to_thread(
-            lambda: (codec.encode(capture.image), checkpoints.pack(capture))
+            lambda: (codec.encode(capture.image), scrollbacks.pack(capture))
         )
-        return await self._write(lambda tx: checkpoints.add(tx, capture, operation, body, packed))
+        stored = await self._write(
+            lambda tx: checkpoints.add(tx, capture, operation, body, packed, self._damaged)
+        )
+        self._damaged -= packed.keys()
+        return stored
 
     async def newest_checkpoint(self, session: str) -> Checkpoint | None:
         now = self._clock.wall()
@@ -146,8 +170,19 @@ class Store:
             self._on_corrupt(bad)
         return found
 
-    async def scrollback(self, digest: str) -> bytes | None:
-        return await self._read(lambda tx: checkpoints.scrollback(tx, digest))
+    async def scrollback(self, digest: str) -> StoredText:
+        text, bad = await self._read(lambda tx: scrollbacks.read(tx, digest))
+        news = bad - self._damaged
+        if news:
+            self._damaged |= news
+            self._on_corrupt(len(news))
+            await self.audit(
+                Action.SCROLLBACK_DAMAGED,
+                self._clock.wall(),
+                reason=text.lost,
+                detail={"text": digest, "damaged": sorted(news)},
+            )
+        return text
 
     async def totals(self) -> tuple[StoredTotals, ...]:
         return await self._read(checkpoints.totals)
@@ -331,7 +366,7 @@ class Store:
                 f"the database did not answer within {_SECONDS:g} s",
                 hint="Check the disk under the state folder.",
             ) from error
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:
             raise unavailable(error) from error
 
 

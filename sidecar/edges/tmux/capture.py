@@ -6,16 +6,16 @@ anything. A capture is whole or it is an error: never a smaller session.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from dataclasses import dataclass
 
 from sidecar.edges.tmux.details import details_commands, read_details, read_settings
+from sidecar.edges.tmux.history import Texts
 from sidecar.edges.tmux.parts import END, mark_line, new_mark, part, read_parts
 from sidecar.edges.tmux.text import read_environment, script
 from sidecar.errors import Temporary, TmuxUnknown
 from sidecar.model.record import Capture
-from sidecar.model.session import Look, Pane, ServerOrigin, Session, image_of
+from sidecar.model.session import Look, ServerOrigin, Session, image_of
 
 _SIZE = re.compile(r"[0-9a-f]{4},(\d+)x(\d+),")
 _SERVER, _LOCAL, _GLOBAL = "server", "session", "global"
@@ -28,33 +28,27 @@ class Request:
 
     session: Session
     look: Look
-    lines: int
-    """Of history, for each pane; 0 takes no text."""
     private: bool
-    """Leave text and environment out."""
+    """Leave the environment out."""
     mark: str
 
 
-def request(session: Session, look: Look, lines: int, private: bool) -> Request:
+def request(session: Session, look: Look, private: bool) -> Request:
     """A request with a mark that no captured text can hold."""
-    return Request(session, look, lines, private, new_mark())
+    return Request(session, look, private, new_mark())
 
 
 def capture_script(wanted: Request) -> bytes:
-    """Commands that print, each behind a marker line: the server's identity, environments, options, texts."""
+    """Commands that print, each behind a marker line: the server's identity, environments, options."""
     lines = [part(wanted.mark, _SERVER, "display-message", "-p", "#{pid} #{start_time}")]
     if not wanted.private:
         lines.append(part(wanted.mark, _LOCAL, "show-environment", "-s", "-t", wanted.session.id))
         lines.append(part(wanted.mark, _GLOBAL, "show-environment", "-g", "-s"))
     lines.extend(part(wanted.mark, key, *words) for key, words in details_commands(wanted.session).items())
-    lines.extend(
-        part(wanted.mark, str(number), *_capture_pane(pane, wanted.lines))
-        for number, pane in enumerate(_with_text(wanted))
-    )
     return script(*lines, mark_line(wanted.mark, END))
 
 
-def read_capture(raw: bytes, wanted: Request, *, taken: float, cwd: str) -> Capture:
+def read_capture(raw: bytes, wanted: Request, texts: Texts, *, taken: float, cwd: str) -> Capture:
     """The answer to :func:`capture_script`. ``taken`` is wall seconds, ``cwd`` the server's own folder.
 
     Raises:
@@ -67,8 +61,6 @@ def read_capture(raw: bytes, wanted: Request, *, taken: float, cwd: str) -> Capt
         raise TmuxUnknown("the capture was cut off", hint=_HINT)
     if parts[_SERVER].split() != [str(server.pid).encode(), str(server.started).encode()]:
         raise Temporary("the capture came from another tmux server than the look", hint=_HINT)
-    texts = _texts(parts, wanted)
-    digests = {pane: hashlib.sha256(text).hexdigest() for pane, text in texts.items()}
     width, height = _size(wanted.session)
     try:
         settings, details = read_settings(parts), read_details(parts, wanted.session, wanted.look)
@@ -87,35 +79,16 @@ def read_capture(raw: bytes, wanted: Request, *, taken: float, cwd: str) -> Capt
             config_files=wanted.look.config_files,
             settings=settings,
         ),
-        scrollbacks=digests,
+        scrollbacks=texts.by_pane,
         details=details,
     )
     return Capture(
         image=image,
         instance=f"{server}/{wanted.session.id}",
         taken=taken,
-        scrollbacks={digests[pane]: text for pane, text in texts.items()},
+        manifests=texts.manifests,
+        pieces=texts.pieces,
     )
-
-
-def _with_text(wanted: Request) -> list[Pane]:
-    """The panes to read, each once, however often its window is linked."""
-    if wanted.private or not wanted.lines:
-        return []
-    panes = {pane.id: pane for pane in wanted.session.panes()}
-    return [pane for pane in panes.values() if not pane.alternate or pane.history_lines]
-
-
-def _capture_pane(pane: Pane, lines: int) -> tuple[str, ...]:
-    # A full-screen program's picture is its own to draw again; only what lies before it is kept.
-    until = ("-E", "-1") if pane.alternate else ()
-    return ("capture-pane", "-p", "-e", "-S", f"-{lines}", *until, "-t", pane.id)
-
-
-def _texts(parts: dict[str, bytes], wanted: Request) -> dict[str, bytes]:
-    """Text by pane id, without the empty lines below the last one."""
-    trimmed = {pane.id: parts[str(number)].rstrip(b"\n") for number, pane in enumerate(_with_text(wanted))}
-    return {pane: text + b"\n" for pane, text in trimmed.items() if text}
 
 
 def _environment(raw: bytes) -> dict[str, str | None]:

@@ -17,6 +17,7 @@ from sidecar.edges.tmux.capture import capture_script, read_capture, request
 from sidecar.edges.tmux.dead import act_on_dead
 from sidecar.edges.tmux.fingerprint import fingerprint_script, read_fingerprints
 from sidecar.edges.tmux.furnish import LayoutCheck
+from sidecar.edges.tmux.history import History
 from sidecar.edges.tmux.parts import new_mark
 from sidecar.edges.tmux.run import TmuxRunner, classify
 from sidecar.edges.tmux.server import ask_for_socket, find_server
@@ -67,6 +68,7 @@ class TmuxDoor:
         self._complete = complete
         self._typist = prompt.Typist(runner, clock, in_front)
         self._shared = SharedLook(self._look)
+        self._history = History()
         self._builder = Builder(
             runner,
             clock,
@@ -91,23 +93,23 @@ class TmuxDoor:
         return await asyncio.to_thread(lambda: self._complete(parse_look(raw, taken, self._boot_id)))
 
     async def capture(self, session: Session, look: Look, lines: int, taken: float, private: bool) -> Capture:
-        """Everything a checkpoint needs, in one client. ``taken`` is wall seconds.
+        """Everything a checkpoint needs, as a rule in one client. ``taken`` is wall seconds.
+
+        Text that an earlier capture has taken, and that :meth:`keep` has confirmed, is not taken again.
 
         Raises:
             TmuxAbsent, TmuxUnknown: the server went away; nothing was captured.
             Temporary: the session is no longer what the look says.
         """
-        wanted = request(session, look, lines, private)
-        seconds = max(self._runner.settings.timeout, _CAPTURE_SECONDS)
-        try:
-            raw = await self._runner.source(capture_script(wanted), seconds=seconds)
-        except TmuxRefused as error:
-            raise Temporary(
-                f"the session changed during the capture: {error}", hint="The next look takes it anew."
-            ) from error
+        wanted = request(session, look, private)
+        reading = await asyncio.to_thread(self._history.begin, session, look, 0 if private else lines)
+        raw = await self._ask(capture_script(wanted) + reading.script())
+        raw = await asyncio.to_thread(reading.read, raw)
+        while not reading.finished:
+            await asyncio.to_thread(reading.read, await self._ask(reading.script()))
         pid = look.server.pid if look.server else 0
         return await asyncio.to_thread(
-            lambda: read_capture(raw, wanted, taken=taken, cwd=folders.of_process(pid))
+            lambda: read_capture(raw, wanted, reading.texts(), taken=taken, cwd=folders.of_process(pid))
         )
 
     async def fingerprints(self, sessions: Sequence[Session]) -> Mapping[str, str]:
@@ -125,6 +127,14 @@ class TmuxDoor:
         if not found and sessions:
             raise classify(answer.complaint)
         return found
+
+    def keep(self, instance: str) -> None:
+        """The last capture of this session (``server/$id``) is stored: later ones may leave its text out."""
+        self._history.keep(instance)
+
+    def forget(self, instance: str) -> None:
+        """Texts of this session that were thought to be stored are not: the next capture takes all."""
+        self._history.forget(instance)
 
     async def arm(self, windows: Sequence[str]) -> None:
         """Keep the panes of these windows when their process fails; a user's own setting stays."""
@@ -239,6 +249,16 @@ class TmuxDoor:
             for client in chosen
         )
         return bool(chosen)
+
+    async def _ask(self, text: bytes) -> bytes:
+        """What the commands of a capture print."""
+        seconds = max(self._runner.settings.timeout, _CAPTURE_SECONDS)
+        try:
+            return await self._runner.source(text, seconds=seconds)
+        except TmuxRefused as error:
+            raise Temporary(
+                f"the session changed during the capture: {error}", hint="The next look takes it anew."
+            ) from error
 
     async def _each(self, lines: Iterable[str]) -> None:
         """Run each line; what it names may have gone meanwhile."""

@@ -8,10 +8,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from sidecar.edges.tmux.furnish import place
+from sidecar.model.printable import printable
 from sidecar.model.session import SessionImage
 
-_RESET = b"\x1b[0m"
-"""The text may end in the middle of a colour."""
 _ABANDONED = 600.0
 """Seconds. A pane reads its file at once, but its machine may be slow."""
 
@@ -32,7 +31,7 @@ class Scratch:
                 if pane.scrollback in texts:
                     path = self._folder / f"{batch}-{place(window, pane)}"
                     files[place(window, pane)] = str(path)
-                    _write_private(path, texts[pane.scrollback] + _RESET)
+                    _write_private(path, printable(texts[pane.scrollback]))
         return files
 
     def sweep(self, now: float) -> None:

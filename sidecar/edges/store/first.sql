@@ -1,0 +1,121 @@
+CREATE TABLE sessions (
+  name TEXT PRIMARY KEY,
+  standing TEXT NOT NULL,
+  instance TEXT NOT NULL,
+  declared INTEGER NOT NULL,
+  last_seen REAL NOT NULL
+);
+CREATE TABLE checkpoints (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  session TEXT NOT NULL,
+  taken REAL NOT NULL,
+  operation TEXT NOT NULL,
+  instance TEXT NOT NULL,
+  checksum TEXT NOT NULL,
+  size INTEGER NOT NULL,
+  body TEXT NOT NULL,
+  quarantined TEXT NOT NULL DEFAULT ''
+);
+CREATE INDEX checkpoints_by_session ON checkpoints (session, id);
+CREATE TABLE scrollbacks (
+  digest TEXT PRIMARY KEY,
+  size INTEGER NOT NULL,
+  packed BLOB NOT NULL
+);
+CREATE TABLE checkpoint_scrollbacks (
+  checkpoint INTEGER NOT NULL REFERENCES checkpoints (id) ON DELETE CASCADE,
+  digest TEXT NOT NULL REFERENCES scrollbacks (digest),
+  PRIMARY KEY (checkpoint, digest)
+) WITHOUT ROWID;
+CREATE INDEX checkpoint_scrollbacks_by_digest ON checkpoint_scrollbacks (digest);
+CREATE TABLE incidents (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  trace TEXT NOT NULL,
+  session TEXT NOT NULL,
+  failure TEXT NOT NULL,
+  unit TEXT NOT NULL,
+  cause TEXT NOT NULL,
+  intent TEXT NOT NULL,
+  origin TEXT NOT NULL,
+  state TEXT NOT NULL,
+  evidence TEXT NOT NULL,
+  first_sign REAL NOT NULL,
+  opened REAL NOT NULL,
+  closed REAL,
+  reason TEXT NOT NULL DEFAULT '',
+  sentence TEXT NOT NULL DEFAULT ''
+);
+CREATE INDEX incidents_open ON incidents (session) WHERE closed IS NULL;
+CREATE TABLE recoveries (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  incident INTEGER NOT NULL REFERENCES incidents (id),
+  trace TEXT NOT NULL,
+  session TEXT NOT NULL,
+  failure TEXT NOT NULL,
+  cause TEXT NOT NULL,
+  origin TEXT NOT NULL,
+  strategy TEXT NOT NULL,
+  asker TEXT NOT NULL,
+  checkpoint INTEGER,
+  state TEXT NOT NULL,
+  begun REAL NOT NULL,
+  ended REAL,
+  duration REAL,
+  time_to_recovery REAL,
+  verdict TEXT NOT NULL DEFAULT '',
+  differences TEXT NOT NULL DEFAULT '[]',
+  evidence TEXT NOT NULL DEFAULT '[]'
+);
+CREATE INDEX recoveries_by_session ON recoveries (session, begun);
+CREATE INDEX recoveries_by_time ON recoveries (begun);
+CREATE TABLE steps (
+  recovery INTEGER NOT NULL REFERENCES recoveries (id),
+  seq INTEGER NOT NULL,
+  kind TEXT NOT NULL,
+  description TEXT NOT NULL,
+  state TEXT NOT NULL,
+  begun REAL NOT NULL,
+  ended REAL,
+  error TEXT NOT NULL DEFAULT '',
+  PRIMARY KEY (recovery, seq)
+) WITHOUT ROWID;
+CREATE TABLE audit (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  at REAL NOT NULL,
+  trace TEXT NOT NULL,
+  session TEXT NOT NULL,
+  action TEXT NOT NULL,
+  actor TEXT NOT NULL,
+  reason TEXT NOT NULL,
+  detail TEXT NOT NULL,
+  hash TEXT NOT NULL
+);
+CREATE INDEX audit_by_session ON audit (session, id);
+CREATE TABLE alerts (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  fingerprint TEXT NOT NULL,
+  starts_at TEXT NOT NULL,
+  session TEXT NOT NULL,
+  failure TEXT NOT NULL,
+  strategy TEXT,
+  labels TEXT NOT NULL,
+  state TEXT NOT NULL,
+  reason TEXT NOT NULL,
+  received REAL NOT NULL,
+  resolved REAL,
+  recovery INTEGER,
+  UNIQUE (fingerprint, starts_at)
+);
+CREATE INDEX alerts_pending ON alerts (id) WHERE state = 'pending';
+CREATE TABLE circuits (
+  name TEXT PRIMARY KEY,
+  state TEXT NOT NULL,
+  failures TEXT NOT NULL,
+  opened REAL NOT NULL,
+  probe_until REAL NOT NULL
+);
+CREATE TABLE answers (
+  key TEXT PRIMARY KEY,
+  answer TEXT NOT NULL,
+  kept REAL NOT NULL
+);
