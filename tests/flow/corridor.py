@@ -133,6 +133,9 @@ class ValueTmux:
     def keep(self, instance: str) -> None:
         self._called("keep", instance)
 
+    def forget(self, instance: str) -> None:
+        self._called("forget", instance)
+
     async def arm(self, windows: Sequence[str]) -> None:
         self._called("arm", *windows)
 
@@ -213,6 +216,9 @@ class Host:
 
     def missing_folders(self, paths: Iterable[str]) -> tuple[str, ...]:
         return ()
+
+    def real_folders(self, paths: Iterable[str]) -> tuple[tuple[str, str], ...]:
+        return tuple((path, path) for path in paths)
 
     async def transcripts(self, image: SessionImage) -> Mapping[str, frozenset[str]]:
         return {}
