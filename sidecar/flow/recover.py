@@ -158,7 +158,7 @@ class Recoverer:
             incident=incident,
             # A folder of a server that does not answer takes its time.
             missing=await asyncio.to_thread(self._host.missing_folders, folders | declared),
-            folders=await asyncio.to_thread(self._host.real_folders, declared),
+            folders=await asyncio.to_thread(self._host.real_folders, declared) if declared else (),
         )
 
     async def _resume(self, case: Case, situation: Situation) -> Resume:
