@@ -26,7 +26,7 @@ from sidecar.clock import SystemClock, SystemDice
 from sidecar.config import Settings
 from sidecar.decide import conversation, layout, retain
 from sidecar.edges import pressure, process, script
-from sidecar.edges.logs import JsonLog
+from sidecar.edges.logs import JsonLog, adopt_library_logs
 from sidecar.edges.metrics import Metrics
 from sidecar.edges.store import Store
 from sidecar.edges.store.database import lock
@@ -218,6 +218,10 @@ class Sidecar:
             self._watch.signal(SignalKind.REQUEST)
         finally:
             self._redraw()
+
+    def adopt_library_logs(self) -> None:
+        """What libraries log takes the form of our own lines from now on, in the whole process."""
+        adopt_library_logs(self._log)
 
     def hang_up(self) -> None:
         """SIGHUP: reload, without anybody to answer to; the log tells."""
@@ -459,7 +463,9 @@ def serve(read: Callable[[], Settings], state: Path) -> int:
         ConfigInvalid: every fault of the configuration.
     """
     give_way()
-    run_loop(_serve(Sidecar(read(), state, reread=read)))
+    sidecar = Sidecar(read(), state, reread=read)
+    sidecar.adopt_library_logs()
+    run_loop(_serve(sidecar))
     return 0
 
 
