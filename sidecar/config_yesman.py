@@ -64,11 +64,14 @@ def entries(home: Path, lose: Lose) -> Iterator[Entry]:
 
 
 def _keyed(home: Path, lose: Lose) -> Iterator[tuple[Path, str, yaml.Node]]:
-    for file in (home / name for name in _PROJECTS):
-        if file.is_file():
-            for key, node in _projects(file, lose):
-                yield file, key, node
-    for key, file in _session_files(home / "sessions", lose).items():
+    projects = [file for name in _PROJECTS if (file := home / name).is_file()]
+    files = _session_files(home / "sessions", lose)
+    if not projects and not files:
+        lose(home, [Fault(str(home), 0, "", "holds no session files and no projects")])
+    for file in projects:
+        for key, node in _projects(file, lose):
+            yield file, key, node
+    for key, file in files.items():
         root = _root(file, lose)
         if root is not None:
             yield file, key, root

@@ -181,3 +181,18 @@ def test_demo_passes_the_exit_status_on(monkeypatch: pytest.MonkeyPatch) -> None
     module.main = lambda: 1
     monkeypatch.setitem(sys.modules, "sidecar.demo", module)
     assert sidecar("demo").exit_code == 1
+
+
+def test_checking_the_configuration_checks_its_workspace_files(home: Path) -> None:
+    (home / "a.yaml").write_text("session_name: a\nwindows: []\n")
+    (home / "b.yaml").write_text("session_name: b\nwindows: [{layuot: tiled}]\n")
+    file = home / "config.yml"
+    file.write_text(f"sessions: {{workspaces: ['{home}/a.yaml', '{home}/b.yaml']}}\n")
+    done = sidecar("config", "check", str(file))
+    assert done.exit_code == 1
+    first, second = done.output.splitlines()
+    assert first == f"{home}/a.yaml:2: windows: is empty: a session has at least one window"
+    assert second.startswith(f"{home}/b.yaml:2: windows[0].layuot: has no effect: 'layuot' is an unknown key")
+    (home / "a.yaml").write_text("session_name: a\nwindows: [{}]\n")
+    (home / "b.yaml").write_text("session_name: b\nwindows: [{}]\n")
+    assert sidecar("config", "check", str(file)).output == f"{file}: ok\n"

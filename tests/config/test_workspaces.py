@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
+import hypothesis.strategies as st
 import pytest
+import yaml
+from hypothesis import given
 
 from sidecar.config import Declared, SessionSettings
+from sidecar.config_tmuxp import _COMMAND, _PANE, _SESSION, _WINDOW
 from sidecar.config_workspaces import load_workspaces
 from sidecar.model.workspace import Command
 
@@ -101,6 +108,13 @@ def test_what_is_not_there(tmp_path: Path) -> None:
         "empty: holds no workspace files (.yaml, .yml, .json)",
     ]
     assert declared.broken == {f"{tmp_path}/gone.yaml", f"{tmp_path}/empty"}
+
+
+def test_a_folder_of_yesmans_without_sessions(tmp_path: Path) -> None:
+    (tmp_path / "sessions").mkdir()
+    (tmp_path / "sessions" / "_draft.yaml").write_text(session("draft"))
+    declared = load(tmp_path)
+    assert list(map(str, declared.faults)) == [f"{tmp_path}: holds no session files and no projects"]
 
 
 def test_a_broken_file_keeps_what_it_declared_before(tmp_path: Path) -> None:
@@ -220,3 +234,38 @@ def test_what_can_be_wrong_in_yesmans_folder(tmp_path: Path, name: str, text: st
     declared = load(tmp_path)
     assert told(declared, tmp_path) == [f"{name}.yaml:1: {fault}"]
     assert declared.sessions == {}
+
+
+WORDS = sorted(
+    {*_SESSION, *_WINDOW, *_PANE, *_COMMAND, "windows", "panes", "template_name", "override", "<<"}
+)
+_scalars = (
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=12) | st.dates()
+    | st.sampled_from([*WORDS, "web", "tiled", "~/x", "$HOME", "{{ session_name }}", "b25d,80x24,0,0,0"])
+)  # fmt: skip
+_documents = st.recursive(
+    _scalars,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(WORDS), inner, max_size=5),
+    max_leaves=25,
+)
+
+
+@given(st.dictionaries(st.sampled_from(WORDS), _documents, max_size=5), st.sampled_from(["a.yaml", "a.json"]))
+def test_any_document_declares_a_session_or_has_faults(document: dict[str, Any], name: str) -> None:
+    text = json.dumps(document, default=str) if name == "a.json" else yaml.safe_dump(document)
+    with TemporaryDirectory() as folder:
+        for place in (Path(folder), Path(folder, "sessions"), Path(folder, "templates")):
+            place.mkdir(exist_ok=True)
+            (place / name).write_text(text)
+        for declared in (load(Path(folder, name)), load(Path(folder))):
+            assert declared.sessions or declared.faults
+            assert all(fault.sentence for fault in declared.faults)
+
+
+@given(st.text(st.characters() | st.sampled_from("{}[]:,-&*!|>'\"\\%@`<~ \n")))
+def test_any_text_declares_a_session_or_has_faults(content: str) -> None:
+    with TemporaryDirectory() as folder:
+        for name in ("a.yaml", "a.json"):
+            Path(folder, name).write_text(content, "utf-8", "surrogatepass")
+            declared = load(Path(folder, name))
+            assert declared.sessions or declared.faults
