@@ -24,7 +24,7 @@ from tests.edges.texts import texts_of
 __all__ = ["door", "no_unit", "runner"]
 
 
-@dataclass
+@dataclass(repr=False)
 class Patient:
     """A server, the door to it, and how it is lost and found."""
 
@@ -32,11 +32,11 @@ class Patient:
     runner: TmuxRunner
     door: TmuxDoor
 
-    async def do(self, *lines: str) -> None:
+    async def do(self, *lines: str, strict: bool = True) -> None:
         """Commands in tmux's own language, as a person would have typed them; the first starts the server."""
         file = self.tmux.folder / "commands"
         file.write_bytes(script(*lines))
-        await asyncio.to_thread(self.tmux.run, "start-server", ";", "source-file", str(file))
+        await asyncio.to_thread(self.tmux.run, "start-server", ";", "source-file", str(file), check=strict)
 
     async def settled(self) -> Look:
         """A look in which every pane has become what it was started as."""
@@ -56,9 +56,9 @@ class Patient:
         }
 
     async def lose(self) -> None:
-        """kill -9 of the server."""
-        pid = self.tmux.server_pid()
-        os.kill(pid, signal.SIGKILL)
+        """kill -9 of the server, if there is one."""
+        if pid := await asyncio.to_thread(find_server, self.tmux.socket):
+            os.kill(pid, signal.SIGKILL)
         await asyncio.to_thread(eventually, lambda: not find_server(self.tmux.socket), "the server's end")
 
     async def restore(self, captures: Iterable[Capture]) -> None:

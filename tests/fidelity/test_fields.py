@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.box import eventually
 from tests.fidelity.conftest import Patient
 
 
@@ -50,3 +52,20 @@ async def test_a_session_comes_back_in_a_server_that_lives(patient: Patient, cas
     assert await patient.differences(before) == []
     assert patient.tmux.show("=keeper:", "#{pid} #{pane_pid}") == processes
     assert not (patient.tmux.folder / "pwned").exists()
+
+
+async def test_hooks_do_not_run_for_the_rebuild_of_what_they_belong_to(patient: Patient) -> None:
+    await patient.do(*CASES["four panes"], "new-session -d -s twin -t =web:")
+    run = "run-shell 'touch pwned'"
+    await patient.do(
+        f'set-hook -w -t =web:4 window-layout-changed "{run}"',
+        f'set-hook -w -t =web:4 window-pane-changed "{run}"',
+        f'set-hook -t =web: session-renamed "{run}"',
+        f'set-hook -t =web: after-select-window "{run}"',
+        f'set-hook -p -t =web:4.1 pane-title-changed "{run}"',
+    )
+    assert await patient.round_trip() == []
+    await asyncio.to_thread(patient.tmux.run, "run-shell", "true")
+    assert not (patient.tmux.folder / "pwned").exists()
+    await patient.do("select-layout -t =web:4 tiled")
+    await asyncio.to_thread(eventually, (patient.tmux.folder / "pwned").exists, "the hook")

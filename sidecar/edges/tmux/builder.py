@@ -23,6 +23,7 @@ from sidecar.edges.tmux.newborn import newborn
 from sidecar.edges.tmux.rebuild import (
     MANUAL_SIZES,
     Blueprint,
+    late_scripts,
     needs_neighbours,
     read_progress,
     rebuild_scripts,
@@ -148,12 +149,19 @@ class Builder:
         session_id = ""
         for line in await asyncio.to_thread(rebuild_scripts, blueprint):
             session_id = await self._run_line(line, blueprint.nonce, session_id)
+        for line in await asyncio.to_thread(late_scripts, blueprint, session_id):
+            answer = await self._run(line)
+            if not read_progress(answer.output, blueprint.nonce).finished:
+                words = f"{blueprint.image.name} was built, but not finished: {answer.complaint}"
+                raise TmuxUnknown(words, hint=_LOST)
         return session_id
 
     async def _run_line(self, line: bytes, nonce: str, begun: str = "") -> str:
+        return await self._judge(await self._run(line), nonce, begun)
+
+    async def _run(self, line: bytes) -> Answer:
         client = await self._runner.start(self._runner.argv("source-file", "-"))
-        answer = await self._runner.exchange(client, "source-file", stdin=line, seconds=_SECONDS)
-        return await self._judge(answer, nonce, begun)
+        return await self._runner.exchange(client, "source-file", stdin=line, seconds=_SECONDS)
 
     async def _neighbours(self) -> Neighbours:
         """What is in the server, after what an earlier attempt has left half done is removed."""

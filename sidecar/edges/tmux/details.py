@@ -90,11 +90,15 @@ def _with_hooks(options: str, hooks: str) -> Options:
 
 
 def _disarmed(window: Window, options: Options, remains: str | None) -> Options:
-    """Without what the sidecar itself has set to keep failed panes, which it does only where it was off."""
-    if not window.armed:
-        return options
+    """Without what the sidecar itself has set to keep failed panes, which it does only where it was off.
+
+    Off where it is off everywhere is nothing that could be told from that afterwards.
+    """
+    own = "off" if window.armed else dict(options).get(_REMAIN)
     rest = without(options, {_REMAIN})
-    return rest if remains == "off" else tuple(sorted((*rest, (_REMAIN, "off"))))
+    if own is None or own == remains == "off":
+        return rest
+    return tuple(sorted((*rest, (_REMAIN, own))))
 
 
 def _old_link(text: str) -> str:

@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from sidecar.edges.tmux.arming import arm_line
-from sidecar.edges.tmux.options import set_lines
+from sidecar.edges.tmux.options import is_hook, set_lines
 from sidecar.edges.tmux.starting import start_words
 from sidecar.edges.tmux.text import command, literal
-from sidecar.model.session import SavedPane, SavedWindow, SessionImage
+from sidecar.model.session import Options, SavedPane, SavedWindow, SessionImage
 
 _SIZE = re.compile(r"[0-9a-f]{4},(\d+)x(\d+),")
 
@@ -87,6 +87,21 @@ class Furnisher:
             yield Step(command("resize-pane", "-Z", "-t", target))
         yield from self._options(window)
 
+    def hooks(self, window: SavedWindow) -> Iterator[str]:
+        """The hooks of a window that stands, and of its panes."""
+        target, base = self.target(window), dict(window.options).get("pane-base-index")
+        yield from set_lines(("-w", "-t", target), tuple(filter(is_hook, window.options)))
+        of_panes = [tuple(filter(is_hook, pane.options)) for pane in window.panes]
+        if not any(of_panes):
+            return
+        yield command("set-option", "-w", "-t", target, "pane-base-index", "0")
+        for position, hooks in enumerate(of_panes):
+            yield from set_lines(("-p", "-t", f"{target}.{position}"), hooks)
+        if base is None:
+            yield _unset(target, "pane-base-index").line
+        else:
+            yield command("set-option", "-w", "-t", target, "pane-base-index", base)
+
     def _size(self, window: SavedWindow) -> Iterator[Step]:
         """Room for its panes, where it is not of the session's size."""
         size = _SIZE.match(window.layout)
@@ -124,14 +139,13 @@ class Furnisher:
             yield Step(line)
         if pane.resume and self.image.options is None:
             yield Step(command("set-option", "-p", "-t", target, "@sidecar_resume", pane.resume))
-        yield from map(Step, set_lines(("-p", "-t", target), pane.options))
+        yield from map(Step, set_lines(("-p", "-t", target), _but_hooks(pane.options)))
 
     def _options(self, window: SavedWindow) -> Iterator[Step]:
-        """At the end, so that no hook among them sees the building."""
         target, names = self.target(window), {name for name, _ in window.options}
         if len(window.panes) > 1 and "pane-base-index" not in names:
             yield _unset(target, "pane-base-index")
-        yield from map(Step, set_lines(("-w", "-t", target), window.options))
+        yield from map(Step, set_lines(("-w", "-t", target), _but_hooks(window.options)))
         # Naming the window has switched it off there.
         known = self.image.options is not None
         if "automatic-rename" not in names and (known or window.automatic_rename):
@@ -140,6 +154,10 @@ class Furnisher:
             line = command("set-option", "-w", "-t", target, "@sidecar_link", window.link)
             yield Step(line)
         yield Step(arm_line(target))
+
+
+def _but_hooks(options: Options) -> Options:
+    return tuple(pair for pair in options if not is_hook(pair))
 
 
 def _rename_as_before(target: str, automatic: bool) -> Iterator[Step]:

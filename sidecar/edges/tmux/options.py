@@ -22,10 +22,12 @@ _OURS = frozenset(
         "@sidecar_link",
         "@sidecar_group",
         "@sidecar_building",
+        "@sidecar_built",
         "@sidecar_conversation",
     }
 )
 """Our own bookkeeping, which is no part of a session. ``@sidecar`` and ``@sidecar_resume`` are the user's."""
+_HOOK = re.compile(r"(?:after|alert|client|command|pane|session|window)-[a-z-]+(?<!pane-colours)\[\d+\]")
 _BINDING = re.compile(r"bind-key\s+(?P<repeat>-r\s+)?-T\s+(?P<table>\S+)\s+(?P<key>\S+)\s+(?P<does>\S.*)")
 
 
@@ -82,6 +84,11 @@ def read_bindings(text: str) -> tuple[str, ...]:
 def base_name(name: str) -> str:
     """``status-format`` for ``status-format[0]``."""
     return name.partition("[")[0]
+
+
+def is_hook(pair: tuple[str, str | None]) -> bool:
+    """Whether the option holds a command that runs when something happens."""
+    return _HOOK.fullmatch(pair[0]) is not None
 
 
 def without(options: Options, names: Collection[str]) -> Options:

@@ -15,7 +15,7 @@ from itertools import count
 
 from sidecar.edges.tmux.furnish import Furnisher, LayoutCheck, Step, first_pane
 from sidecar.edges.tmux.neighbours import Neighbours
-from sidecar.edges.tmux.options import by_itself, set_lines
+from sidecar.edges.tmux.options import by_itself, is_hook, set_lines
 from sidecar.edges.tmux.text import command, in_one, literal, script
 from sidecar.model.session import SavedWindow, SessionImage
 
@@ -23,9 +23,10 @@ LARGEST_LINE = 64
 """Panes that one line makes; tmux 3.3a has crashed over 750."""
 MANUAL_SIZES = command("set-option", "-gw", "window-size", "manual")
 _OTHER_SIZES = command("set-option", "-gw", "window-size", "latest")
+_BUILT = "@sidecar_built"
 _BUILDING = "@sidecar_building"
-_PLAIN_NAME = re.compile(r"(?!\$)[^:.\\\x00-\x1f\x7f-\U0010ffff]+")
-_BEFORE_PANES = frozenset({"default-command", "default-shell", "history-limit"})
+_PLAIN_NAME = re.compile(r"[^$:.\\\x00-\x1f\x7f-\U0010ffff]+")
+_BEFORE_PANES = frozenset({"default-shell", "history-limit"})
 """Session options that a pane takes over when it is made."""
 _PLACEHOLDER = ("--", "/bin/sleep", "60")
 """A window that the session begins with, and that is gone again before the line ends."""
@@ -72,6 +73,25 @@ def rebuild_scripts(blueprint: Blueprint) -> tuple[bytes, ...]:
     return tuple(script(in_one(*before, *line, *after, ended)) for line in _lines(drawing.steps()))
 
 
+def late_scripts(blueprint: Blueprint, session_id: str) -> tuple[bytes, ...]:
+    """What a session that stands still needs, a line each: its group, then its hooks.
+
+    tmux tells its hooks of a change only after the line that has made it: set any earlier, they would
+    run for our own building. The session that has the id is ours only in the life of its server.
+    """
+    target = f"{session_id}:"
+    drawing = _Drawing(blueprint, target)
+    parts = [list(part) for part in (drawing.group(), drawing.hooks())]
+    lines = [part for part in parts if part]
+    if lines:
+        lines[-1].append(command("set-option", "-u", "-t", target, _BUILT))
+    ended = command("display-message", "-p", f"{blueprint.nonce} ended")
+    ours = f"#{{==:#{{{_BUILT}}},{blueprint.nonce}}}"
+    return tuple(
+        script(command("if-shell", "-F", "-t", target, ours, in_one(*line, ended))) for line in lines
+    )
+
+
 def read_progress(output: bytes, nonce: str) -> Progress:
     """How far a line came. A new server's configuration may print, and fail, in the same answer."""
     begun = re.search(rb"^" + nonce.encode() + rb" (\$\d+)$", output, re.MULTILINE)
@@ -99,8 +119,8 @@ def is_large(image: SessionImage) -> bool:
 def targetable(name: str) -> bool:
     """Whether ``=name:`` is sure to be this session.
 
-    ``=$1:`` is the one whose *id* is ``$1``; colons and dots end a name; and tmux encodes what it
-    does not think printable, by tables of its own.
+    ``=$1:`` is the one whose *id* is ``$1``; colons and dots end a name; and tmux encodes dollars, and
+    what it does not think printable by tables of its own.
     """
     return _PLAIN_NAME.fullmatch(name) is not None
 
@@ -108,14 +128,15 @@ def targetable(name: str) -> bool:
 class _Drawing:
     """Turns one blueprint into commands."""
 
-    def __init__(self, blueprint: Blueprint) -> None:
+    def __init__(self, blueprint: Blueprint, session: str = "") -> None:
+        """``session`` is the target of a session that stands already."""
         self._image = image = blueprint.image
         self._nonce = blueprint.nonce
         self._neighbours = blueprint.neighbours
         self._large = is_large(image)
         plain = targetable(image.name) and not self._large
         self._name = image.name if plain else blueprint.nonce
-        self._session = f"={self._name}:"
+        self._session = session or f"={self._name}:"
         self._furnisher = Furnisher(
             image, self._session, blueprint.files, blueprint.valid_layout, blueprint.delays
         )
@@ -129,6 +150,35 @@ class _Drawing:
         yield from map(Step, self._session_options())
         if self._name != self._image.name:
             yield Step(command("rename-session", "-t", self._session, "--", literal(self._image.name)))
+
+    def group(self) -> Iterator[str]:
+        """A group takes its name from the session that is joined first, so ours has that name for a moment.
+
+        Where another session has it, the next one of the group to come back finds no group.
+        """
+        name, helper = self._image.group, f"{self._nonce}-group"
+        if not name or self._neighbours.member(name) or name in self._neighbours.names:
+            return
+        renamed = self._image.name != name
+        if renamed:
+            yield command("rename-session", "-t", self._session, "--", literal(name))
+        yield command("new-session", "-d", "-E", "-t", self._session, "-s", helper)
+        yield command("kill-session", "-t", f"={helper}:")
+        if renamed:
+            yield command("rename-session", "-t", self._session, "--", literal(self._image.name))
+
+    def hooks(self) -> Iterator[str]:
+        """Of the session, and of all in it that does not belong to others as well.
+
+        One that this tmux does not know is named by the verdict, and spoils no other.
+        """
+        own = tuple(filter(is_hook, self._image.options or ()))
+        yield from map(by_itself, set_lines(("-t", self._session), own))
+        if self._neighbours.member(self._image.group):
+            return
+        for window in self._image.windows:
+            if not (window.link and self._neighbours.shared(window.link)):
+                yield from map(by_itself, self._furnisher.hooks(window))
 
     def _join(self, member: str) -> Iterator[Step]:
         """The windows are the group's and come with it; it may have other ones by now."""
@@ -149,8 +199,6 @@ class _Drawing:
             # The first one is current, and is the last one if there is one.
             if window.active and window is not self._first:
                 yield Step(self._select(window))
-        if self._image.group:
-            yield from map(Step, self._found_group())
 
     def _build_at_once(self) -> Iterator[Step]:
         window = self._first
@@ -180,7 +228,12 @@ class _Drawing:
             or (bool(image.path) and image.path != start.cwd)
             or any(value is None and key in inherited for key, value in image.environment)
             or any(name in _BEFORE_PANES for name, _ in image.options or ())
+            or self._has_default_command()
         )
+
+    def _has_default_command(self) -> bool:
+        """Whether new panes run something else than a shell, which those of before tell by themselves."""
+        return bool(self._image.default_command) or "default-command" in dict(self._image.options or ())
 
     def _window(self, window: SavedWindow) -> Iterator[Step]:
         here = self._linked.get(window.link) if window.link else None
@@ -224,37 +277,26 @@ class _Drawing:
         for key, value in self._image.environment:
             if value is None:
                 yield command("set-environment", "-r", "-t", self._session, key)
+        if self._has_default_command():
+            yield command("set-option", "-t", self._session, "default-command", "")
         early = (pair for pair in self._image.options or () if pair[0] in _BEFORE_PANES)
         yield from set_lines(("-t", self._session), tuple(early))
 
     def _session_options(self) -> Iterator[str]:
-        """At the end, so that no hook among them sees the building."""
         options = self._image.options
+        if any(True for part in (self.group(), self.hooks()) for _ in part):
+            yield command("set-option", "-t", self._session, _BUILT, self._nonce)
         if self._large:
             yield command("set-option", "-u", "-t", self._session, _BUILDING)
             yield command("set-option", "-u", "-t", self._session, "@sidecar")
+        if self._has_default_command():
+            yield command("set-option", "-u", "-t", self._session, "default-command")
         if options is None:
             return
         if "default-size" not in dict(options):
             # A size that was asked for is kept as an option.
             yield command("set-option", "-u", "-t", self._session, "default-size")
         yield from set_lines(("-t", self._session), tuple(filter(_may_be_set_late, options)))
-
-    def _found_group(self) -> Iterator[str]:
-        """A group takes its name from the session that is joined first, so ours has that name for a moment.
-
-        Where that name cannot be had, the next one of the group to come back finds no group.
-        """
-        group, helper = self._image.group, f"{self._nonce}-group"
-        if not targetable(group) or group in self._neighbours.names:
-            return
-        renamed = self._name != group
-        if renamed:
-            yield command("rename-session", "-t", self._session, "--", literal(group))
-        yield command("new-session", "-d", "-E", "-t", f"={group}:", "-s", helper)
-        yield command("kill-session", "-t", f"={helper}:")
-        if renamed:
-            yield command("rename-session", "-t", f"={group}:", "--", literal(self._name))
 
     def _select(self, window: SavedWindow) -> str:
         return command("select-window", "-t", self._furnisher.target(window))
@@ -270,5 +312,7 @@ def _in_building_order(windows: tuple[SavedWindow, ...]) -> list[SavedWindow]:
 
 def _may_be_set_late(pair: tuple[str, str | None]) -> bool:
     name, value = pair
+    if is_hook(pair):
+        return False
     # Nobody is attached yet: it would end the session at once.
     return name not in _BEFORE_PANES and not (name == "destroy-unattached" and value != "off")

@@ -39,6 +39,5 @@ def _program(image: SessionImage, arguments: tuple[str, ...]) -> tuple[str, ...]
         return arguments
     if arguments:
         return (shell, "-c", arguments[0])
-    if image.default_command:
-        return (shell, "-c", image.default_command)
+    # Where a default command was in force, tmux tells it as the pane's own.
     return (shell, "-l")
