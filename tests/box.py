@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -73,6 +74,23 @@ class TmuxBox:
 
     def panes(self, fields: str) -> list[str]:
         return self.run("list-panes", "-a", "-F", fields, check=False).splitlines()
+
+    def lose(self) -> None:
+        """kill -9 of the server, if one answers, and nobody listens any more.
+
+        The kernel closes a killed process's socket a moment after the process is gone.
+        """
+        if pid := self.server_pid():
+            os.kill(pid, signal.SIGKILL)
+        eventually(self._nobody_listens, "the server's end")
+
+    def _nobody_listens(self) -> bool:
+        with socket.socket(socket.AF_UNIX) as client:
+            try:
+                client.connect(str(self.socket))
+            except OSError:
+                return True
+        return False
 
     def close(self) -> None:
         pid = self.server_pid()

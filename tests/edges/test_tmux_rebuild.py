@@ -17,7 +17,6 @@ import pytest
 from sidecar.edges.tmux.builder import Builder
 from sidecar.edges.tmux.door import TmuxDoor
 from sidecar.edges.tmux.run import TmuxRunner
-from sidecar.edges.tmux.server import find_server
 from sidecar.edges.tmux.text import command, literal, script, split_arguments
 from sidecar.errors import CheckpointUnusable, Temporary, TmuxRefused, TmuxUnknown
 from sidecar.model.plan import Start
@@ -453,9 +452,9 @@ class TestManyLines:
         build_web(tmux)
         image = (await capture(door, "web")).image
         before = shape(tmux, "web")
-        kill_server(tmux)
+        tmux.lose()
         with monkeypatch.context() as patch:
-            after_lines(patch, 2, lambda: kill_server(tmux))
+            after_lines(patch, 2, tmux.lose)
             with pytest.raises(TmuxUnknown, match="lost during the rebuild"):
                 await door.rebuild(image, {})
         await door.rebuild(image, {})
@@ -467,10 +466,10 @@ class TestManyLines:
     ) -> None:
         build_web(tmux)
         image = (await capture(door, "web")).image
-        kill_server(tmux)
+        tmux.lose()
 
         def replaced() -> None:
-            kill_server(tmux)
+            tmux.lose()
             tmux.run("new-session", "-d", "-s", "theirs", "sleep 1000")
 
         after_lines(monkeypatch, 2, replaced)
@@ -498,11 +497,6 @@ class TestManyLines:
         await door.rebuild(image, {})
         settles(tmux, before)
         assert tmux.sessions() == {"keeper", "web"}
-
-
-def kill_server(tmux: TmuxBox) -> None:
-    os.kill(tmux.server_pid(), signal.SIGKILL)
-    eventually(lambda: not find_server(tmux.socket), "the server's end")
 
 
 def after_lines(patch: pytest.MonkeyPatch, number: int, act: Callable[[], None]) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -13,11 +11,10 @@ import pytest
 from sidecar.decide.compare import Comparison, compare
 from sidecar.edges.tmux.door import TmuxDoor
 from sidecar.edges.tmux.run import TmuxRunner
-from sidecar.edges.tmux.server import find_server
 from sidecar.edges.tmux.text import script
 from sidecar.model.record import Capture
 from sidecar.model.session import Look, Pane, SavedPane, SessionImage
-from tests.box import TmuxBox, eventually
+from tests.box import TmuxBox
 from tests.edges.conftest import door, no_unit, runner
 from tests.edges.texts import texts_of
 
@@ -57,9 +54,7 @@ class Patient:
 
     async def lose(self) -> None:
         """kill -9 of the server, if there is one."""
-        if pid := await asyncio.to_thread(find_server, self.tmux.socket):
-            os.kill(pid, signal.SIGKILL)
-        await asyncio.to_thread(eventually, lambda: not find_server(self.tmux.socket), "the server's end")
+        await asyncio.to_thread(self.tmux.lose)
 
     async def restore(self, captures: Iterable[Capture]) -> None:
         """One after the other, as recoveries do."""

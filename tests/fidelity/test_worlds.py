@@ -11,7 +11,7 @@ from tests.fidelity.conftest import Patient
 from tests.fidelity.worlds import Making, World, worlds
 
 _EXAMPLES = settings(
-    max_examples=15,
+    max_examples=25,
     deadline=None,
     # Shrinking asks a real server hundreds of times; `--hypothesis-profile=thorough` does it.
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
