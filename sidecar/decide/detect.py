@@ -7,7 +7,7 @@ broke, and whether a person meant it, is for ``diagnose``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from sidecar.model.incident import Broken, Exit, Failure, FailureKind, Role, Unit
@@ -22,6 +22,9 @@ from sidecar.model.session import (
     SessionImage,
     Window,
 )
+
+NOT_RUNNING = 0
+"""The pid of a program that is wanted in a pane and does not run there."""
 
 SETTLED = 1.0
 """Seconds after which another program in front of a shell is what is wanted there now; one that
@@ -116,10 +119,13 @@ def carry(previous: Session | None, current: Session, broken: Iterable[Broken] =
     tmux forgets the folder of a dead pane and what ran in it; a recovery and the next
     checkpoint need both.
     """
-    programs = {part.pane for part in broken if part.unit is Unit.PROGRAM}
-    if previous is None or not (programs or any(pane.dead for pane in current.panes())):
+    if previous is None:
         return current
+    programs = {part.pane for part in broken if part.unit is Unit.PROGRAM}
     before = {pane.id: pane for pane in previous.panes()}
+    programs |= {pane.id for pane in current.panes() if _awaits_entry(pane, before.get(pane.id))}
+    if not (programs or any(pane.dead for pane in current.panes())):
+        return current
     return replace(
         current, windows=tuple(_carry_window(window, before, programs) for window in current.windows)
     )
@@ -130,21 +136,55 @@ def recall(live: Session, image: SessionImage) -> Session:
 
     Without it, the next checkpoint would have nothing of them.
     """
-    saved = {(w.index, p.index): p for w in image.windows for p in w.panes}
+    return _with_saved(live, image, _recall_pane)
+
+
+def await_entry(live: Session, image: SessionImage, held: Collection[tuple[int, int]]) -> Session:
+    """A session just healed: where a line waits for a person, the program is still wanted.
+
+    ``held`` names those panes by window and pane index. :func:`carry` keeps it so until something runs
+    there; without it, a second loss before the person came would lose the program.
+    """
     windows = tuple(
-        replace(
-            window, panes=tuple(_recall_pane(p, saved.get((window.index, p.index))) for p in window.panes)
-        )
+        replace(window, panes=tuple(pane for pane in window.panes if (window.index, pane.index) in held))
+        for window in image.windows
+    )
+    return _with_saved(live, replace(image, windows=windows), _awaiting)
+
+
+def _with_saved(live: Session, image: SessionImage, change: Callable[[Pane, SavedPane], Pane]) -> Session:
+    """Each pane changed by what the image has at its place."""
+    saved = {(w.index, p.index): p for w in image.windows for p in w.panes}
+
+    def changed(window: Window, pane: Pane) -> Pane:
+        known = saved.get((window.index, pane.index))
+        return pane if known is None else change(pane, known)
+
+    windows = tuple(
+        replace(window, panes=tuple(changed(window, pane) for pane in window.panes))
         for window in live.windows
     )
     return replace(live, windows=windows)
 
 
-def _recall_pane(pane: Pane, saved: SavedPane | None) -> Pane:
-    if not pane.dead or saved is None:
+def _recall_pane(pane: Pane, saved: SavedPane) -> Pane:
+    if not pane.dead:
         return pane
-    program = Process(0, saved.program) if saved.program else None
+    program = Process(NOT_RUNNING, saved.program) if saved.program else None
     return replace(pane, cwd=saved.cwd, argv=saved.argv, program=program, title=pane.title or saved.title)
+
+
+def _awaiting(pane: Pane, saved: SavedPane) -> Pane:
+    if pane.dead or pane.program is not None or not saved.program:
+        return pane
+    conversation = pane.conversation or saved.conversation
+    return replace(pane, program=Process(NOT_RUNNING, saved.program), conversation=conversation)
+
+
+def _awaits_entry(pane: Pane, before: Pane | None) -> bool:
+    if before is None or before.program is None or before.program.pid != NOT_RUNNING:
+        return False
+    return before.pid == pane.pid and pane.program is None and not pane.dead
 
 
 def _carry_window(window: Window, before: Mapping[str, Pane], programs: set[str]) -> Window:

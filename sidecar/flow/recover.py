@@ -12,7 +12,7 @@ from dataclasses import asdict, replace
 from sidecar.clock import Clock
 from sidecar.decide.breaker import BreakerEvent
 from sidecar.decide.choose import Limits, Resume, Situation, choose
-from sidecar.decide.detect import recall
+from sidecar.decide.detect import await_entry, recall
 from sidecar.decide.judge import judge
 from sidecar.decide.judge_facts import Gap, told
 from sidecar.decide.resume import Spot, resumption
@@ -28,6 +28,7 @@ from sidecar.flow.steps import Surgery
 from sidecar.flow.ward import Case, Standstill, Ward
 from sidecar.model.incident import Asker, IncidentState, Unit
 from sidecar.model.plan import (
+    Entry,
     Expectation,
     Outcome,
     Plan,
@@ -336,15 +337,18 @@ class Recoverer:
         live = after.find(case.session) if after.presence is Presence.PRESENT else None
         if live is not None and plan.strategy is Strategy.RESTORE_CHECKPOINT and plan.checkpoint is not None:
             live = recall(live, plan.checkpoint.image)
+        if live is not None and plan.expectation.image is not None:
+            held = [(r.window, r.pane) for r in plan.expectation.resumptions if r.entry is Entry.HELD]
+            live = await_entry(live, plan.expectation.image, held)
         if live is not None:
             self._ward.expect(after, live)
 
     def _wait_for_a_better_file(self, case: Case, sentence: str) -> None:
         """What a file says wrong is as wrong at the next look: no script of it runs again at each."""
-        retry_at = self._clock.wall() + self._ward.settings.recovery.slow_retry
-        self._ward.standstills[case.session] = Standstill(
-            case.finding.failure.broken, RefusalReason.GIVEN_UP, sentence, retry_at
-        )
+        now = self._clock.monotonic()
+        retry_at = now + self._ward.settings.recovery.slow_retry
+        still = Standstill(case.finding.failure.broken, RefusalReason.GIVEN_UP, sentence, retry_at)
+        self._ward.hold(case.session, still, now)
 
 
 def _folders(image: SessionImage) -> set[str]:

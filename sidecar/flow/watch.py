@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from sidecar.clock import Clock
-from sidecar.decide.detect import Detection, Expected, detect, instance_of
+from sidecar.decide.detect import NOT_RUNNING, Detection, Expected, detect, instance_of
 from sidecar.decide.diagnose import Context, Opinion, diagnose
 from sidecar.decide.resume import is_shell
 from sidecar.errors import SidecarError, Temporary
@@ -410,8 +410,9 @@ class Watch:
                 if pane.dead:
                     continue
                 yield Watched(Role.PANE, pane.pid, name, pane.id)
-                if pane.program is not None and pane.program.pid not in self._ward.exits:
-                    yield Watched(Role.PROGRAM, pane.program.pid, name, pane.id)
+                program = pane.program.pid if pane.program else NOT_RUNNING
+                if program != NOT_RUNNING and program not in self._ward.exits:
+                    yield Watched(Role.PROGRAM, program, name, pane.id)
 
     async def _arm(self, look: Look) -> None:
         """Have failed panes kept where we may act; elsewhere, leave tmux as its user set it."""

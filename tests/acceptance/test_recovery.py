@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
+from contextlib import closing
 
 from tests.box import SidecarBox, TmuxBox, eventually, sidecar_box
 
@@ -102,6 +104,20 @@ def test_killed_program_in_a_shell_is_typed_and_held(tmux: TmuxBox, sidecar: Sid
     assert tmux.show("=web:", command) == "bash"
 
 
+def test_a_held_line_that_nobody_entered_is_held_again(tmux: TmuxBox, sidecar: SidecarBox) -> None:
+    tmux.run("new-session", "-d", "-s", "web", "-x", "200", "-y", "50", "bash --norc")
+    tmux.run("send-keys", "-t", "=web:", "sleep 4321", "Enter")
+    eventually(lambda: tmux.show("=web:", "#{pane_current_command}") == "sleep")
+    eventually(lambda: _stored_with(sidecar, "4321"), "a checkpoint of it")
+    for number in (1, 2):
+        os.kill(tmux.server_pid(), signal.SIGKILL)
+        row = sidecar.verified("web", number)
+        held = [one["note"] for one in row["differences"] if one["field"] == "program"]
+        assert held
+        assert "`sleep 4321` waits to be entered" in held[0]
+        eventually(lambda: sidecar.sessions()["web"]["health"] == "healthy")
+
+
 def test_removed_socket_is_made_again_and_no_process_is_lost(tmux: TmuxBox, sidecar: SidecarBox) -> None:
     build(tmux)
     sidecar.stored("web")
@@ -186,6 +202,13 @@ def test_observe_mode_does_nothing(tmux: TmuxBox) -> None:
         note = eventually(lambda: sidecar.sessions()["web"]["note"], "a note")
         assert "observe mode: restore_checkpoint would have been done" in note
         assert tmux.server_pid() == 0
+
+
+def _stored_with(sidecar: SidecarBox, word: str) -> bool:
+    """Whether the newest checkpoint of all has this word."""
+    with closing(sqlite3.connect(f"file:{sidecar.state / 'sidecar.db'}?mode=ro", uri=True)) as db:
+        newest = db.execute("SELECT body FROM checkpoints ORDER BY id DESC LIMIT 1").fetchone()
+    return newest is not None and word in newest[0]
 
 
 def _child_of(pid: int) -> int:

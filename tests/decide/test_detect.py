@@ -6,9 +6,17 @@ from dataclasses import replace
 
 import pytest
 
-from sidecar.decide.detect import Detection, Expected, carry, detect, instance_of
+from sidecar.decide.detect import (
+    NOT_RUNNING,
+    Detection,
+    Expected,
+    await_entry,
+    carry,
+    detect,
+    instance_of,
+)
 from sidecar.model.incident import Broken, Exit, FailureKind, Role, Unit
-from sidecar.model.session import Look, Presence, ServerId, Session
+from sidecar.model.session import Look, Presence, Process, ServerId, Session, image_of
 from tests.decide.builders import SERVER, absent, ended, look, pane, session
 
 
@@ -106,3 +114,21 @@ def test_carry_keeps_the_killed_program_of_a_broken_pane_only() -> None:
     assert kept.conversation == "a-1"
     kept = next(carry(before, session(pane(1))).panes())
     assert (kept.program, kept.conversation) == (None, "")
+
+
+def test_a_line_that_waits_for_a_person_keeps_its_program_wanted_until_something_runs() -> None:
+    program = Process(77, ("make", "all"))
+    before = session(replace(pane(), program=program))
+    image = image_of(before, width=80, height=24)
+    bare = session(replace(pane(), program=None))
+    healed = await_entry(bare, image, [(before.windows[0].index, before.windows[0].panes[0].index)])
+    assert [one.program for one in healed.panes()] == [Process(NOT_RUNNING, program.argv)]
+    assert await_entry(bare, image, []) == bare
+
+    still = carry(healed, bare)
+    assert [one.program for one in still.panes()] == [Process(NOT_RUNNING, program.argv)]
+    other = session(replace(pane(), program=Process(78, ("vi",))))
+    assert carry(still, other) == other
+    another_shell = session(replace(pane(), pid=pane().pid + 1))
+    assert carry(still, another_shell) == another_shell
+    assert found(expected(still), look(bare)) == Detection()
