@@ -82,7 +82,7 @@ def _resumed(found: _Found) -> Note:
     """An agent is started by the command that takes its conversation up again."""
     window, _, pane = found.difference.where.removeprefix("pane ").partition(".")
     resumption = found.facts.resumptions.get((int(window), int(pane)))
-    return f"its program was brought back: {resumption.reason}" if resumption else ""
+    return f"started as `{resumption.line}`: {resumption.reason}" if resumption and resumption.command else ""
 
 
 def _named_itself(found: _Found) -> Note:

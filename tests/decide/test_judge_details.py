@@ -113,10 +113,12 @@ def test_a_folder_that_is_gone() -> None:
 
 
 def test_a_program_that_was_brought_back_by_another_command() -> None:
-    resumption = Resumption(0, 0, Entry.TYPED, "", (), "the rule for claude")
+    resumption = Resumption(
+        0, 0, Entry.STARTED, "the line", (), "the rule for claude", True, ("claude", "--resume", "x")
+    )
     outcome = verdict(with_pane(WANTED, start_command="claude --resume x"), resumptions=(resumption,))
     assert outcome.holds
-    assert outcome.differences[0].note == "its program was brought back: the rule for claude"
+    assert outcome.differences[0].note == "started as `the line`: the rule for claude"
 
 
 def test_an_old_checkpoint_has_no_details_to_compare() -> None:
