@@ -7,7 +7,7 @@ import signal
 import sqlite3
 from pathlib import Path
 
-from tests.box import TmuxBox, eventually, sidecar_box
+from tests.box import SidecarBox, TmuxBox, eventually, sidecar_box
 
 SHAPE = "#{window_index} #{window_name} #{pane_index} #{pane_current_path} #{window_active}#{pane_active}"
 WEB = """\
@@ -183,3 +183,30 @@ def test_a_script_runs_once_before_the_first_creation_only(tmux: TmuxBox) -> Non
         row = sidecar.verified("web", 3)
         assert row["strategy"] == "rebuild_workspace"
         assert (tmux.folder / "ran").read_text() == f"{tmux.folder}\n"
+
+
+def outcomes(sidecar: SidecarBox) -> list[str]:
+    return [row["state"] for row in sidecar.get("/api/v1/recoveries")["recoveries"]]
+
+
+def test_names_of_a_file_stay_text(tmux: TmuxBox) -> None:
+    name = "#(touch pwned) #{pid}"
+    (tmux.folder / name).mkdir()
+    text = f"session_name: '{name}'\nstart_directory: '~/{name}'\nwindows: [{{window_name: '{name}'}}]\n"
+    tmux.run("new-session", "-d", "-s", "keep", "sleep 5000")
+    with sidecar_box(tmux, "--config", str(declare(tmux, odd=text))) as sidecar:
+        for count in (1, 2):
+            eventually(lambda count=count: outcomes(sidecar) == ["verified"] * count, "the session")
+            assert f"{name} {name} {tmux.folder}/{name}" in tmux.panes(
+                "#{session_name} #{window_name} #{pane_current_path}"
+            )
+            sidecar.stored(name)
+            ids = tmux.run("list-sessions", "-F", "#{session_id} #{session_name}").splitlines()
+            tmux.run("kill-session", "-t", next(line.split()[0] for line in ids if name in line))
+    assert not list(tmux.folder.rglob("pwned"))
+
+
+def test_all_that_a_start_has_to_create_is_one_incident(tmux: TmuxBox) -> None:
+    files = {f"s{number}": f"session_name: s{number}\nwindows: [{{}}]\n" for number in range(25)}
+    with sidecar_box(tmux, "--config", str(declare(tmux, **files))):
+        eventually(lambda: tmux.sessions() == set(files), "every session", patience=40.0)
