@@ -12,6 +12,7 @@ from tests.box import SidecarBox, TmuxBox, sidecar_box, tmux_box
 
 # How long an example takes says more about the machine than about the code.
 hypothesis.settings.register_profile("sidecar", deadline=None, derandomize="CI" in os.environ)
+hypothesis.settings.register_profile("thorough", deadline=None, max_examples=1000)
 hypothesis.settings.load_profile("sidecar")
 
 

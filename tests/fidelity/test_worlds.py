@@ -11,9 +11,10 @@ from tests.fidelity.conftest import Patient
 from tests.fidelity.worlds import Making, World, worlds
 
 _EXAMPLES = settings(
-    max_examples=25,
+    # A world takes about half a second.
+    max_examples=settings.default.max_examples // 4,
     deadline=None,
-    # Shrinking asks a real server hundreds of times; `--hypothesis-profile=thorough` does it.
+    # Shrinking would take minutes; the failing world is told whole.
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
     suppress_health_check=list(HealthCheck),
 )
