@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import sqlite3
 from collections.abc import Callable, Collection, Mapping, Sequence
 
@@ -87,21 +88,41 @@ def inspect(tx: Transaction, now: float) -> int:
     """Check every row's seal, and every mark of quarantine. Returns how many were not as they should be.
 
     A row that was damaged in its session's name would else be missed where nobody looks for it, and
-    a good one passed over for a mark that nobody set.
+    a good one passed over for a mark that nobody has set.
     """
+    rows = tx.all(f"SELECT {', '.join(SEALED)}, seal FROM checkpoints WHERE quarantined = ''")
+    broken = [row for row in rows if not sealed(row)]
+    for row in broken:
+        _quarantine(tx, row["id"], str(row["session"]), "the row does not match its seal", now)
+    return len(broken) + _inspect_marks(tx, now)
+
+
+def _inspect_marks(tx: Transaction, now: float) -> int:
+    marked = [row["id"] for row in tx.all("SELECT id FROM checkpoints WHERE quarantined IS NOT ''")]
+    told = _told(tx) if marked else set()
     bad = 0
-    for row in tx.all(f"SELECT {', '.join(SEALED)}, seal FROM checkpoints WHERE quarantined = ''"):
-        if not sealed(row):
-            _quarantine(tx, row["id"], str(row["session"]), "the row does not match its seal", now)
-            bad += 1
-    for (number,) in tx.all("SELECT id FROM checkpoints WHERE quarantined IS NOT ''"):
-        (marked,) = tx.all("SELECT * FROM checkpoints WHERE id = ?", number)
-        with contextlib.suppress(CheckpointUnusable):
-            good = _read(marked)
+    for number in marked:
+        (row,) = tx.all("SELECT * FROM checkpoints WHERE id = ?", number)
+        try:
+            good = _read(row)
+        except CheckpointUnusable as error:
+            if number not in told:
+                _quarantine(tx, number, str(row["session"]), str(error), now)
+                bad += 1
+        else:
             tx.run("UPDATE checkpoints SET quarantined = '' WHERE id = ?", number)
             tx.audit(Action.CHECKPOINT_CLEARED, now, session=good.session, detail={"checkpoint": number})
             bad += 1
     return bad
+
+
+def _told(tx: Transaction) -> set[int]:
+    """The checkpoints whose quarantine is in the audit trail."""
+    found = set()
+    for (detail,) in tx.all("SELECT detail FROM audit WHERE action = ?", Action.CHECKPOINT_QUARANTINED.value):
+        with contextlib.suppress(ValueError, KeyError, TypeError):
+            found.add(json.loads(detail)["checkpoint"])
+    return found
 
 
 def totals(tx: Transaction) -> tuple[StoredTotals, ...]:
