@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -17,6 +18,7 @@ from sidecar.edges.tmux.run import TmuxRunner
 from sidecar.model.record import Capture
 from sidecar.model.scrollback import assemble
 from tests.box import TmuxBox, eventually
+from tests.door import open_door
 
 LINES = 1000
 _ESCAPES = re.compile(rb"\x1b\[[0-9;]*m")
@@ -99,7 +101,7 @@ def tell(tmux: TmuxBox, first: int, count: int, target: str = "=web:") -> None:
     """Have the pane print, and wait until it has."""
     tmux.run("send-keys", "-t", target, f"{first} {count}", "Enter")
     eventually(
-        lambda: f"done {first}\n" in tmux.run("capture-pane", "-p", "-S", "-5", "-t", target) + "\n",
+        lambda: f"done {first}\n" in tmux.run("capture-pane", "-p", "-J", "-S", "-5", "-t", target) + "\n",
         f"the lines from {first}",
     )
 
@@ -275,6 +277,43 @@ async def test_another_server_with_the_same_ids_is_another_pane(tmux: TmuxBox, k
     tell(tmux, 5000, 900)
     keeper.blobs.clear()
     assert keeper.fits(await keeper.take())
+
+
+async def test_after_a_restart_the_same_text_is_in_the_same_pieces(
+    tmux: TmuxBox, runner: TmuxRunner, keeper: Keeper
+) -> None:
+    start(tmux, limit=5000)
+    tell(tmux, 0, 700)
+    await keeper.take()
+    tell(tmux, 1000, 1000)
+    grown = await keeper.take()
+    keeper.door = open_door(tmux, runner)
+    assert (await keeper.take()).image == grown.image
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_many_things_happen_to_a_pane(tmux: TmuxBox, keeper: Keeper, seed: int) -> None:
+    start(tmux, limit=(500, 1000, 5000)[seed])
+    die = Random(seed)
+    tty = tmux.show("=web:", "#{pane_tty}")
+    told = 0
+    for step in range(25):
+        what = die.choice(["print"] * 8 + ["clear", "resize", "picture", "reset"])
+        if what == "print":
+            told += 1000
+            tell(tmux, told, die.choice([1, 7, 30, 90, 260, 600]))
+        elif what == "clear":
+            tmux.run("clear-history", "-t", "=web:")
+        elif what == "resize":
+            width, height = die.choice([9, 80]), die.choice([5, 20, 60])
+            tmux.run("resize-window", "-t", "=web:", "-x", str(width), "-y", str(height))
+        elif what == "picture":
+            with open(tty, "w") as terminal:
+                terminal.write(f"\033[?1049hpicture\033[?1049l{step}\n")
+            eventually(lambda step=step: f"{step}".encode() in _rows(keeper.shown()[0]), "the line")
+        else:
+            tmux.run("send-keys", "-R", "-t", "=web:")
+        assert keeper.fits(await keeper.take(keep=die.random() < 0.8)), (step, what)
 
 
 async def test_the_memory_is_small(tmux: TmuxBox, keeper: Keeper) -> None:
