@@ -57,8 +57,9 @@ def compared(db: sqlite_utils.Database) -> None:
 @migrations()
 def sealed(db: sqlite_utils.Database) -> None:
     """A checksum over the whole row of a checkpoint, not over its body alone."""
-    db.execute("ALTER TABLE checkpoints ADD COLUMN seal TEXT NOT NULL DEFAULT ''")
-    seal_all(db.conn)
+    if "seal" not in db["checkpoints"].columns_dict:
+        db.execute("ALTER TABLE checkpoints ADD COLUMN seal TEXT NOT NULL DEFAULT ''")
+        seal_all(db.conn)
 
 
 def schema() -> str:
