@@ -7,7 +7,8 @@ Floors by purity, files by stage; imports go one way only::
     errors, clock and config stand beside model
 
 ===============  =========================================================================
-cli, client      commands; the service's are thin HTTP calls; ``terminal`` prints for people
+cli, client      commands (``cli_checkpoints`` and others beside it); the service's are thin HTTP
+                 calls; ``terminal`` prints for people, ``times`` reads their words for moments
 demo             a private server, four injuries, the transcript
 app              composition root: one straight line, named tasks, teardown in reverse
 config           the settings, frozen; ``config_read`` reads YAML and names every fault, with
@@ -19,9 +20,12 @@ decide/          the quiet floor: detect, diagnose, choose, judge, resume, works
 edges/           the doors: tmux/ (run, snapshot, capture, rebuild, birth, doorbell, stage),
                  process (pidfds, /proc), pressure, store/ (SQLite), metrics, logs
 flow/            the corridor: watch (inbox and cycle), recover (THE PIPELINE), execute and
-                 steps (plans), furnish (declared sessions), checkpoint, rehearse, desk (requests
-                 and alerts), person (calls), ward (what is known)
-web/             the windows: routes, payload, guard, middleware, views, problem, replay
+                 steps (plans), furnish (declared sessions), checkpoint, rehearse, archive (what
+                 people ask of generations), custody (release, adopt, explain), records, desk
+                 (requests and alerts), person (calls), ward (what is known)
+web/             the windows: routes, checkpoints, custody, records, payload, guard, middleware, views,
+                 secrets, reply, problem, replay
+redact, formats  below all floors: no secrets in what is shown, no commands in tmux's formats
 ===============  =========================================================================
 
 Where the boxes of the classic plan live: Health Monitor ``flow/watch``; Failure Detector

@@ -37,12 +37,15 @@ from sidecar.edges.tmux.run import TmuxRunner
 from sidecar.edges.tmux.stage import Stage, stage_folder
 from sidecar.edges.transcripts import Rules, Transcripts
 from sidecar.errors import ConfigInvalid, Permanent, SidecarError
+from sidecar.flow.archive import Archive
 from sidecar.flow.checkpoint import Checkpointer
+from sidecar.flow.custody import Custody
 from sidecar.flow.desk import FrontDesk
 from sidecar.flow.execute import Circuits, Executor
 from sidecar.flow.pace import Pace
 from sidecar.flow.person import Person
 from sidecar.flow.picture import picture
+from sidecar.flow.records import Records
 from sidecar.flow.recover import Recoverer
 from sidecar.flow.rehearse import Props, Rehearser
 from sidecar.flow.reload import Reloader
@@ -269,6 +272,11 @@ class Sidecar:
             tmux, bell, store, host, watched, clock, log, self.metrics, checkpointer, recoverer, tasks.spawn
         )
         self._watch = watch = Watch(ward, tools, self._redraw)
+        self._archive = Archive(
+            ward, tmux, store, store.shelf, clock, self.metrics, checkpointer, watch, recoverer
+        )
+        self._custody = Custody(ward, tmux, store, clock, log, watch)
+        self._records = Records(ward, store, self._circuits, clock, watch)
         self._desk = FrontDesk(ward, watch, store, clock, self.metrics, tasks.spawn)
         self._undo.push_async_callback(self._leave_tmux, tmux, bell)
         await self._reconcile(watch, checkpointer, rehearser)
@@ -285,6 +293,7 @@ class Sidecar:
         tasks.keep("loop lag", self._feel_lag)
         await self._listen()
         await self._desk.take_up_pending()
+        tasks.spawn("replacements", self._archive.finish_replacements())
         log.say(Action.STARTED, address=self.address, version=__version__, mode=settings.recovery.mode)
 
     def _open_store(self) -> Store:
@@ -365,6 +374,9 @@ class Sidecar:
         self.token = ensure_token(token_file)
         service = Service(
             desk=self._desk,
+            archive=self._archive,
+            custody=self._custody,
+            records=self._records,
             settings=lambda: self._ward.settings,
             reload=self.reload,
             status=lambda: self._status,

@@ -5,8 +5,6 @@ Exit status: 0 done, 1 it failed, 2 wrong usage.
 
 from __future__ import annotations
 
-import functools
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -16,17 +14,29 @@ import click
 
 from sidecar import __version__, client, config_read
 from sidecar import config_units as units
-from sidecar.clock import SystemClock, pause
+from sidecar.cli_checkpoints import checkpoint
+from sidecar.cli_common import (
+    PATH,
+    Commands,
+    config_option,
+    json_option,
+    reaches_service,
+    show_dry_run,
+    show_json,
+    state_option,
+    wait_for,
+)
+from sidecar.cli_records import audit, circuits
+from sidecar.cli_sessions import adopt, explain, release
+from sidecar.clock import SystemClock
 from sidecar.config import Settings
-from sidecar.errors import ConfigInvalid, ServiceRefused, SidecarError
+from sidecar.errors import ConfigInvalid
 from sidecar.model.incident import FailureKind
-from sidecar.model.plan import Outcome, Strategy
+from sidecar.model.plan import Strategy
 from sidecar.model.policy import Circuit, Mode
 from sidecar.model.session import Health
-from sidecar.terminal import Cell, age, colour_allowed, safe, table
+from sidecar.terminal import Cell, age, safe, table
 
-_POLL_SECONDS = 0.2
-_PATH = click.Path(path_type=Path)
 _COLOURS = {
     Health.HEALTHY: "green",
     Health.UNKNOWN: "yellow",
@@ -34,24 +44,6 @@ _COLOURS = {
     Health.RELEASED: None,
 }
 _HEAD = ("SESSION", "HEALTH", "WINDOWS", "PANES", "DEAD", "ACTIVE", "CHECKPOINTS", "SIZE", "NEWEST", "NOTE")
-
-
-class _Commands(click.Group):
-    """Turns our errors into a line each, a hint, and exit status 1."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        ctx.color = colour_allowed()
-        try:
-            return super().invoke(ctx)
-        except ConfigInvalid as error:
-            for fault in error.faults:
-                click.echo(safe(str(fault)), err=True)
-        except SidecarError as error:
-            reason = f"{error.reason}: " if isinstance(error, ServiceRefused) and error.reason else ""
-            click.echo(f"sidecar: {safe(reason + str(error))}", err=True)
-            if error.hint:
-                click.echo(f"hint: {safe(error.hint)}", err=True)
-        return ctx.exit(1)
 
 
 def _checked(read: Callable[[str], str]) -> Callable[..., str | None]:
@@ -66,37 +58,15 @@ def _checked(read: Callable[[str], str]) -> Callable[..., str | None]:
     return check_option
 
 
-_config_option = click.option(
-    "--config", "config_file", type=_PATH, help="Configuration file, instead of the default one."
-)
-_state_option = click.option(
-    "--state", type=_PATH, default=config_read.state_dir, help="State folder, instead of the default one."
-)
-
-
-def _reaches_service(command: Callable[..., None]) -> Callable[..., None]:
-    """Options that lead to the running service; the command receives its ``service``."""
-
-    @functools.wraps(command)
-    def with_service(config_file: Path | None, state: Path, url: str | None, **rest: Any) -> None:
-        settings = config_read.load_or_default(config_file)
-        command(service=client.find(settings, state, url), **rest)
-
-    url_option = click.option(
-        "--url", metavar="URL", help="Address of the service, as http://127.0.0.1:9847."
-    )
-    return _config_option(_state_option(url_option(with_service)))
-
-
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="sidecar")
 def main() -> None:
     """Keeps long-lived tmux sessions alive: watches them, checkpoints them, brings back what breaks."""
 
 
 @main.command()
-@_config_option
-@_state_option
+@config_option
+@state_option
 @click.option(
     "--listen", metavar="HOST:PORT", callback=_checked(units.address), help="Address of the HTTP service."
 )
@@ -135,13 +105,13 @@ def run(
 
 
 @main.command()
-@_reaches_service
-@click.option("--json", "as_json", is_flag=True, help="The service's own answer.")
+@reaches_service
+@json_option
 def status(service: client.Client, as_json: bool) -> None:
     """Show the sessions, the open incidents and the circuits."""
     body = service.status()
     if as_json:
-        click.echo(json.dumps(body, indent=2))
+        show_json(body)
         return
     now = SystemClock().wall()
     server = f"tmux {body['tmux_version']}".rstrip() if body["server_up"] else "no tmux server"
@@ -168,7 +138,7 @@ def status(service: client.Client, as_json: bool) -> None:
 
 
 @main.command()
-@_reaches_service
+@reaches_service
 @click.argument("session")
 @click.option("--failure", type=click.Choice([kind.value for kind in FailureKind]), help="What is wrong.")
 @click.option("--strategy", type=click.Choice([kind.value for kind in Strategy]), help="Use only this one.")
@@ -180,11 +150,11 @@ def recover(
     """Ask the running service to recover a session."""
     answer = service.recover(session, failure, strategy, dry_run=dry_run)
     if dry_run:
-        _show_dry_run(answer)
+        show_dry_run(answer)
         return
     begun = "was running already" if answer["joined"] else "has begun"
     click.echo(safe(f"recovery {answer['id']} of {session} {begun} (trace {answer['trace']})"))
-    if wait and not _wait(service, int(answer["id"])):
+    if wait and not wait_for(service, int(answer["id"])):
         click.get_current_context().exit(1)
 
 
@@ -196,13 +166,17 @@ def demo() -> None:
     click.get_current_context().exit(show())
 
 
+for command in (checkpoint, explain, release, adopt, audit, circuits):
+    main.add_command(command)
+
+
 @main.group()
 def config() -> None:
     """Work on the configuration file."""
 
 
 @config.command()
-@click.argument("file", type=_PATH, required=False)
+@click.argument("file", type=PATH, required=False)
 def check(file: Path | None) -> None:
     """Name every fault of FILE, or of the default file, and of its workspace files, with its line."""
     path = file or config_read.default_path()
@@ -225,27 +199,3 @@ def _session_row(session: Mapping[str, Any], now: float) -> list[Cell | str]:
         age(session["last_checkpoint"], now),
         session["note"],
     ]
-
-
-def _show_dry_run(answer: Mapping[str, Any]) -> None:
-    click.echo(safe(f"cause: {answer['cause']}"))
-    for fact in answer["evidence"]:
-        click.echo(safe(f"  {fact['source']}: {fact['fact']}"))
-    click.echo(safe(f"would be done: {answer['strategy']}"))
-    for step in answer["steps"]:
-        click.echo(safe(f"  {step}"))
-
-
-def _wait(service: client.Client, number: int) -> bool:
-    """Whether the recovery ended well; shows its steps and its verdict."""
-    while (row := service.recovery(number))["state"] == "running":
-        pause(_POLL_SECONDS)
-    for step in row["steps"]:
-        error = f": {step['error']}" if step["error"] else ""
-        click.echo(safe(f"  {step['description']}: {step['state']}{error}"))
-    took = row["time_to_recovery"]
-    good = bool(row["state"] == Outcome.VERIFIED)
-    verdict = safe(f"{row['state']}: {row['verdict']}" if row["verdict"] else row["state"])
-    after = f" after {took:.3f} s" if took is not None else ""
-    click.secho(f"{verdict}{after}", fg="green" if good else "red")
-    return good

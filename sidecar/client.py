@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 from sidecar.config import Settings
 from sidecar.errors import ServiceRefused, ServiceUnreachable
@@ -47,9 +47,7 @@ class Client:
             ServiceRefused: it will not recover the session, and says why.
         """
         asked = {"session": session, "failure": failure, "strategy": strategy, "dry_run": dry_run}
-        return self._call(
-            "POST", "/recover", {key: value for key, value in asked.items() if value is not None}
-        )
+        return self.post("/recover", asked)
 
     def recovery(self, number: int) -> Mapping[str, Any]:
         """One recovery with its steps and its verdict.
@@ -62,6 +60,29 @@ class Client:
         if not isinstance(answer, dict):
             raise self._stranger("its answer holds no recovery")
         return answer
+
+    def get(self, path: str, **query: str | int | bool | None) -> Mapping[str, Any]:
+        """What a path shows; ``query`` without what is None.
+
+        Raises:
+            ServiceUnreachable: nothing answers there, or something else does.
+            ServiceRefused: it answered with an error.
+        """
+        words = {
+            key: str(value).lower() if isinstance(value, bool) else value
+            for key, value in query.items()
+            if value is not None
+        }
+        return self._call("GET", f"{path}?{urlencode(words)}" if words else path)
+
+    def post(self, path: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Have something done; ``body`` without what is None.
+
+        Raises:
+            ServiceUnreachable: nothing answers there, or something else does.
+            ServiceRefused: it will not do it, and says why.
+        """
+        return self._call("POST", path, {key: value for key, value in body.items() if value is not None})
 
     def _call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
         connection = http.client.HTTPConnection(self.host, self.port, timeout=_SECONDS)

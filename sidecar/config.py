@@ -75,9 +75,10 @@ class CheckpointSettings:
     exclude: tuple[str, ...] = ()
     """Globs of session names whose scrollback and environment are never stored."""
     max_age: float = 7 * 86_400.0
-    """Seconds after which a generation is removed, except the newest good one."""
+    """Seconds for which the newest generation of each day is kept, beside the latest 20 and one for each
+    hour of a day. A damaged one is kept for as long, so that it can be looked into, and never used."""
     max_bytes_per_session: int = 100_000_000
-    """Bytes; the oldest generations go first."""
+    """Bytes, scrollback included; the oldest generations go first, and never the newest good one."""
     rehearse: float = 600.0
     """Seconds between rehearsals of a session's newest checkpoint, which is then rebuilt on a private
     throw-away server, compared and removed again. ``off`` or 0 never rehearses."""

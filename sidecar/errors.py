@@ -10,6 +10,7 @@
     └── Permanent                 will not pass by waiting
         ├── TmuxAbsent            there is no server behind the socket
         ├── TmuxRefused           tmux answered: it will not do this
+        ├── Undone                a step failed, and what it had changed is as it was before
         ├── CheckpointUnusable    a stored checkpoint does not match its checksum or does not parse
         ├── NoBirthplace          a new tmux server could not be started where it would outlive us
         ├── AlreadyRunning        another sidecar looks after this tmux server or this state folder
@@ -66,6 +67,10 @@ class TmuxAbsent(Permanent):
 
 class TmuxRefused(Permanent):
     """tmux answered with an error of its own."""
+
+
+class Undone(Permanent):
+    """The step failed after it had begun, and the state before it was brought back."""
 
 
 class CheckpointUnusable(Permanent):

@@ -8,11 +8,13 @@ protect against loops, never those that protect healthy sessions.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from sidecar.decide import breaker, budget
+from sidecar.decide import breaker, budget, restore
+from sidecar.decide.restore import Resume
 from sidecar.decide.wall import age
+from sidecar.model.archive import Order
 from sidecar.model.incident import Asker, Broken, Cause, Finding, IncidentState, Intent, Unit
 from sidecar.model.plan import (
     Entry,
@@ -26,16 +28,14 @@ from sidecar.model.plan import (
     Strategy,
 )
 from sidecar.model.policy import BreakerPolicy, BreakerState, Budget, Mode, Restore
-from sidecar.model.session import Checkpoint, Look, Pane, SavedPane, Session, SessionImage, image_of
+from sidecar.model.session import Checkpoint, Look, Pane, Session, SessionImage, image_of
 from sidecar.model.workspace import Workspace
-
-Resume = Callable[[SavedPane, int, str], Resumption | None]
-"""(pane, window index, shell) -> how its program comes back."""
 
 _FITTING: Mapping[Unit, tuple[Strategy, ...]] = {
     Unit.SOCKET: (Strategy.RECREATE_SOCKET,),
     Unit.PROGRAM: (Strategy.RESUME_PROGRAM,),
     Unit.PANE: (Strategy.RESPAWN_PANE,),
+    Unit.WINDOW: (Strategy.REBUILD_WINDOW,),
     Unit.SESSION: (Strategy.RESTORE_CHECKPOINT, Strategy.REBUILD_WORKSPACE),
     Unit.SERVER: (Strategy.RESTORE_CHECKPOINT, Strategy.REBUILD_WORKSPACE),
 }
@@ -70,6 +70,8 @@ class Situation:
     checkpoint: Checkpoint | None = None
     workspace: Workspace | None = None
     """The session as a workspace file declares it, if one does."""
+    order: Order | None = None
+    """Set when a person has asked for one certain checkpoint."""
     asked_strategy: Strategy | None = None
     recent: Sequence[float] = ()
     """When this session's recoveries began, as far back as the budget and the slow pace reach."""
@@ -113,7 +115,9 @@ def _strategy(situation: Situation) -> Strategy | Refusal:
             f"{asked} does not fit: the broken unit is a {situation.finding.failure.unit}",
             hint=f"Leave the strategy out, or ask for {fitting[0]}.",
         )
-    allowed = [strategy for strategy in situation.ladder if strategy in fitting]
+    # A restore that is asked for by name needs no ladder to allow it.
+    ladder = situation.ladder if situation.order is None else fitting[:1]
+    allowed = [strategy for strategy in ladder if strategy in fitting]
     if situation.finding.cause is Cause.NEVER_STARTED:
         # What is stored under its name is older than the wish to have it as it is declared.
         allowed.sort(key=lambda strategy: strategy is not Strategy.REBUILD_WORKSPACE)
@@ -184,7 +188,7 @@ def _material(situation: Situation, strategy: Strategy) -> Refusal | None:
             f"no workspace file declares {situation.finding.failure.session}",
             hint="Name its file in sessions.workspaces, or leave the strategy out.",
         )
-    needs_session = strategy in (Strategy.RESPAWN_PANE, Strategy.RESUME_PROGRAM)
+    needs_session = strategy in (Strategy.RESPAWN_PANE, Strategy.RESUME_PROGRAM, Strategy.REBUILD_WINDOW)
     if needs_session and situation.session is None:
         return Refusal(RefusalReason.STALE, "the session is no longer there")
     return None
@@ -247,6 +251,7 @@ def _plan(situation: Situation, strategy: Strategy, resume: Resume) -> Plan:
         Strategy.REBUILD_WORKSPACE: _workspace_plan,
         Strategy.RESPAWN_PANE: _parts_plan,
         Strategy.RESUME_PROGRAM: _parts_plan,
+        Strategy.REBUILD_WINDOW: _window_plan,
     }[strategy]
     steps, expectation = build(situation, resume)
     return Plan(
@@ -273,9 +278,15 @@ def _restore_plan(situation: Situation, resume: Resume) -> tuple[tuple[Step, ...
         if (resumption := resume(pane, window.index, image.default_shell)) is not None
     )
     expectation = Expectation(image, resumptions, tolerated_cwd=situation.missing)
-    if all(each.entry is Entry.SKIPPED for each in resumptions):
-        return (Step(StepKind.REBUILD_SESSION),), expectation
-    return (Step(StepKind.REBUILD_SESSION), Step(StepKind.START_PROGRAMS)), expectation
+    replaces = situation.order is not None and situation.order.replaces
+    build = Step(StepKind.REPLACE_SESSION if replaces else StepKind.REBUILD_SESSION)
+    return restore.with_programs((build,), resumptions), expectation
+
+
+def _window_plan(situation: Situation, resume: Resume) -> tuple[tuple[Step, ...], Expectation]:
+    assert situation.order is not None
+    assert situation.session is not None
+    return restore.window_plan(situation.order, situation.session, resume, situation.missing)
 
 
 def _workspace_plan(situation: Situation, resume: Resume) -> tuple[tuple[Step, ...], Expectation]:

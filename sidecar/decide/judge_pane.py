@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from sidecar import redact
 from sidecar.decide.invocation import without_blank_tail
 from sidecar.decide.judge_facts import Facts, Fields, Gap, Note, Place, compared, told
 from sidecar.decide.shells import command_line, is_shell, shell_name
@@ -163,7 +164,7 @@ def _for_a_person(pair: _Pair) -> Note:
     if resumption is None or resumption.entry is Entry.TYPED:
         return ""
     if resumption.entry is Entry.HELD:
-        return f"held for a person, `{resumption.line}` waits to be entered: {resumption.reason}"
+        return f"held for a person, `{redact.text(resumption.line)}` waits to be entered: {resumption.reason}"
     return f"not typed: {resumption.reason}"
 
 
@@ -174,7 +175,7 @@ def _other_line(pair: _Pair) -> Note:
         return ""
     if resumption.line == command_line(resumption.argv, pair.facts.default_shell):
         return ""
-    return f"`{resumption.line}` was typed instead: {resumption.reason}"
+    return f"`{redact.text(resumption.line)}` was typed instead: {resumption.reason}"
 
 
 def _nobody_resumes(pair: _Pair) -> Note:
@@ -186,7 +187,7 @@ def _same_shell(wanted: Sequence[str], found: Sequence[str]) -> bool:
 
 
 def _words(argv: Sequence[str]) -> str:
-    return shlex.join(argv)
+    return redact.command(argv)
 
 
 PANE_FIELDS: Fields[_Pair] = {

@@ -7,7 +7,6 @@ generation is never removed, and a capture from a server that is still filling i
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import accumulate
 
 from sidecar.model.policy import Retention
 from sidecar.model.record import Generation, HoldBack, HoldBackReason
@@ -22,8 +21,8 @@ def keep(generations: Sequence[Generation], retention: Retention, now: float) ->
 
     Kept are the latest ``retention.latest``, the newest of each hour for ``hourly_for`` seconds and
     the newest of each day for ``max_age`` seconds. Where these are more than ``max_bytes``, the
-    oldest go first. Age is told by the wall clock, order by the id: a clock that was set back
-    cannot make an old generation the newest.
+    oldest go first; what several of them share counts once. Age is told by the wall clock, order by
+    the id: a clock that was set back cannot make an old generation the newest.
     """
     newest_first = sorted(generations, key=lambda generation: generation.id, reverse=True)
     wanted = {generation.id for generation in newest_first[: max(retention.latest, 1)]}
@@ -74,12 +73,17 @@ def _newest_per(
 
 
 def _within(newest_first: Sequence[Generation], max_bytes: int) -> frozenset[int]:
-    totals = accumulate(generation.size for generation in newest_first)
-    return frozenset(
-        generation.id
-        for place, (generation, total) in enumerate(zip(newest_first, totals, strict=True))
-        if place == 0 or total <= max_bytes
-    )
+    kept: list[int] = []
+    counted: set[str] = set()
+    total = 0
+    for generation in newest_first:
+        fresh = {key: size for key, size in generation.texts if key not in counted}
+        total += generation.size + sum(fresh.values())
+        if kept and total > max_bytes:
+            break
+        kept.append(generation.id)
+        counted.update(fresh)
+    return frozenset(kept)
 
 
 def _smaller(candidate: SessionImage, stored: SessionImage) -> bool:

@@ -19,7 +19,7 @@ from sidecar.decide.retain import admit
 from sidecar.errors import SidecarError, TextsMissing
 from sidecar.flow.ports import Book, Logbook, Meter, Tmux
 from sidecar.flow.ward import Ward
-from sidecar.model.record import Action, Capture
+from sidecar.model.record import Action, Capture, HoldBack
 from sidecar.model.session import Checkpoint, Look, Operation, Presence, Session
 
 _PRUNE_EVERY = 300.0
@@ -45,6 +45,8 @@ class Checkpointer:
         self._put_off: dict[str, tuple[tuple[object, ...], float]] = {}
         """A structure that could not be stored, and when it is tried again in monotonic seconds."""
         self._fingerprints: dict[str, str] = {}
+        self._believed: dict[str, str] = {}
+        self._restored: set[str] = set()
         self._wake = asyncio.Event()
         self._one = asyncio.Lock()
 
@@ -58,7 +60,8 @@ class Checkpointer:
             if shape == unstored and self._clock.monotonic() < until:
                 continue
             if self._stored.get(name) != shape:
-                self._due[name] = Operation.STRUCTURE
+                restored = name in self._restored
+                self._due[name] = Operation.AFTER_RECOVERY if restored else Operation.STRUCTURE
             elif self._interval_due(name, entry.session):
                 self._due.setdefault(name, Operation.INTERVAL)
         if self._due:
@@ -68,8 +71,15 @@ class Checkpointer:
         """The session is no longer in our care."""
         for memory in (
             self._stored, self._activity, self._taken, self._due, self._put_off, self._fingerprints,
+            self._believed,
         ):  # fmt: skip
             memory.pop(name, None)
+        self._restored.discard(name)
+
+    def believe(self, name: str, instance: str) -> None:
+        """This life of the session is as a person wanted it, however small or young it is."""
+        self._believed[name] = instance
+        self._restored.add(name)
 
     async def run(self) -> None:
         """Take what is due, one after the other, for ever; prune now and then."""
@@ -96,8 +106,8 @@ class Checkpointer:
                 with contextlib.suppress(SidecarError):
                     self._note_fingerprints(await self._tmux.fingerprints(sessions))
 
-    async def save(self, session: Session, operation: Operation) -> Checkpoint | None:
-        """Store the session as given. None when the capture was held back.
+    async def save(self, session: Session, operation: Operation) -> Checkpoint | HoldBack:
+        """Store the session as given, or say why this capture may not become the newest checkpoint.
 
         Raises:
             SidecarError: tmux or the store could not do it.
@@ -105,14 +115,16 @@ class Checkpointer:
         async with self._one:
             began = self._clock.monotonic()
             capture = await self._capture(session)
-            age = capture.taken - session.created
+            believed = self._believed.get(session.name) == capture.instance
+            age = float("inf") if believed else capture.taken - session.created
             newest = await self._book.newest_checkpoint(session.name)
             held = admit(capture.image, capture.instance, newest, age)
             if held is not None:
                 self._meter.checkpoint_failed(held.reason)
                 self._log.say(Action.CHECKPOINT_HELD_BACK, session=session.name, sentence=held.sentence)
-                return None
+                return held
             self._taken[session.name] = began
+            self._restored.discard(session.name)
             if newest is not None and newest.image == capture.image and newest.instance == capture.instance:
                 self._tmux.keep(capture.instance)
                 return newest
@@ -134,7 +146,7 @@ class Checkpointer:
         # tmux tells whole seconds: within the one of the last output, more may come unseen.
         settled = activity < int(self._clock.wall())
         try:
-            if await self.save(entry.session, operation) is None:
+            if isinstance(await self.save(entry.session, operation), HoldBack):
                 self._put_off[name] = (shape, self._clock.monotonic() + _HELD_BACK_PAUSE)
                 return
         except SidecarError as error:
@@ -161,9 +173,8 @@ class Checkpointer:
     async def _capture(self, session: Session) -> Capture:
         settings = self._ward.settings.checkpoints
         look = self._ward.look
-        private = any(fnmatchcase(session.name, glob) for glob in settings.exclude)
         capture = await self._tmux.capture(
-            session, look, settings.scrollback_lines, self._clock.wall(), private
+            session, look, settings.scrollback_lines, self._clock.wall(), self.private(session.name)
         )
         if look.presence is Presence.PRESENT and look.server is not None:
             return replace(capture, instance=instance_of(look.server, session))
@@ -176,6 +187,10 @@ class Checkpointer:
                 self._due.setdefault(name, Operation.INTERVAL)
         if self._due:
             self._wake.set()
+
+    def private(self, name: str) -> bool:
+        """Whether scrollback and environment of this session stay out of the book."""
+        return any(fnmatchcase(name, glob) for glob in self._ward.settings.checkpoints.exclude)
 
     def _interval_due(self, name: str, session: Session) -> bool:
         waited = self._clock.monotonic() - self._taken.get(name, float("-inf"))

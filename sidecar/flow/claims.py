@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from sidecar.decide.claims import Claims, claims, seats_of
 from sidecar.decide.conversation import agent_name
 from sidecar.flow.ports import Book, Host
@@ -29,8 +31,12 @@ async def gather_claims(ward: Ward, book: Book, host: Host, case: Case, image: S
 
 def _own_seats(case: Case, image: SessionImage) -> list[Seat]:
     """The case's session: as it is to come back, or as it is now with its broken panes away."""
-    if case.before is None:
+    order = case.order
+    if case.before is None or (order is not None and order.window is None):
         return seats_of(image)
+    if order is not None:
+        windows = tuple(window for window in image.windows if window.index == order.window)
+        return [*seats_of(case.before), *seats_of(replace(image, windows=windows))]
     return seats_of(case.before, [part.pane for part in case.finding.failure.broken])
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from sidecar.clock import Clock
 from sidecar.errors import SidecarError
 from sidecar.flow.ports import Book, Meter
-from sidecar.flow.ward import Case, Ward
+from sidecar.flow.ward import DRAINING, Case, Ward, busy
 from sidecar.flow.watch import Spawn, Watch
 from sidecar.model.incident import Asker
 from sidecar.model.plan import Refusal, RefusalReason
@@ -48,10 +48,10 @@ class FrontDesk:
     async def request(self, request: RecoverRequest, asker: Asker = Asker.OPERATOR) -> Answer:
         """Decide; a plan has begun when this returns, and goes on by itself."""
         if self._ward.draining:
-            return _draining()
+            return DRAINING
         joined = self._ward.cases.get(request.session)
         if joined is not None:
-            return await self._join(joined)
+            return busy(request.session) if request.dry_run else await self._join(joined)
         if not await self._known(request.session):
             return UnknownSession(request.session)
         asked = await self._watch.ask(request.session)
@@ -64,14 +64,15 @@ class FrontDesk:
                 hint="A healthy session is never touched.",
             )
         failure, look = asked
+        if request.dry_run:
+            return await self._watch.rehearse(failure, look, request.strategy)
         joined = self._ward.cases.get(failure.session)
         if joined is not None:
             return await self._join(joined)
         if self._ward.draining:
-            return _draining()
+            return DRAINING
         case = self._watch.case_for(failure, look, asker)
         case.strategy = request.strategy
-        case.dry_run = request.dry_run
         self._watch.open_case(case)
         return await case.answer
 
@@ -145,10 +146,6 @@ class FrontDesk:
         if name in ward.expected or name in ward.released or ward.declares(name) or ward.look.find(name):
             return True
         return await self._book.newest_checkpoint(name) is not None
-
-
-def _draining() -> Refusal:
-    return Refusal(RefusalReason.DRAINING, "the sidecar is stopping", hint="Ask again in a moment.")
 
 
 def _settlement(answer: Answer) -> tuple[str, int | None]:

@@ -14,6 +14,7 @@ from sidecar.decide import backoff, breaker
 from sidecar.errors import Permanent, SidecarError, Temporary
 from sidecar.flow.ports import Book, Logbook, Meter
 from sidecar.flow.steps import STEPS, Surgery
+from sidecar.model.incident import Asker
 from sidecar.model.plan import Step
 from sidecar.model.policy import BreakerPolicy, BreakerState, RetryPolicy
 from sidecar.model.record import Action, RecoveryRow
@@ -46,13 +47,17 @@ class Circuits:
         self._meter.circuit_call(name, event)
         await self._keep(name, old, new)
 
-    async def _keep(self, name: str, old: BreakerState, new: BreakerState) -> None:
+    async def reset(self, name: str) -> None:
+        """Close a circuit because a person says so."""
+        await self._keep(name, self.states.get(name, BreakerState()), BreakerState(), Asker.OPERATOR)
+
+    async def _keep(self, name: str, old: BreakerState, new: BreakerState, actor: str = "sidecar") -> None:
         if new == old:
             return
         self.states[name] = new
         if new.circuit is not old.circuit:
             self._meter.circuit_moved(name, new.circuit)
-        await self._book.save_circuit(name, new, self._clock.wall())
+        await self._book.save_circuit(name, new, self._clock.wall(), actor)
 
 
 async def insist(write: Callable[[], Awaitable[None]], clock: Clock, log: Logbook) -> None:

@@ -53,7 +53,7 @@ def _session(ward: Ward, name: str) -> SessionStatus:
     rehearsal = ward.rehearsals.get(name)
     return SessionStatus(
         name=name,
-        health=_health(ward, name, live),
+        health=health_of(ward, name, live),
         up=live is not None,
         declared=entry.declared if entry else False,
         windows=len(live.windows) if live else 0,
@@ -80,7 +80,8 @@ def _unrestorable(rehearsal: Rehearsal | None) -> str:
     return f"checkpoint {rehearsal.checkpoint} cannot be restored: {found}"
 
 
-def _health(ward: Ward, name: str, live: Session | None) -> Health:
+def health_of(ward: Ward, name: str, live: Session | None) -> Health:
+    """What the ward knows of a session, as one word."""
     if name in ward.released:
         return Health.RELEASED
     if name in ward.cases:

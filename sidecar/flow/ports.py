@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
+from sidecar.model.archive import Doomed, GenerationFilter, GenerationRow
 from sidecar.model.incident import Asker, Finding, IncidentState
 from sidecar.model.plan import Plan, Refusal, Resumption, Start, Step
 from sidecar.model.policy import BreakerState, Retention
@@ -40,10 +41,16 @@ class Book(Protocol):
 
     async def known_sessions(self) -> tuple[KnownSession, ...]: ...
 
-    async def remember(self, session: KnownSession, action: Action | None = None, reason: str = "") -> None:
+    async def remember(
+        self,
+        session: KnownSession,
+        action: Action | None = None,
+        reason: str = "",
+        actor: str = "sidecar",
+    ) -> None:
         """Insert or replace by name; ``action`` is audited unless None."""
 
-    async def forget(self, name: str, action: Action, reason: str) -> None:
+    async def forget(self, name: str, action: Action, reason: str, actor: str = "sidecar") -> None:
         """No longer expect this session; its checkpoints stay."""
 
     async def rename(self, old: str, new: KnownSession) -> None:
@@ -64,8 +71,8 @@ class Book(Protocol):
 
     async def totals(self) -> tuple[StoredTotals, ...]: ...
 
-    async def prune(self, retention: Retention, now: float) -> int:
-        """Remove what retention does not keep; never a session's newest good one. Returns how many."""
+    async def prune(self, limits: Retention, now: float) -> tuple[Doomed, ...]:
+        """Remove what retention does not keep; never a session's newest good one."""
 
     async def rehearsals(self) -> tuple[Rehearsal, ...]:
         """The last one of each session."""
@@ -78,6 +85,18 @@ class Book(Protocol):
 
     async def open_incidents(self) -> tuple[IncidentRow, ...]:
         """Those that are not closed, oldest first."""
+
+    async def incidents(
+        self,
+        limit: int,
+        before: int | None = None,
+        session: str | None = None,
+        waiting: bool = False,
+    ) -> tuple[IncidentRow, ...]:
+        """Newest first; ``waiting`` only those that are not closed."""
+
+    async def incident(self, number: int) -> tuple[IncidentRow, tuple[RecoveryRow, ...]] | None:
+        """One with its recoveries, oldest first, without their steps."""
 
     async def move_incident(
         self, incident: int, state: IncidentState, now: float, reason: str = "", sentence: str = ""
@@ -124,7 +143,9 @@ class Book(Protocol):
 
     async def circuits(self) -> Mapping[str, BreakerState]: ...
 
-    async def save_circuit(self, name: str, state: BreakerState, now: float) -> None: ...
+    async def save_circuit(
+        self, name: str, state: BreakerState, now: float, actor: str = "sidecar"
+    ) -> None: ...
 
     async def accept_alerts(self, alerts: Sequence[AlertIntake], now: float) -> tuple[Receipt, ...]:
         """Commit all or nothing; a key seen before is a duplicate and not acted on again."""
@@ -151,7 +172,11 @@ class Book(Protocol):
         """A record that belongs to no other change."""
 
     async def audit_rows(
-        self, limit: int, before: int | None = None, session: str | None = None
+        self,
+        limit: int,
+        before: int | None = None,
+        session: str | None = None,
+        action: Action | None = None,
     ) -> tuple[AuditRow, ...]:
         """Newest first."""
 
@@ -187,6 +212,25 @@ class Stage(Protocol):
 
     async def clear(self) -> bool:
         """End and remove what an earlier run has left standing. Whether there was anything."""
+
+
+class Shelf(Protocol):
+    """The stored generations. What does not match its checksum is quarantined and counted when it is read."""
+
+    async def page(self, wanted: GenerationFilter) -> tuple[GenerationRow, ...]:
+        """Newest first."""
+
+    async def find(self, number: int) -> Checkpoint | GenerationRow | None:
+        """One by its id; the bare row if it is in quarantine, None if there is none."""
+
+    async def newest(self, session: str, until: float | None = None) -> Checkpoint | None:
+        """The newest good one, taken at ``until`` (wall seconds) or before."""
+
+    async def doomed(self, limits: Retention) -> tuple[Doomed, ...]:
+        """What :meth:`prune` would remove, session by session, oldest first."""
+
+    async def prune(self, limits: Retention) -> tuple[Doomed, ...]:
+        """Remove what retention does not keep; never a session's newest good one."""
 
 
 class Tmux(Scene, Protocol):
@@ -233,6 +277,24 @@ class Tmux(Scene, Protocol):
 
     async def set_options(self, window: str, options: Pairs) -> None:
         """Set options of one window."""
+
+    async def rebuild_window(
+        self,
+        session: Session,
+        image: SessionImage,
+        scrollbacks: Mapping[str, bytes],
+        starts: Sequence[Start] = (),
+    ) -> None:
+        """Build the image's one window into a living session, all or nothing; the index has to be free."""
+
+    async def close_session(self, session: Session) -> str:
+        """End a living session and wait for its processes; the server stays. Nothing if it is gone.
+
+        Returns what :meth:`let_go` takes when the server may end by itself again.
+        """
+
+    async def let_go(self, keeper: str) -> None:
+        """The server need not be kept any longer."""
 
     async def recreate_socket(self) -> None:
         """Ask a live server whose socket is gone to make it again."""

@@ -11,13 +11,14 @@ from dataclasses import asdict, replace
 
 from sidecar.clock import Clock
 from sidecar.decide.breaker import BreakerEvent
-from sidecar.decide.choose import Limits, Resume, Situation, choose
+from sidecar.decide.choose import Limits, Situation, choose
 from sidecar.decide.detect import await_entry, recall
 from sidecar.decide.judge import judge
 from sidecar.decide.judge_facts import Gap, told
+from sidecar.decide.restore import Resume, held, obstacle, server_unknown
 from sidecar.decide.resume import Spot, resumption
 from sidecar.decide.workspace import resume_rules
-from sidecar.errors import Permanent, SidecarError
+from sidecar.errors import Permanent, SidecarError, Undone
 from sidecar.flow.checkpoint import Checkpointer
 from sidecar.flow.claims import gather_claims
 from sidecar.flow.execute import Circuits, Executor, insist
@@ -36,10 +37,11 @@ from sidecar.model.plan import (
     RefusalReason,
     Resumption,
     Strategy,
+    Undo,
     Verdict,
 )
-from sidecar.model.record import Action, Ending, IncidentRow, RecoveryRow
-from sidecar.model.session import Look, Presence, SavedPane, SessionImage, image_of
+from sidecar.model.record import Action, Ending, HoldBack, IncidentRow, RecoveryRow
+from sidecar.model.session import Checkpoint, Look, Operation, Presence, SavedPane, SessionImage, image_of
 from sidecar.model.status import Rehearsed, Ticket
 
 _VERIFY_SECONDS = 10.0
@@ -87,9 +89,6 @@ class Recoverer:
 
     async def recover(self, case: Case) -> None:
         """Decide, act, verify, record. The case's ``answer`` is set as soon as it is decided."""
-        if case.dry_run:
-            await self._rehearse(case)
-            return
         incident = await self._open(case)
         decision = await self._decide(case, incident.state)
         if isinstance(decision, Plan):
@@ -106,6 +105,12 @@ class Recoverer:
         verdict, after = await self._verify(case, decision, error)
         verdict = replace(verdict, differences=(*verdict.differences, *surgery.losses))
         await self._end(case, incident, record, decision, verdict, after, error, began)
+
+    async def rehearse(self, case: Case) -> Rehearsed | Refusal:
+        """What would be done, without doing it: no lease, no incident, nothing on record."""
+        waiting = {row.session: row.state for row in await self._book.open_incidents()}
+        decision = await self._decide(case, waiting.get(case.session, IncidentState.OPEN))
+        return decision if isinstance(decision, Refusal) else _rehearsed(case, decision)
 
     async def _open(self, case: Case) -> IncidentRow:
         finding = case.finding
@@ -128,12 +133,12 @@ class Recoverer:
 
     async def _decide(self, case: Case, incident: IncidentState) -> Plan | Refusal:
         situation = await self._situation(case, incident)
-        return choose(situation, await self._resume(case, situation))
+        return choose(situation, await self._resume(case, _image_of(case, situation)))
 
     async def _situation(self, case: Case, incident: IncidentState) -> Situation:
         settings, now = self._ward.settings.recovery, self._clock.wall()
         pace, period = settings.slow_retry, settings.per_session.period
-        checkpoint = await self._book.newest_checkpoint(case.session) if case.session else None
+        checkpoint = await self._checkpoint(case)
         workspace = self._ward.workspace(case.session)
         folders = _folders(checkpoint.image) if checkpoint else set()
         declared = workspace.folders if workspace else frozenset()
@@ -151,6 +156,7 @@ class Recoverer:
             session=case.before,
             checkpoint=checkpoint,
             workspace=workspace,
+            order=case.order,
             asked_strategy=case.strategy,
             recent=await self._book.recoveries_since(case.session, now - max(pace, period)),
             relapsed=await self._book.given_up_since(case.session, now - 2 * pace - period),
@@ -162,20 +168,21 @@ class Recoverer:
             folders=await asyncio.to_thread(self._host.real_folders, declared) if declared else (),
         )
 
-    async def _resume(self, case: Case, situation: Situation) -> Resume:
-        """How programs come back: by the user's rules, by what a workspace file starts, by ours.
+    async def _checkpoint(self, case: Case) -> Checkpoint | None:
+        if case.order is not None:
+            return case.order.checkpoint
+        return await self._book.newest_checkpoint(case.session) if case.session else None
 
-        With all that other panes have a claim to.
-        """
-        image = image_of(case.before, width=0, height=0) if case.before else None
-        if image is None and situation.checkpoint is not None:
-            image = situation.checkpoint.image
+    async def _resume(self, case: Case, image: SessionImage | None) -> Resume:
+        """How the programs of this image come back: by the user's rules, by what a workspace file
+        starts, by ours; with all that other panes have a claim to."""
         claims = await gather_claims(self._ward, self._book, self._host, case, image)
-        workspace = situation.workspace
+        workspace = self._ward.workspace(case.session)
         rules = (*self._ward.settings.resume, *(resume_rules(workspace) if workspace else ()))
 
         def resume_pane(pane: SavedPane, window: int, shell: str) -> Resumption | None:
-            return resumption(pane, Spot(case.session, window, shell, claims), rules)
+            found = resumption(pane, Spot(case.session, window, shell, claims), rules)
+            return held(found) if case.order is not None and case.order.holds else found
 
         return resume_pane
 
@@ -187,17 +194,34 @@ class Recoverer:
         if all(
             _still_broken(case, part.unit, part.pane, part.pid, look) for part in case.finding.failure.broken
         ):
-            return plan
+            return await self._safeguard(case, plan)
         return Refusal(RefusalReason.STALE, "it came back, or changed, before anything was done")
 
-    async def _rehearse(self, case: Case) -> None:
-        """Decide and tell; no incident is opened or moved by it."""
-        known = [row.state for row in await self._book.open_incidents() if row.session == case.session]
-        state = known[-1] if known else IncidentState.OPEN
-        plan = await self._decide(case, state)
-        refusal = plan if isinstance(plan, Refusal) else _dry_run(plan)
-        await self._book.refuse(case.session, refusal, case.asker, self._clock.wall(), None, None)
-        case.reply(plan if isinstance(plan, Refusal) else _rehearsed(case, plan))
+    async def _safeguard(self, case: Case, plan: Plan) -> Plan | Refusal:
+        """Before a living session is taken away, what it is now is stored, so that it can come back."""
+        if case.order is None or not case.order.replaces:
+            return plan
+        assert case.before is not None
+        saved = await self._checkpointer.save(case.before, Operation.BEFORE_RECOVERY)
+        if isinstance(saved, HoldBack):
+            return Refusal(
+                RefusalReason.NO_CHECKPOINT,
+                f"the present state cannot be stored, so it is not replaced: {saved.sentence}",
+                hint="Ask again in a minute.",
+                retry_after=60.0,
+            )
+        image, resume = saved.image, await self._resume(case, saved.image)
+        resumptions = (
+            resume(pane, window.index, image.default_shell)
+            for window in image.windows
+            for pane in window.panes
+        )
+        first, *others = plan.steps
+        return replace(
+            plan,
+            steps=(replace(first, undo=saved.id), *others),
+            undo=Undo(saved, tuple(one for one in resumptions if one is not None)),
+        )
 
     async def _refuse(self, case: Case, incident: IncidentRow, refusal: Refusal) -> None:
         state = self._state_after(case, incident, refusal)
@@ -240,7 +264,7 @@ class Recoverer:
             strategy=plan.strategy,
             steps=[step.describe() for step in plan.steps],
         )
-        case.reply(Ticket(record))
+        case.reply(Ticket(record, undo=plan.undo.checkpoint.id if plan.undo else 0))
         return record
 
     async def _verify(self, case: Case, plan: Plan, error: SidecarError | None) -> tuple[Verdict, Look]:
@@ -250,7 +274,7 @@ class Recoverer:
         while True:
             after = await self._tmux.look()
             verdict = judge(plan.expectation, case.look, after)
-            if verdict.holds and plan.checkpoint is not None and error is None:
+            if verdict.holds and plan.strategy is Strategy.RESTORE_CHECKPOINT and error is None:
                 verdict = await self._inspect(case, plan.expectation, after)
             if verdict.holds or self._clock.monotonic() >= deadline:
                 return verdict, after
@@ -284,7 +308,7 @@ class Recoverer:
     ) -> None:
         ended = self._clock.monotonic()
         verified = verdict.holds and error is None
-        outcome = Outcome.VERIFIED if verified else Outcome.FAILED
+        outcome = Outcome.VERIFIED if verified else _failed(error)
         took = ended - case.finding.failure.first_sign if verified else None
         sentence = str(error) if error else verdict.sentence()
         ending = Ending(
@@ -340,8 +364,11 @@ class Recoverer:
         if live is not None and plan.expectation.image is not None:
             held = [(r.window, r.pane) for r in plan.expectation.resumptions if r.entry is Entry.HELD]
             live = await_entry(live, plan.expectation.image, held)
-        if live is not None:
-            self._ward.expect(after, live)
+        if live is None:
+            return
+        entry = self._ward.expect(after, live)
+        if case.order is not None:
+            self._checkpointer.believe(entry.name, entry.instance)
 
     def _wait_for_a_better_file(self, case: Case, sentence: str) -> None:
         """What a file says wrong is as wrong at the next look: no script of it runs again at each."""
@@ -351,29 +378,26 @@ class Recoverer:
         self._ward.hold(case.session, still, now)
 
 
+def _image_of(case: Case, situation: Situation) -> SessionImage | None:
+    """The session as its programs are to come back."""
+    if case.before is not None and case.order is None:
+        return image_of(case.before, width=0, height=0)
+    return situation.checkpoint.image if situation.checkpoint else None
+
+
+def _failed(error: SidecarError | None) -> Outcome:
+    return Outcome.COMPENSATED if isinstance(error, Undone) else Outcome.FAILED
+
+
 def _folders(image: SessionImage) -> set[str]:
     panes = {pane.cwd for window in image.windows for pane in window.panes}
     return panes | {image.path} if image.path else panes
-
-
-def server_unknown(look: Look) -> Refusal:
-    """Nothing is concluded from silence."""
-    return Refusal(
-        RefusalReason.SERVER_UNKNOWN,
-        f"tmux gives no usable answer: {look.reason}",
-        hint="Nothing is done until it does.",
-        retry_after=5.0,
-    )
 
 
 def _circuit_event(verified: bool, error: SidecarError | None) -> BreakerEvent:
     if verified:
         return BreakerEvent.SUCCESS
     return BreakerEvent.CANCELLED if isinstance(error, Permanent) else BreakerEvent.FAILURE
-
-
-def _dry_run(plan: Plan) -> Refusal:
-    return Refusal(RefusalReason.DRY_RUN, f"dry run: {plan.strategy} would have been done")
 
 
 def _rehearsed(case: Case, plan: Plan) -> Rehearsed:
@@ -388,6 +412,8 @@ def _rehearsed(case: Case, plan: Plan) -> Rehearsed:
 def _still_broken(case: Case, unit: Unit, pane_id: str, pid: int, look: Look) -> bool:
     if unit is Unit.SOCKET:
         return look.presence is Presence.ABSENT
+    if unit is Unit.WINDOW or (case.order is not None and case.order.replaces):
+        return _still_there(case, look)
     if unit in (Unit.SESSION, Unit.SERVER):
         return look.presence is Presence.ABSENT or look.find(case.session) is None
     pane = look.pane(pane_id)
@@ -397,3 +423,11 @@ def _still_broken(case: Case, unit: Unit, pane_id: str, pid: int, look: Look) ->
         return pane.dead and pane.pid == pid
     before = next((p for p in case.before.panes() if p.id == pane_id), None) if case.before else None
     return before is not None and pane.pid == before.pid and pane.program is None and not pane.dead
+
+
+def _still_there(case: Case, look: Look) -> bool:
+    """A restore into or over a living session: it is the same one, and nothing stands in the way."""
+    assert case.order is not None
+    live = look.find(case.session)
+    same = live is not None and case.before is not None and live.id == case.before.id
+    return same and obstacle(case.order, look, ()) is None

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import NoReturn
 
 from sidecar.clock import Clock
 from sidecar.decide.conversation import agent_name
-from sidecar.errors import Permanent, SidecarError, Temporary
+from sidecar.errors import Permanent, SidecarError, Temporary, Undone
 from sidecar.flow.checkpoint import Checkpointer
 from sidecar.flow.furnish import furnish
 from sidecar.flow.pace import Pace
 from sidecar.flow.ports import Book, Host, Tmux
 from sidecar.flow.ward import Case
-from sidecar.model.plan import Difference, Entry, Plan, Resumption, Start, Step, StepKind
-from sidecar.model.session import Look, Operation, Pane, Presence, Session
+from sidecar.model.plan import Difference, Entry, Plan, Resumption, Start, Step, StepKind, Undo
+from sidecar.model.session import Checkpoint, Look, Operation, Pane, Presence, Session, SessionImage
 
 _AT_ONCE = 32
 """Shells of one session that are typed into at the same time; each waits for its own to be ready."""
@@ -88,41 +89,41 @@ async def rebuild_session(surgery: Surgery, step: Step) -> None:
     """Build the session from its checkpoint; panes that are commands start with it, or in their turn."""
     checkpoint = surgery.plan.checkpoint
     assert checkpoint is not None
-    texts: dict[str, bytes] = {}
-    for window in checkpoint.image.windows:
-        for pane in window.panes:
-            if pane.scrollback and pane.scrollback not in texts:
-                stored = await surgery.book.scrollback(pane.scrollback)
-                texts[pane.scrollback] = stored.text
-                if stored.lost:
-                    surgery.losses.append(_lost(window.index, pane.index, stored.lost))
-    own = _with_entry(surgery, Entry.STARTED)
-    delays = surgery.pace.turns(len(own))
-    starts = [Start(r.window, r.pane, r.command, delay) for r, delay in zip(own, delays, strict=True)]
-    surgery.progress.session = await surgery.tmux.rebuild(checkpoint.image, texts, starts)
-    surgery.progress.all_started = surgery.clock.monotonic() + max(delays, default=0.0)
+    await _build(surgery, checkpoint, surgery.plan.expectation.resumptions)
+
+
+async def rebuild_window(surgery: Surgery, step: Step) -> None:
+    """Build one window of the checkpoint into the living session."""
+    checkpoint, session = surgery.plan.checkpoint, surgery.case.before
+    assert checkpoint is not None
+    assert session is not None
+    windows = tuple(window for window in checkpoint.image.windows if window.index == step.window)
+    image = replace(checkpoint.image, windows=windows)
+    texts = await _texts(surgery, image)
+    starts = _starts(surgery, surgery.plan.expectation.resumptions)
+    await surgery.tmux.rebuild_window(session, image, texts, starts)
+    surgery.progress.session = session.id
+    _await_turns(surgery, starts)
+
+
+async def replace_session(surgery: Surgery, step: Step) -> None:
+    """Close the living session and build the wanted one; should that fail, build the former again."""
+    checkpoint, session, undo = surgery.plan.checkpoint, surgery.case.before, surgery.plan.undo
+    assert checkpoint is not None
+    assert session is not None
+    assert undo is not None
+    keeper = await surgery.tmux.close_session(session)
+    try:
+        await _build(surgery, checkpoint, surgery.plan.expectation.resumptions)
+    except SidecarError as error:
+        await _bring_back(surgery, undo, error)
+    finally:
+        await surgery.tmux.let_go(keeper)
 
 
 async def start_programs(surgery: Surgery, step: Step) -> None:
     """Type the command lines of the rebuilt session's programs, each as soon as its shell is ready."""
-    look, session = await _built(surgery)
-    panes = _new_panes(session, look)
-    own = _at_places(panes, _with_entry(surgery, Entry.STARTED))
-    await _report(surgery, {pane.id: each for pane, each in own})
-    waiting = [
-        each
-        for each in _with_entry(surgery, Entry.TYPED, Entry.HELD)
-        if (each.window, each.pane) not in surgery.progress.entered
-    ]
-    places = asyncio.Semaphore(_AT_ONCE)
-    outcomes = await asyncio.gather(
-        *(_enter(surgery, pane, resumption, places) for pane, resumption in _at_places(panes, waiting)),
-        return_exceptions=True,
-    )
-    for outcome in outcomes:
-        if outcome is not None:
-            raise outcome
-    await surgery.clock.sleep(max(surgery.progress.all_started - surgery.clock.monotonic(), 0.0))
+    await _start(surgery, surgery.plan.expectation.resumptions)
 
 
 async def signal_server(surgery: Surgery, step: Step) -> None:
@@ -157,6 +158,8 @@ STEPS: Mapping[StepKind, Callable[[Surgery, Step], Awaitable[None]]] = {
     StepKind.RESPAWN_PANE: respawn_pane,
     StepKind.START_PROGRAM: start_program,
     StepKind.REBUILD_SESSION: rebuild_session,
+    StepKind.REBUILD_WINDOW: rebuild_window,
+    StepKind.REPLACE_SESSION: replace_session,
     StepKind.START_PROGRAMS: start_programs,
     StepKind.SIGNAL_SERVER: signal_server,
     StepKind.RUN_SCRIPT: run_script,
@@ -185,8 +188,75 @@ def _lost(window: int, pane: int, lost: str) -> Difference:
     )
 
 
-def _with_entry(surgery: Surgery, *entries: Entry) -> list[Resumption]:
-    return [each for each in surgery.plan.expectation.resumptions if each.entry in entries]
+async def _bring_back(surgery: Surgery, undo: Undo, error: SidecarError) -> NoReturn:
+    """The compensation of :func:`replace_session`."""
+    name, number = surgery.plan.session, undo.checkpoint.id
+    try:
+        await _build(surgery, undo.checkpoint, undo.resumptions)
+        await _start(surgery, undo.resumptions)
+    except SidecarError as second:
+        raise Permanent(
+            f"{error}; and the former state of {name} did not come back whole either: {second}",
+            hint=f"It is kept: `sidecar checkpoint restore {name} --id {number}`.",
+        ) from error
+    raise Undone(f"{error}; the former state of {name} is back", hint=error.hint) from error
+
+
+async def _build(surgery: Surgery, checkpoint: Checkpoint, resumptions: Sequence[Resumption]) -> None:
+    texts = await _texts(surgery, checkpoint.image)
+    starts = _starts(surgery, resumptions)
+    surgery.progress.session = await surgery.tmux.rebuild(checkpoint.image, texts, starts)
+    _await_turns(surgery, starts)
+
+
+async def _texts(surgery: Surgery, image: SessionImage) -> dict[str, bytes]:
+    """The scrollback of an image by digest; what of it is damaged is named in the verdict."""
+    texts: dict[str, bytes] = {}
+    for window in image.windows:
+        for pane in window.panes:
+            if pane.scrollback and pane.scrollback not in texts:
+                stored = await surgery.book.scrollback(pane.scrollback)
+                texts[pane.scrollback] = stored.text
+                if stored.lost:
+                    surgery.losses.append(_lost(window.index, pane.index, stored.lost))
+    return texts
+
+
+def _starts(surgery: Surgery, resumptions: Sequence[Resumption]) -> list[Start]:
+    """The panes' own commands, each in its turn."""
+    own = _with_entry(resumptions, Entry.STARTED)
+    delays = surgery.pace.turns(len(own))
+    return [Start(r.window, r.pane, r.command, delay) for r, delay in zip(own, delays, strict=True)]
+
+
+def _await_turns(surgery: Surgery, starts: Sequence[Start]) -> None:
+    last = max((start.delay for start in starts), default=0.0)
+    surgery.progress.all_started = surgery.clock.monotonic() + last
+
+
+async def _start(surgery: Surgery, resumptions: Sequence[Resumption]) -> None:
+    look, session = await _built(surgery)
+    panes = _new_panes(session, look)
+    own = _at_places(panes, _with_entry(resumptions, Entry.STARTED))
+    await _report(surgery, {pane.id: each for pane, each in own})
+    waiting = [
+        each
+        for each in _with_entry(resumptions, Entry.TYPED, Entry.HELD)
+        if (each.window, each.pane) not in surgery.progress.entered
+    ]
+    places = asyncio.Semaphore(_AT_ONCE)
+    outcomes = await asyncio.gather(
+        *(_enter(surgery, pane, resumption, places) for pane, resumption in _at_places(panes, waiting)),
+        return_exceptions=True,
+    )
+    for outcome in outcomes:
+        if outcome is not None:
+            raise outcome
+    await surgery.clock.sleep(max(surgery.progress.all_started - surgery.clock.monotonic(), 0.0))
+
+
+def _with_entry(resumptions: Sequence[Resumption], *entries: Entry) -> list[Resumption]:
+    return [each for each in resumptions if each.entry in entries]
 
 
 def _new_panes(session: Session, look: Look) -> Mapping[tuple[int, int], Pane]:

@@ -12,13 +12,28 @@ from dataclasses import dataclass, field, replace
 from sidecar.config import Settings
 from sidecar.decide.detect import Expected, carry, instance_of, killed_programs
 from sidecar.errors import SidecarError
+from sidecar.model.archive import Order
 from sidecar.model.incident import Asker, Broken, Exit, Failure, Finding, Unit
-from sidecar.model.plan import RefusalReason, Strategy
+from sidecar.model.plan import Refusal, RefusalReason, Strategy
 from sidecar.model.policy import Restore
 from sidecar.model.record import Rehearsal, StoredTotals, Usage
 from sidecar.model.session import Look, Presence, Session
 from sidecar.model.status import Answer
 from sidecar.model.workspace import Workspace
+
+DRAINING = Refusal(RefusalReason.DRAINING, "the sidecar is stopping", hint="Ask again in a moment.")
+"""The answer to whoever asks for something while the service stops."""
+
+
+def busy(name: str) -> Refusal:
+    """The answer to whoever asks for something while the session is being recovered."""
+    return Refusal(
+        RefusalReason.IN_PROGRESS,
+        f"a recovery of {name} is under way",
+        hint="Wait for its verdict; `sidecar status` shows it.",
+        retry_after=5.0,
+    )
+
 
 _EXITS_KEPT = 4096
 """Ends of processes that are remembered; the oldest go first."""
@@ -37,7 +52,8 @@ class Case:
     look: Look | None = None
     """The look that the failure was found in."""
     strategy: Strategy | None = None
-    dry_run: bool = False
+    order: Order | None = None
+    """Set when a person has asked for one certain checkpoint."""
     answer: asyncio.Future[Answer] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     """Set once it is decided, which is before the recovery has ended."""
 
@@ -192,10 +208,13 @@ class Ward:
         self.expected[live.name] = entry
         return entry
 
-    def ask_again(self) -> None:
-        """What was refused until now may be right under other settings."""
+    def ask_again(self, reason: RefusalReason | None = None) -> None:
+        """What was refused until now (for this reason) may be right by now."""
         at_once = float("-inf")
-        self.standstills = {name: replace(one, retry_at=at_once) for name, one in self.standstills.items()}
+        self.standstills = {
+            name: replace(one, retry_at=at_once) if reason in (None, one.reason) else one
+            for name, one in self.standstills.items()
+        }
 
     def hold(self, session: str, still: Standstill, now: float) -> None:
         """Do nothing about these broken parts, nor about those that were refused before."""

@@ -16,11 +16,12 @@ from typing import Any
 from sidecar.clock import Clock
 from sidecar.decide.detect import NOT_RUNNING, Detection, Expected, detect, instance_of
 from sidecar.decide.diagnose import Context, Opinion, diagnose
+from sidecar.decide.restore import server_unknown
 from sidecar.decide.resume import is_shell
 from sidecar.errors import SidecarError, Temporary
 from sidecar.flow.checkpoint import Checkpointer
 from sidecar.flow.ports import Bell, Book, Host, Logbook, Meter, Processes, Tmux
-from sidecar.flow.recover import Recoverer, server_unknown
+from sidecar.flow.recover import Recoverer
 from sidecar.flow.ward import Case, Ward
 from sidecar.model.incident import (
     Asker,
@@ -38,10 +39,11 @@ from sidecar.model.incident import (
     SignalKind,
     Unit,
 )
-from sidecar.model.plan import Refusal
+from sidecar.model.plan import Refusal, Strategy
 from sidecar.model.policy import Mode, Restore
 from sidecar.model.record import Action, IncidentRow, KnownSession, Standing, Watched
 from sidecar.model.session import Look, Presence, Session
+from sidecar.model.status import Rehearsed
 
 LOOK_EVERY = 5.0
 """Seconds; the longest time between two full looks."""
@@ -210,14 +212,14 @@ class Watch:
                 live.name, entry.server, entry.session, entry.instance, entry.declared
             )
             if old in self._ward.standstills:
-                await self._dismiss(old, f"it is now called {live.name}")
+                await self.dismiss(old, f"it is now called {live.name}")
             known = self._known(look, live)
             await self._t.book.rename(old, known)
             self._written[live.name] = known.instance
-            self._forget(old)
+            self.forget(old)
             self._t.log.say(Action.SESSION_RENAMED, session=live.name, old=old)
         for live in found.replaced:
-            await self._dismiss(live.name, "somebody has made a session of this name")
+            await self.dismiss(live.name, "somebody has made a session of this name")
 
     async def _attend(self, failure: Failure, look: Look) -> None:
         """Hand a failure to the pipeline, unless it was refused and nothing has changed since."""
@@ -299,7 +301,7 @@ class Watch:
             if self._ward.restore_policy(name) is Restore.ALWAYS:
                 return False
             await self._t.book.forget(name, Action.SESSION_CLOSED, finding.cause)
-            self._forget(name)
+            self.forget(name)
             self._t.log.say(
                 Action.SESSION_CLOSED,
                 session=name,
@@ -346,7 +348,7 @@ class Watch:
             if not ward.manages(live.name, live):
                 if live.name in ward.expected:
                     await self._t.book.forget(live.name, Action.SESSION_RELEASED, "not managed any more")
-                    self._forget(live.name)
+                    self.forget(live.name)
                     await self._t.tmux.disarm([w.id for w in live.windows if w.armed])
                 continue
             ward.expect(look, live)
@@ -357,7 +359,7 @@ class Watch:
             if live.name not in broken and not ward.rests(live.name, look.taken):
                 ward.setbacks.pop(live.name, None)
                 if live.name in ward.standstills:
-                    await self._dismiss(live.name, "it is in good order again")
+                    await self.dismiss(live.name, "it is in good order again")
 
     async def _remember(self, look: Look, live: Session) -> None:
         """Write down that we look after it; at the next look again if the book cannot take it now."""
@@ -372,7 +374,8 @@ class Watch:
         self._written[live.name] = known.instance
         self._t.log.say(Action.SESSION_ADOPTED, session=live.name)
 
-    async def _dismiss(self, name: str, why: str) -> None:
+    async def dismiss(self, name: str, why: str) -> None:
+        """What was wrong with a session is over without us."""
         self._ward.standstills.pop(name, None)
         for incident in await self._t.book.open_incidents():
             if incident.session == name:
@@ -380,7 +383,8 @@ class Watch:
                     incident.id, IncidentState.DISMISSED, self._t.clock.wall(), sentence=why
                 )
 
-    def _forget(self, name: str) -> None:
+    def forget(self, name: str) -> None:
+        """The session is not in our care any more."""
         self._ward.forget(name)
         self._written.pop(name, None)
         self._recorded.pop(name, None)
@@ -442,6 +446,26 @@ class Watch:
         if look.presence is Presence.PRESENT and look.find(name) is not None:
             return None
         return Failure(name, FailureKind.REQUESTED, (Broken(Unit.SESSION),), look.taken), look
+
+    async def rehearse(
+        self,
+        failure: Failure,
+        look: Look,
+        strategy: Strategy | None = None,
+        asker: Asker = Asker.OPERATOR,
+    ) -> Rehearsed | Refusal:
+        """What would be done about a failure if this one asked, without doing it."""
+        case = self.case_for(failure, look, asker)
+        case.strategy = strategy
+        return await self._t.recoverer.rehearse(case)
+
+    async def take_up(self, known: KnownSession) -> None:
+        """A person wants the session to be looked after."""
+        await self._t.book.remember(known, Action.SESSION_ADOPTED, "asked for", Asker.OPERATOR)
+        self._written[known.name] = known.instance
+        self._ward.expected[known.name] = Expected(
+            known.name, instance=known.instance, declared=known.declared
+        )
 
     def case_for(self, failure: Failure, look: Look, asker: Asker) -> Case:
         """A case on request. A session that is not expected any more has only the request as evidence."""

@@ -30,6 +30,7 @@ class Unit(StrEnum):
     SOCKET = "socket"
     PROGRAM = "program"
     PANE = "pane"
+    WINDOW = "window"
     SESSION = "session"
     SERVER = "server"
 
@@ -122,6 +123,8 @@ class Broken:
     """The process that is gone, so that a later look can tell whether this is still the same break."""
     code: int | None = None
     """How it ended, if known."""
+    window: int | None = None
+    """Window index, for unit WINDOW."""
 
 
 @dataclass(frozen=True, slots=True)

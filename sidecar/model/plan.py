@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from sidecar import redact
 from sidecar.model.incident import Finding
 from sidecar.model.session import Checkpoint, SessionImage
 from sidecar.model.workspace import Workspace
@@ -39,6 +40,8 @@ class StepKind(StrEnum):
     RUN_SCRIPT = "run_script"
     BUILD_WORKSPACE = "build_workspace"
     FURNISH_WORKSPACE = "furnish_workspace"
+    REBUILD_WINDOW = "rebuild_window"
+    REPLACE_SESSION = "replace_session"
     SIGNAL_SERVER = "signal_server"
 
 
@@ -104,12 +107,21 @@ class Step:
     resumption: Resumption | None = None
     what: str = ""
     """For people: what a step that needs more than a pane works on."""
+    window: int | None = None
+    """Window index, for REBUILD_WINDOW."""
+    undo: int = 0
+    """The checkpoint that brings back what this step takes away."""
 
     def describe(self) -> str:
         """One line for people and the audit trail."""
         words = self.kind.value.replace("_", " ")
+        if self.window is not None:
+            return f"{words} {self.window}"
+        if self.undo:
+            return f"{words}: checkpoint {self.undo} brings the present state back"
         if self.resumption is not None:
-            return f"{words} in {self.pane or 'pane'}: {self.resumption.entry} `{self.resumption.line}`"
+            line = redact.text(self.resumption.line)
+            return f"{words} in {self.pane or 'pane'}: {self.resumption.entry} `{line}`"
         return f"{words} {self.pane or self.what}".rstrip()
 
 
@@ -133,6 +145,14 @@ class Expectation:
 
 
 @dataclass(frozen=True, slots=True)
+class Undo:
+    """How the state before the plan is built again."""
+
+    checkpoint: Checkpoint
+    resumptions: tuple[Resumption, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """A decision to act, complete: nothing more is decided while it runs."""
 
@@ -143,6 +163,8 @@ class Plan:
     finding: Finding
     checkpoint: Checkpoint | None = None
     fallback: tuple[Strategy, ...] = ()
+    undo: Undo | None = None
+    """Set when the plan takes a living session away."""
 
     @property
     def workspace(self) -> Workspace | None:
@@ -157,7 +179,6 @@ class RefusalReason(StrEnum):
     STALE = "stale"
     IN_PROGRESS = "in_progress"
     OBSERVE_MODE = "observe_mode"
-    DRY_RUN = "dry_run"
     NOT_MANAGED = "not_managed"
     RELEASED = "released"
     POLICY_NEVER = "policy_never"
@@ -168,6 +189,7 @@ class RefusalReason(StrEnum):
     CIRCUIT_OPEN = "circuit_open"
     NO_CHECKPOINT = "no_checkpoint"
     NOT_DECLARED = "not_declared"
+    OCCUPIED = "occupied"
     NO_STRATEGY = "no_strategy"
     SERVER_UNKNOWN = "server_unknown"
     DRAINING = "draining"

@@ -9,6 +9,7 @@ from typing import Any
 
 from sidecar.model.incident import Asker, Cause, FailureKind, IncidentState, Intent, Role
 from sidecar.model.plan import Difference, Outcome, Strategy
+from sidecar.model.policy import Circuit
 from sidecar.model.scrollback import Manifest, assemble
 from sidecar.model.session import SessionImage
 
@@ -158,11 +159,23 @@ class AuditRow:
     at: float
     trace: str
     session: str
-    action: Action
+    action: Action | str
     actor: str
     reason: str
     detail: Mapping[str, Any]
     hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class CircuitRow:
+    """One strategy's breaker as it is now."""
+
+    name: Strategy
+    state: Circuit
+    failures: int
+    """Within the window that counts."""
+    retry_after: float
+    """Seconds until it may be tried again; 0 when it may now."""
 
 
 class SkipReason(StrEnum):
@@ -274,7 +287,9 @@ class Generation:
     """Grows with every generation, whatever the wall clock does."""
     taken: float
     size: int
-    """Bytes that go when this generation goes."""
+    """Bytes that are its own."""
+    texts: tuple[tuple[str, int], ...] = ()
+    """What it shares with other generations: a key, and the bytes, which count once."""
 
 
 class HoldBackReason(StrEnum):

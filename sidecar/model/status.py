@@ -86,6 +86,8 @@ class Ticket:
 
     recovery: RecoveryRow
     joined: bool = False
+    undo: int = 0
+    """The checkpoint that brings back what the recovery takes away; 0 if it takes nothing."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Annotated, Literal, TypeVar
 
 import msgspec
@@ -10,6 +12,8 @@ from aiohttp import web
 
 from sidecar.config import AlertRoute
 from sidecar.decide.group import route
+from sidecar.decide.restore import fault
+from sidecar.model.archive import RestoreRequest
 from sidecar.model.incident import FailureKind
 from sidecar.model.plan import Strategy
 from sidecar.model.record import AlertIntake
@@ -26,6 +30,7 @@ _RECOVER_HINT = "It takes the fields session, failure, strategy and dry_run."
 _ALERTS_HINT = "It takes the webhook payload of Alertmanager, version 4."
 
 T = TypeVar("T")
+Word = TypeVar("Word", bound=StrEnum)
 Text = Annotated[str, msgspec.Meta(min_length=1)]
 
 
@@ -35,6 +40,27 @@ class RecoverBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     session: Text
     failure: FailureKind = FailureKind.REQUESTED
     strategy: Strategy | None = None
+    dry_run: bool = False
+
+
+class CreateBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """``POST /api/v1/checkpoints``."""
+
+    session: Text
+
+
+class RestoreBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True, rename={"name": "as"}):
+    """``POST /api/v1/checkpoints/ID/restore``."""
+
+    window: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    name: str = ""
+    replace: bool = False
+    dry_run: bool = False
+
+
+class PruneBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """``POST /api/v1/checkpoints/prune``."""
+
     dry_run: bool = False
 
 
@@ -56,6 +82,9 @@ class Webhook(msgspec.Struct, frozen=True):
 
 
 _recover = msgspec.json.Decoder(RecoverBody)
+_create = msgspec.json.Decoder(CreateBody)
+_restore = msgspec.json.Decoder(RestoreBody)
+_prune = msgspec.json.Decoder(PruneBody)
 _webhook = msgspec.json.Decoder(Webhook)
 _alert = msgspec.json.Decoder(Alert)
 
@@ -68,6 +97,38 @@ def read_recover(raw: bytes) -> RecoverRequest:
     """
     body = _decoded(_recover, raw, "$", _RECOVER_HINT)
     return RecoverRequest(body.session, body.failure, body.strategy, body.dry_run)
+
+
+def read_create(raw: bytes) -> str:
+    """The session of which a checkpoint is asked for.
+
+    Raises:
+        Rejected: 400, naming the field.
+    """
+    return _decoded(_create, raw, "$", "It takes the field session.").session
+
+
+def read_restore(number: int, raw: bytes) -> RestoreRequest:
+    """The request to restore checkpoint ``number``; an empty body asks for the whole session.
+
+    Raises:
+        Rejected: 400, naming the field.
+    """
+    body = _decoded(_restore, raw or b"{}", "$", "It takes the fields window, as, replace and dry_run.")
+    request = RestoreRequest(number, body.window, body.name, body.replace, body.dry_run)
+    words = fault(request)
+    if words:
+        raise Rejected(400, "Malformed request", words, hint="Leave one of the fields out.")
+    return request
+
+
+def read_prune(raw: bytes) -> bool:
+    """Whether only to show what would go.
+
+    Raises:
+        Rejected: 400, naming the field.
+    """
+    return _decoded(_prune, raw or b"{}", "$", "It takes the field dry_run.").dry_run
 
 
 def read_alerts(raw: bytes, routes: Sequence[AlertRoute]) -> list[AlertIntake]:
@@ -126,13 +187,54 @@ def positive(request: web.Request, name: str) -> int | None:
         return None
     number = read_number(text)
     if not number:
-        raise Rejected(
-            400,
-            "Malformed request",
-            f"`{name}` is {text[:40]!r}, not a number from 1 up",
-            hint="Leave it out.",
-        )
+        raise _wrong(name, text, "a number from 1 up")
     return number
+
+
+def moment(request: web.Request, name: str) -> float | None:
+    """A time in wall seconds, out of the query; None if it is not there.
+
+    Raises:
+        Rejected: 400.
+    """
+    text = request.query.get(name)
+    if text is None:
+        return None
+    try:
+        return datetime.fromisoformat(text.strip()).astimezone(UTC).timestamp()
+    except (ValueError, OverflowError) as error:
+        raise _wrong(name, text, "a time like 2026-01-31T14:00:00Z") from error
+
+
+def one_of(request: web.Request, name: str, words: type[Word]) -> Word | None:
+    """A word of a closed list, out of the query; None if it is not there.
+
+    Raises:
+        Rejected: 400, with the list.
+    """
+    text = request.query.get(name)
+    try:
+        return None if text is None else words(text)
+    except ValueError as error:
+        raise _wrong(name, text or "", f"one of {', '.join(words)}") from error
+
+
+def yes(request: web.Request, name: str) -> bool:
+    """A switch out of the query, which is off if it is not there.
+
+    Raises:
+        Rejected: 400.
+    """
+    text = request.query.get(name, "false")
+    if text not in ("true", "false"):
+        raise _wrong(name, text, "true or false")
+    return text == "true"
+
+
+def _wrong(name: str, text: str, wanted: str) -> Rejected:
+    return Rejected(
+        400, "Malformed request", f"`{name}` is {text[:40]!r}, not {wanted}", hint="Leave it out."
+    )
 
 
 def read_number(text: str) -> int | None:

@@ -5,8 +5,29 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from sidecar.model.record import AlertIntake, Receipt, RecoveryRow
-from sidecar.model.status import Answer, RecoverRequest
+from sidecar.model.archive import (
+    Compared,
+    Created,
+    Doomed,
+    Exported,
+    GenerationFilter,
+    GenerationRow,
+    Missing,
+    RestoreRequest,
+)
+from sidecar.model.care import Care, Explanation
+from sidecar.model.plan import Refusal, Strategy
+from sidecar.model.record import (
+    Action,
+    AlertIntake,
+    AuditRow,
+    CircuitRow,
+    IncidentRow,
+    Receipt,
+    RecoveryRow,
+)
+from sidecar.model.session import Checkpoint
+from sidecar.model.status import Answer, RecoverRequest, UnknownSession
 
 
 class Desk(Protocol):
@@ -37,3 +58,66 @@ class Desk(Protocol):
         self, limit: int, before: int | None = None, session: str | None = None
     ) -> Sequence[RecoveryRow]:
         """Newest first, those with an id below ``before``, without their steps."""
+
+
+class Archive(Protocol):
+    """The stored generations. What the docstring of :class:`Desk` says of errors holds here too."""
+
+    async def page(self, wanted: GenerationFilter) -> Sequence[GenerationRow]:
+        """Newest first."""
+
+    async def find(self, number: int) -> Checkpoint | GenerationRow | None:
+        """One by its id; the bare row if it is in quarantine."""
+
+    async def create(self, name: str) -> Created | Refusal | UnknownSession:
+        """Store the session as it is now, unless the newest generation already says so."""
+
+    async def compare(self, number: int, other: int | None) -> Compared | Refusal | Missing | UnknownSession:
+        """The differences of ``other``, or of the living session, from this generation."""
+
+    async def export(self, number: int) -> Exported | Refusal | Missing:
+        """The generation as a tmuxp workspace."""
+
+    async def restore(self, request: RestoreRequest) -> Answer | Missing:
+        """Build one generation. The recovery has begun when this returns, and goes on by itself."""
+
+    async def doomed(self) -> Sequence[Doomed]:
+        """What :meth:`prune` would remove."""
+
+    async def prune(self) -> Sequence[Doomed]:
+        """Remove what retention does not keep."""
+
+
+class Custody(Protocol):
+    """Whether a session is looked after, and what is made of it now."""
+
+    async def release(self, name: str) -> Care | Refusal | UnknownSession:
+        """Look after the session no longer: nothing is recovered or stored until it is adopted."""
+
+    async def adopt(self, name: str) -> Care | Refusal | UnknownSession:
+        """Look after the session again."""
+
+    async def explain(self, name: str) -> Explanation | UnknownSession:
+        """What is wrong, why, and what would be done: by itself, and on request. Changes nothing."""
+
+
+class Records(Protocol):
+    """What is on record. Lists are newest first, those with an id below ``before``."""
+
+    async def audit(
+        self, limit: int, before: int | None, session: str | None, action: Action | None
+    ) -> Sequence[AuditRow]: ...
+
+    async def incidents(
+        self, limit: int, before: int | None, session: str | None, waiting: bool
+    ) -> Sequence[IncidentRow]:
+        """``waiting``: only those that are not closed."""
+
+    async def incident(self, number: int) -> tuple[IncidentRow, Sequence[RecoveryRow]] | None:
+        """One with its recoveries, oldest first."""
+
+    def circuits(self) -> Sequence[CircuitRow]:
+        """Every strategy's circuit, also of those that never failed."""
+
+    async def reset(self, name: Strategy) -> CircuitRow:
+        """Close the circuit, and ask again about what stood still because of it."""

@@ -11,8 +11,8 @@ from aiohttp import web
 from sidecar.clock import Clock
 from sidecar.config import Settings
 from sidecar.model.plan import Refusal, RefusalReason
-from sidecar.model.status import Answer, RecoverRequest, Rehearsed, Status, Ticket
-from sidecar.web import views
+from sidecar.model.status import Answer, RecoverRequest, Status
+from sidecar.web import checkpoints, custody, records, views
 from sidecar.web.guard import read_body, refuse_open_listener
 from sidecar.web.middleware import Observe, framed, guarded
 from sidecar.web.payload import (
@@ -25,12 +25,11 @@ from sidecar.web.payload import (
     read_number,
     read_recover,
 )
-from sidecar.web.ports import Desk
-from sidecar.web.problem import Rejected, problem, retry_after
+from sidecar.web.ports import Archive, Custody, Desk, Records
+from sidecar.web.problem import Rejected
 from sidecar.web.replay import Replays
+from sidecar.web.reply import answer_of, as_json, page_limit, shown
 
-_PAGE = 50
-_LONGEST_PAGE = 500
 _PASSING = frozenset(
     {
         RefusalReason.DRAINING,
@@ -47,6 +46,9 @@ class Service:
     """What the windows look upon."""
 
     desk: Desk
+    archive: Archive
+    custody: Custody
+    records: Records
     settings: Callable[[], Settings]
     status: Callable[[], Status]
     ready: Callable[[], bool]
@@ -82,6 +84,9 @@ def make_app(service: Service) -> web.Application:
             web.get("/api/v1/sessions/{name:[^/]+}", windows.session),
             web.get("/api/v1/recoveries", windows.recoveries),
             web.get("/api/v1/recoveries/{id}", windows.recovery),
+            *checkpoints.routes(service.archive),
+            *custody.routes(service.custody),
+            *records.routes(service.records),
         ]
     )
     return app
@@ -115,13 +120,13 @@ class _Windows:
 
     async def reload(self, request: web.Request) -> web.Response:
         await self._s.reload()
-        return _json({"reloaded": True})
+        return as_json({"reloaded": True})
 
     async def alerts(self, request: web.Request) -> web.Response:
         raw = await read_body(request, ALERTS_LIMIT)
         alerts = await asyncio.to_thread(read_alerts, raw, self._s.settings().alerts)
         receipts = await self._s.desk.accept_alerts(alerts)
-        return await _shown(lambda: views.receipts(receipts), status=202)
+        return await shown(lambda: views.receipts(receipts), status=202)
 
     async def recover(self, request: web.Request) -> web.Response:
         check_json(request)
@@ -133,17 +138,17 @@ class _Windows:
 
     async def _ask(self, asked: RecoverRequest) -> tuple[web.Response, bool]:
         answer = await self._s.desk.request(asked)
-        return _reply(asked.session, answer), _lasting(answer)
+        return answer_of(asked.session, answer), _lasting(answer)
 
     async def sessions(self, request: web.Request) -> web.Response:
         status = self._s.status()
-        return await _shown(lambda: views.overview(status))
+        return await shown(lambda: views.overview(status))
 
     async def session(self, request: web.Request) -> web.Response:
         name = request.match_info["name"]
         for session in self._s.status().sessions:
             if session.name == name:
-                return _json(views.session(session))
+                return as_json(views.session(session))
         raise Rejected(
             404,
             "Not found",
@@ -152,10 +157,10 @@ class _Windows:
         )
 
     async def recoveries(self, request: web.Request) -> web.Response:
-        limit = min(positive(request, "limit") or _PAGE, _LONGEST_PAGE)
+        limit = page_limit(request)
         rows = await self._s.desk.recoveries(limit, positive(request, "before"), request.query.get("session"))
         following = rows[-1].id if len(rows) == limit else None
-        return await _shown(lambda: views.recoveries(rows, following))
+        return await shown(lambda: views.recoveries(rows, following))
 
     async def recovery(self, request: web.Request) -> web.Response:
         given = request.match_info["id"]
@@ -168,26 +173,7 @@ class _Windows:
                 f"there is no recovery {given[:40]!r}",
                 hint="GET /api/v1/recoveries lists them.",
             )
-        return _json(views.recovery(row))
-
-
-def _reply(session: str, answer: Answer) -> web.Response:
-    if isinstance(answer, Ticket):
-        headers = {"Location": f"/api/v1/recoveries/{answer.recovery.id}"}
-        return _json(views.ticket(answer), status=202, headers=headers)
-    if isinstance(answer, Rehearsed):
-        return _json(views.rehearsed(answer))
-    if isinstance(answer, Refusal):
-        headers = retry_after(answer.retry_after)
-        return problem(
-            409, "Refused", answer.sentence, hint=answer.hint, headers=headers, reason=answer.reason
-        )
-    return problem(
-        404,
-        "Unknown session",
-        f"there is no session {session!r} and no checkpoint of one",
-        hint="`sidecar status` lists the sessions.",
-    )
+        return as_json(views.recovery(row))
 
 
 def _lasting(answer: Answer) -> bool:
@@ -200,15 +186,3 @@ def _probe(good: bool, word: str, otherwise: str) -> web.Response:
     if good:
         return web.Response(text=f"{word}\n")
     return web.Response(text=f"not {word}: {otherwise}\n", status=503)
-
-
-async def _shown(view: Callable[[], object], *, status: int = 200) -> web.Response:
-    """An answer that may be long: arranged and written in a thread."""
-    body = await asyncio.to_thread(lambda: views.encode(view()))
-    return web.Response(body=body, status=status, content_type="application/json")
-
-
-def _json(body: object, *, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
-    return web.Response(
-        body=views.encode(body), status=status, headers=headers, content_type="application/json"
-    )

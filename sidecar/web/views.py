@@ -58,8 +58,10 @@ def receipts(rows: Sequence[Receipt]) -> dict[str, Any]:
 
 
 def ticket(answer: Ticket) -> dict[str, Any]:
+    """``undo``, the checkpoint to go back to, is there when the recovery takes something away."""
     row = answer.recovery
-    return {
+    undo = {"undo": answer.undo} if answer.undo else {}
+    return undo | {
         "id": row.id,
         "joined": answer.joined,
         "trace": row.trace,

@@ -49,6 +49,16 @@ def test_bytes_remove_the_oldest_but_never_the_newest() -> None:
     assert keep(generations, Retention(latest=4, max_bytes=1), NOW) == {4}
 
 
+def test_what_is_shared_counts_once() -> None:
+    generations = [
+        Generation(1, NOW - 3, 10, (("old", 100), ("shared", 50))),
+        Generation(2, NOW - 2, 10, (("shared", 50),)),
+        Generation(3, NOW - 1, 10, (("shared", 50), ("new", 20))),
+    ]
+    for limit, wanted in ((200, {1, 2, 3}), (199, {2, 3}), (90, {2, 3}), (89, {3}), (0, {3})):
+        assert keep(generations, Retention(latest=3, max_bytes=limit), NOW) == wanted
+
+
 def test_the_newest_stays_when_the_clock_was_set_back() -> None:
     generations = [Generation(1, NOW + 5 * DAY, 10), Generation(2, NOW, 10)]
     assert 2 in keep(generations, Retention(latest=1, max_bytes=15), NOW)

@@ -189,7 +189,7 @@ class TestClaims:
 
         book: Any = SimpleNamespace(newest_checkpoint=newest)
         host: Any = SimpleNamespace(transcripts=transcripts)
-        case: Any = SimpleNamespace(session=name, before=None)
+        case: Any = SimpleNamespace(session=name, before=None, order=None)
         return await gather_claims(ward, book, host, case, image_of(lost, width=1, height=1))
 
     def ward(self, seen: Look, **expected: Session | None) -> Ward:

@@ -16,6 +16,7 @@ from pytest_aiohttp import AiohttpClient
 from sidecar.clock import SystemClock
 from sidecar.config import AlertRoute, Settings
 from sidecar.errors import SidecarError
+from sidecar.model.archive import GenerationFilter, RestoreRequest
 from sidecar.model.incident import Asker, Cause, FailureKind, IncidentState, Intent
 from sidecar.model.plan import Strategy
 from sidecar.model.policy import BreakerState, Circuit
@@ -109,8 +110,95 @@ def _row(number: int, alert: AlertIntake) -> AlertRow:
 
 
 @dataclass
+class FakeArchive:
+    """Implements ``sidecar.web.ports.Archive``: gives what it was given, and notes what it was asked."""
+
+    answer: Any = ()
+    asked: list[tuple[Any, ...]] = field(default_factory=list)
+
+    async def _say(self, *words: Any) -> Any:
+        self.asked.append(words)
+        return self.answer
+
+    async def page(self, wanted: GenerationFilter) -> Any:
+        return await self._say("page", wanted)
+
+    async def find(self, number: int) -> Any:
+        return await self._say("find", number)
+
+    async def create(self, name: str) -> Any:
+        return await self._say("create", name)
+
+    async def compare(self, number: int, other: int | None) -> Any:
+        return await self._say("compare", number, other)
+
+    async def export(self, number: int) -> Any:
+        return await self._say("export", number)
+
+    async def restore(self, request: RestoreRequest) -> Any:
+        return await self._say("restore", request)
+
+    async def doomed(self) -> Any:
+        return await self._say("doomed")
+
+    async def prune(self) -> Any:
+        return await self._say("prune")
+
+
+@dataclass
+class FakeCustody:
+    """Implements ``sidecar.web.ports.Custody``: gives what it was given, and notes what it was asked."""
+
+    answer: Any = None
+    asked: list[tuple[str, str]] = field(default_factory=list)
+
+    async def release(self, name: str) -> Any:
+        self.asked.append(("release", name))
+        return self.answer
+
+    async def adopt(self, name: str) -> Any:
+        self.asked.append(("adopt", name))
+        return self.answer
+
+    async def explain(self, name: str) -> Any:
+        self.asked.append(("explain", name))
+        return self.answer
+
+
+@dataclass
+class FakeRecords:
+    """Implements ``sidecar.web.ports.Records``: gives what it was given, and notes what it was asked."""
+
+    answer: Any = ()
+    asked: list[tuple[Any, ...]] = field(default_factory=list)
+
+    async def audit(self, *asked: Any) -> Any:
+        self.asked.append(("audit", *asked))
+        return self.answer
+
+    async def incidents(self, *asked: Any) -> Any:
+        self.asked.append(("incidents", *asked))
+        return self.answer
+
+    async def incident(self, number: int) -> Any:
+        self.asked.append(("incident", number))
+        return self.answer
+
+    def circuits(self) -> Any:
+        return self.answer
+
+    async def reset(self, name: Strategy) -> Any:
+        self.asked.append(("reset", name))
+        return self.answer
+
+
+@dataclass
 class Windows:
     """The served application, and what stands behind it."""
+
+    archive: FakeArchive
+    custody: FakeCustody
+    records: FakeRecords
 
     client: TestClient[web.Request, web.Application]
     desk: FakeDesk
@@ -151,10 +239,13 @@ def open_windows(aiohttp_client: AiohttpClient) -> Open:
     """Serve the windows; keyword arguments replace parts of the :class:`Service`."""
 
     async def serve(**parts: Any) -> Windows:
-        desk = FakeDesk()
+        desk, archive, custody, records = FakeDesk(), FakeArchive(), FakeCustody(), FakeRecords()
         observed: list[tuple[str, str, int]] = []
         usual: dict[str, Any] = {
             "desk": desk,
+            "archive": archive,
+            "custody": custody,
+            "records": records,
             "settings": lambda: Settings(alerts=ROUTES),
             "status": status,
             "ready": lambda: True,
@@ -166,7 +257,7 @@ def open_windows(aiohttp_client: AiohttpClient) -> Open:
             "reload": _reload,
         }
         client = await aiohttp_client(make_app(Service(**usual | parts)))
-        return Windows(client, desk, observed)
+        return Windows(archive, custody, records, client, desk, observed)
 
     return serve
 

@@ -82,9 +82,17 @@ def read_audit(row: sqlite3.Row) -> AuditRow:
         at=row["at"],
         trace=row["trace"],
         session=row["session"],
-        action=Action(row["action"]),
+        action=_action(row["action"]),
         actor=row["actor"],
         reason=row["reason"],
         detail=json.loads(row["detail"]),
         hash=row["hash"],
     )
+
+
+def _action(word: str) -> Action | str:
+    """A word of ours; one that somebody has put there, or a later release, is shown as it is."""
+    try:
+        return Action(word)
+    except ValueError:
+        return word

@@ -5,18 +5,14 @@ from __future__ import annotations
 import contextlib
 import json
 import sqlite3
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 
 from sidecar.edges.store import codec, scrollbacks
 from sidecar.edges.store.audit import Transaction
 from sidecar.edges.store.seal import SEALED, seal
 from sidecar.errors import CheckpointUnusable
-from sidecar.model.policy import Retention
-from sidecar.model.record import Action, Capture, Generation, StoredTotals
+from sidecar.model.record import Action, Capture, StoredTotals
 from sidecar.model.session import Checkpoint, Operation
-
-Chooser = Callable[[Sequence[Generation], Retention, float], Collection[int]]
-"""Which generations are kept."""
 
 
 def add(
@@ -77,11 +73,22 @@ def newest(tx: Transaction, session: str, now: float) -> tuple[Checkpoint | None
         "SELECT * FROM checkpoints WHERE session = ? AND quarantined = '' ORDER BY id DESC", session
     ):
         try:
-            return _read(row), bad
+            return read(row), bad
         except CheckpointUnusable as error:
-            bad += 1
-            _quarantine(tx, row["id"], session, str(error), now)
+            bad += quarantine(tx, row["id"], session, str(error), now)
     return None, bad
+
+
+def quarantine(tx: Transaction, number: int, session: str, reason: str, now: float) -> bool:
+    """Never use it again. False if it was in quarantine already, or is gone."""
+    changed = tx.run(
+        "UPDATE checkpoints SET quarantined = ? WHERE id = ? AND quarantined = ''", reason, number
+    ).rowcount
+    if changed:
+        tx.audit(
+            Action.CHECKPOINT_QUARANTINED, now, session=session, reason=reason, detail={"checkpoint": number}
+        )
+    return bool(changed)
 
 
 def inspect(tx: Transaction, now: float) -> int:
@@ -93,7 +100,7 @@ def inspect(tx: Transaction, now: float) -> int:
     rows = tx.all(f"SELECT {', '.join(SEALED)}, seal FROM checkpoints WHERE quarantined = ''")
     broken = [row for row in rows if not sealed(row)]
     for row in broken:
-        _quarantine(tx, row["id"], str(row["session"]), "the row does not match its seal", now)
+        quarantine(tx, row["id"], str(row["session"]), "the row does not match its seal", now)
     return len(broken) + _inspect_marks(tx, now)
 
 
@@ -104,16 +111,20 @@ def _inspect_marks(tx: Transaction, now: float) -> int:
     for number in marked:
         (row,) = tx.all("SELECT * FROM checkpoints WHERE id = ?", number)
         try:
-            good = _read(row)
+            good = read(row)
         except CheckpointUnusable as error:
             if number not in told:
-                _quarantine(tx, number, str(row["session"]), str(error), now)
-                bad += 1
+                _unmark(tx, number)
+                bad += quarantine(tx, number, str(row["session"]), str(error), now)
         else:
-            tx.run("UPDATE checkpoints SET quarantined = '' WHERE id = ?", number)
+            _unmark(tx, number)
             tx.audit(Action.CHECKPOINT_CLEARED, now, session=good.session, detail={"checkpoint": number})
             bad += 1
     return bad
+
+
+def _unmark(tx: Transaction, number: int) -> None:
+    tx.run("UPDATE checkpoints SET quarantined = '' WHERE id = ?", number)
 
 
 def _told(tx: Transaction) -> set[int]:
@@ -136,37 +147,17 @@ def totals(tx: Transaction) -> tuple[StoredTotals, ...]:
     return tuple(StoredTotals(row["session"], row["count"], row["size"], row["newest"]) for row in rows)
 
 
-def prune(tx: Transaction, chooser: Chooser, retention: Retention, now: float) -> int:
-    """Remove what is not kept, and texts that nothing refers to any more."""
-    removed = 0
-    for (session,) in tx.all("SELECT DISTINCT session FROM checkpoints WHERE quarantined = ''"):
-        rows = tx.all(
-            "SELECT id, taken, size FROM checkpoints WHERE session = ? AND quarantined = ''", session
-        )
-        kept = set(chooser([Generation(*row) for row in rows], retention, now))
-        for row in rows:
-            if row["id"] not in kept:
-                tx.run("DELETE FROM checkpoints WHERE id = ?", row["id"])
-                removed += 1
-    if removed:
-        scrollbacks.sweep(tx)
-        tx.audit(Action.CHECKPOINTS_PRUNED, now, detail={"removed": removed})
-    return removed
-
-
-def _quarantine(tx: Transaction, number: int, session: str, reason: str, now: float) -> None:
-    tx.run("UPDATE checkpoints SET quarantined = ? WHERE id = ?", reason, number)
-    tx.audit(
-        Action.CHECKPOINT_QUARANTINED, now, session=session, reason=reason, detail={"checkpoint": number}
-    )
-
-
 def sealed(row: sqlite3.Row) -> bool:
     """Whether the row says what was stored, its body aside."""
     return bool(row["seal"] == seal([row[key] for key in SEALED]))
 
 
-def _read(row: sqlite3.Row) -> Checkpoint:
+def read(row: sqlite3.Row) -> Checkpoint:
+    """The checkpoint of a row.
+
+    Raises:
+        CheckpointUnusable: its bytes are not the ones that were stored.
+    """
     if not sealed(row):
         raise CheckpointUnusable("the row does not match its seal")
     body = row["body"]

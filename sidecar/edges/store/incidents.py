@@ -249,6 +249,25 @@ def recoveries(
     return tuple(_read_recovery(row, ()) for row in rows)
 
 
+def page(
+    tx: Transaction, limit: int, before: int | None, session: str | None, waiting: bool
+) -> tuple[IncidentRow, ...]:
+    rows = tx.all(
+        "SELECT * FROM incidents WHERE (?1 IS NULL OR id < ?1) AND (?2 IS NULL OR session = ?2)"
+        " AND (?3 = 0 OR closed IS NULL) ORDER BY id DESC LIMIT ?4",
+        before, session, waiting, limit,
+    )  # fmt: skip
+    return tuple(read_incident(row) for row in rows)
+
+
+def one(tx: Transaction, number: int) -> tuple[IncidentRow, tuple[RecoveryRow, ...]] | None:
+    row = tx.one("SELECT * FROM incidents WHERE id = ?", number)
+    if row is None:
+        return None
+    tried = tx.all("SELECT * FROM recoveries WHERE incident = ? ORDER BY id", number)
+    return read_incident(row), tuple(_read_recovery(each, ()) for each in tried)
+
+
 def read_incident(row: sqlite3.Row) -> IncidentRow:
     return IncidentRow(
         id=row["id"],

@@ -15,11 +15,21 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from sidecar.clock import Clock
-from sidecar.edges.store import alerts, checkpoints, codec, incidents, rehearsals, scrollbacks
+from sidecar.edges.store import (
+    alerts,
+    checkpoints,
+    codec,
+    incidents,
+    rehearsals,
+    retention,
+    scrollbacks,
+)
 from sidecar.edges.store.audit import Transaction, read_audit
 from sidecar.edges.store.database import lock_state, open_database, prepare_folder, unavailable
 from sidecar.edges.store.salvage import UNREADABLE
+from sidecar.edges.store.shelf import Shelf
 from sidecar.errors import StoreUnavailable
+from sidecar.model.archive import Doomed
 from sidecar.model.incident import Asker, Finding, IncidentState
 from sidecar.model.plan import Plan, Refusal, Step
 from sidecar.model.policy import BreakerState, Circuit, Retention
@@ -53,7 +63,7 @@ class Store:
         self,
         folder: Path,
         clock: Clock,
-        chooser: checkpoints.Chooser,
+        chooser: retention.Chooser,
         *,
         on_corrupt: Callable[[int], None],
         on_write: Callable[[float], None],
@@ -84,6 +94,7 @@ class Store:
         self._damaged: set[str] = set()
         """Digests of stored scrollback that was found damaged, until it is stored anew."""
         self._inspect(opened.cut_off)
+        self.shelf = Shelf(self._read, self._write, chooser, clock.wall, on_corrupt)
 
     def _inspect(self, cut_off: bool) -> None:
         def work(tx: Transaction) -> int:
@@ -130,18 +141,24 @@ class Store:
             for row in rows
         )
 
-    async def remember(self, session: KnownSession, action: Action | None = None, reason: str = "") -> None:
+    async def remember(
+        self,
+        session: KnownSession,
+        action: Action | None = None,
+        reason: str = "",
+        actor: str = "sidecar",
+    ) -> None:
         def write(tx: Transaction) -> None:
             _remember(tx, session)
             if action is not None:
-                tx.audit(action, session.last_seen, session=session.name, reason=reason)
+                tx.audit(action, session.last_seen, session=session.name, reason=reason, actor=actor)
 
         await self._write(write)
 
-    async def forget(self, name: str, action: Action, reason: str) -> None:
+    async def forget(self, name: str, action: Action, reason: str, actor: str = "sidecar") -> None:
         def write(tx: Transaction) -> None:
             tx.run("DELETE FROM sessions WHERE name = ?", name)
-            tx.audit(action, self._clock.wall(), session=name, reason=reason)
+            tx.audit(action, self._clock.wall(), session=name, reason=reason, actor=actor)
 
         await self._write(write)
 
@@ -187,8 +204,8 @@ class Store:
     async def totals(self) -> tuple[StoredTotals, ...]:
         return await self._read(checkpoints.totals)
 
-    async def prune(self, retention: Retention, now: float) -> int:
-        return await self._write(lambda tx: checkpoints.prune(tx, self._chooser, retention, now))
+    async def prune(self, limits: Retention, now: float) -> tuple[Doomed, ...]:
+        return await self._write(lambda tx: retention.prune(tx, self._chooser, limits, now))
 
     async def rehearsals(self) -> tuple[Rehearsal, ...]:
         return await self._read(rehearsals.read_all)
@@ -202,6 +219,18 @@ class Store:
     async def open_incidents(self) -> tuple[IncidentRow, ...]:
         rows = await self._read(lambda tx: tx.all("SELECT * FROM incidents WHERE closed IS NULL ORDER BY id"))
         return tuple(incidents.read_incident(row) for row in rows)
+
+    async def incidents(
+        self,
+        limit: int,
+        before: int | None = None,
+        session: str | None = None,
+        waiting: bool = False,
+    ) -> tuple[IncidentRow, ...]:
+        return await self._read(lambda tx: incidents.page(tx, limit, before, session, waiting))
+
+    async def incident(self, number: int) -> tuple[IncidentRow, tuple[RecoveryRow, ...]] | None:
+        return await self._read(lambda tx: incidents.one(tx, number))
 
     async def move_incident(
         self, incident: int, state: IncidentState, now: float, reason: str = "", sentence: str = ""
@@ -270,7 +299,7 @@ class Store:
             for row in rows
         }
 
-    async def save_circuit(self, name: str, state: BreakerState, now: float) -> None:
+    async def save_circuit(self, name: str, state: BreakerState, now: float, actor: str = "sidecar") -> None:
         def write(tx: Transaction) -> None:
             old = tx.one("SELECT state FROM circuits WHERE name = ?", name)
             tx.run(
@@ -280,7 +309,8 @@ class Store:
             )  # fmt: skip
             before = old["state"] if old else Circuit.CLOSED.value
             if before != state.circuit:
-                tx.audit(Action.CIRCUIT_MOVED, now, reason=name, detail={"from": before, "to": state.circuit})
+                moved = {"from": before, "to": state.circuit}
+                tx.audit(Action.CIRCUIT_MOVED, now, reason=name, actor=actor, detail=moved)
 
         await self._write(write)
 
@@ -323,13 +353,17 @@ class Store:
         )
 
     async def audit_rows(
-        self, limit: int, before: int | None = None, session: str | None = None
+        self,
+        limit: int,
+        before: int | None = None,
+        session: str | None = None,
+        action: Action | None = None,
     ) -> tuple[AuditRow, ...]:
         rows = await self._read(
             lambda tx: tx.all(
                 "SELECT * FROM audit WHERE (?1 IS NULL OR id < ?1) AND (?2 IS NULL OR session = ?2)"
-                " ORDER BY id DESC LIMIT ?3",
-                before, session, limit,
+                " AND (?3 IS NULL OR action = ?3) ORDER BY id DESC LIMIT ?4",
+                before, session, action, limit,
             )
         )  # fmt: skip
         return tuple(read_audit(row) for row in rows)

@@ -27,6 +27,7 @@ from sidecar.edges.tmux.rebuild import (
     needs_neighbours,
     read_progress,
     rebuild_scripts,
+    window_script,
 )
 from sidecar.edges.tmux.run import Answer, TmuxRunner, classify
 from sidecar.edges.tmux.scratch import Scratch, remove
@@ -114,6 +115,44 @@ class Builder:
         async with self._one:
             return await self._build_somewhere(origin, partial(self._run_line, line, nonce))
 
+    async def build_window(
+        self, session_id: str, image: SessionImage, texts: Mapping[str, bytes], starts: Sequence[Start] = ()
+    ) -> None:
+        """Build the image's one window into a living session, where its index has to be free.
+
+        Raises:
+            CheckpointUnusable: there is nothing in it to build.
+            TmuxRefused: tmux would not build it (the index is taken, for one); nothing is left of it.
+            TmuxAbsent, TmuxUnknown: no server, or no answer; the window may or may not be there.
+        """
+        if len(image.windows) != 1 or not image.windows[0].panes:
+            raise CheckpointUnusable(f"the checkpoint of {image.name!r} has no such window to build")
+        nonce = f"sidecar-{secrets.token_hex(8)}"
+        image = with_commands(await asyncio.to_thread(folders.with_existing, image), starts)
+        files = await asyncio.to_thread(self._write, image, texts)
+        line = window_script(
+            Blueprint(image, files, self._valid_layout, nonce, delays=delays(starts)), session_id
+        )
+        try:
+            async with self._one:
+                client = await self._runner.start(self._runner.argv("source-file", "-"))
+                answer = await self._runner.exchange(client, "source-file", stdin=line, seconds=_SECONDS)
+                await self._judge_window(answer, nonce)
+        except BaseException:
+            await asyncio.to_thread(remove, files.values())
+            raise
+
+    async def _judge_window(self, answer: Answer, nonce: str) -> None:
+        progress = read_progress(answer.output, nonce)
+        if progress.finished:
+            return
+        if progress.id:
+            with contextlib.suppress(SidecarError):
+                await self._runner.call("kill-window", "-t", progress.id)
+        error = classify(answer.complaint)
+        error.hint = error.hint or "What had been built is removed again."
+        raise error
+
     def _write(self, image: SessionImage, texts: Mapping[str, bytes]) -> dict[str, str]:
         self._scratch.sweep(self._clock.wall())
         return self._scratch.write(image, texts)
@@ -181,15 +220,15 @@ class Builder:
         """
         progress = read_progress(answer.output, nonce)
         if progress.finished:
-            return progress.session_id or begun
+            return progress.id or begun
         error = classify(answer.complaint)
         if isinstance(error, TmuxAbsent) and not begun:
             raise error
         if begun:
             # The id may be another session's by now, if the server is another one.
             await self._remove(f"={nonce}:")
-        elif progress.session_id:
-            await self._remove(progress.session_id)
+        elif progress.id:
+            await self._remove(progress.id)
         if isinstance(error, TmuxUnknown | TmuxAbsent) or (begun and "can't find" in answer.complaint):
             raise TmuxUnknown(f"the tmux server was lost during the rebuild: {error}", hint=_LOST)
         if "duplicate session" in answer.complaint:

@@ -34,7 +34,7 @@ async def act_on_dead(runner: TmuxRunner, clock: Clock, pane: str, pid: int, act
             raise
         if answer.strip() == _ACTED:
             return True
-        if answer.strip() != str(pid).encode() or _lives(pid) or clock.monotonic() > deadline:
+        if answer.strip() != str(pid).encode() or lives(pid) or clock.monotonic() > deadline:
             return False
         await clock.sleep(_POLL)
 
@@ -55,7 +55,8 @@ def _guarded(pane: str, pid: int, action: str) -> bytes:
     )
 
 
-def _lives(pid: int) -> bool:
+def lives(pid: int) -> bool:
+    """Whether the process runs; one that is only not yet reaped does not."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text(errors="replace")
     except OSError:

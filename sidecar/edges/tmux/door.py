@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sidecar.clock import Clock
 from sidecar.edges.process import uptime
-from sidecar.edges.tmux import folders, keyboard, prompt
+from sidecar.edges.tmux import closing, folders, keyboard, prompt
 from sidecar.edges.tmux.arming import arm_line, disarm_line
 from sidecar.edges.tmux.builder import Builder
 from sidecar.edges.tmux.capture import capture_script, read_capture, request
@@ -216,6 +216,33 @@ class TmuxDoor:
             TmuxRefused: there is no such option, or it takes no such value.
         """
         await self._runner.source(script(in_one(*option_lines(window, options))))
+
+    async def rebuild_window(
+        self,
+        session: Session,
+        image: SessionImage,
+        scrollbacks: Mapping[str, bytes],
+        starts: Sequence[Start] = (),
+    ) -> None:
+        """Build the image's one window into a living session, all or nothing; the index has to be free.
+
+        Raises:
+            TmuxRefused: tmux would not build it; what had been built is gone again.
+            TmuxAbsent, TmuxUnknown: there is no server, or it gave no answer.
+        """
+        await self._builder.build_window(session.id, image, scrollbacks, starts)
+
+    async def close_session(self, session: Session) -> str:
+        """End a living session and wait for its processes; the server stays until :meth:`let_go`.
+
+        Raises:
+            TmuxAbsent, TmuxUnknown: there is no server, or it gave no answer.
+        """
+        return await closing.close_session(self._runner, self._clock, session)
+
+    async def let_go(self, keeper: str) -> None:
+        """The server need not be kept any longer."""
+        await closing.let_go(self._runner, keeper)
 
     async def recreate_socket(self) -> None:
         """Ask the live server to make its socket again; no process of it is touched.

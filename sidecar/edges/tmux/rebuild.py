@@ -53,8 +53,8 @@ class Blueprint:
 class Progress:
     """How far one line of a rebuild came."""
 
-    session_id: str
-    """Of the session that is ours; empty if the line did not begin it."""
+    id: str
+    """Of the session, or the window, that is ours; empty if the line did not begin it."""
     finished: bool
 
 
@@ -92,9 +92,21 @@ def late_scripts(blueprint: Blueprint, session_id: str) -> tuple[bytes, ...]:
     )
 
 
+def window_script(blueprint: Blueprint, session_id: str) -> bytes:
+    """The image's one window into a living session, as one line; its index has to be free."""
+    (window,) = blueprint.image.windows
+    furnisher = Furnisher(
+        blueprint.image, f"{session_id}:", blueprint.files, blueprint.valid_layout, blueprint.delays
+    )
+    first, *others = (step.line for step in furnisher.window(window))
+    target, nonce = furnisher.target(window), blueprint.nonce
+    begun = command("display-message", "-p", "-t", target, f"{nonce} #{{window_id}}")
+    return script(in_one(first, begun, *others, command("display-message", "-p", f"{nonce} ended")))
+
+
 def read_progress(output: bytes, nonce: str) -> Progress:
     """How far a line came. A new server's configuration may print, and fail, in the same answer."""
-    begun = re.search(rb"^" + nonce.encode() + rb" (\$\d+)$", output, re.MULTILINE)
+    begun = re.search(rb"^" + nonce.encode() + rb" ([$@]\d+)$", output, re.MULTILINE)
     ended = re.search(rb"^" + nonce.encode() + rb" ended$", output, re.MULTILINE)
     return Progress(begun[1].decode() if begun else "", ended is not None)
 

@@ -3,7 +3,7 @@
 Three languages meet here. What tmux *prints* is vis(3)-encoded in names. What tmux *reads* from
 ``source-file`` is its configuration language. And some arguments (names, folders, titles) are
 expanded as *formats* when they are used, where ``#(...)`` would run a shell command: see
-:func:`literal`.
+:func:`sidecar.formats.literal`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-_HASHES = re.compile(r"(#+)(\[?)")
+from sidecar.formats import literal as literal
+
 _VIS = re.compile(r"\\([0-7]{3}|.)", re.DOTALL)
 _UNESCAPED = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
 _VARIABLE = re.compile(
@@ -35,14 +36,6 @@ def _unvis_one(match: re.Match[str]) -> str:
         return _UNESCAPED.get(body, body)
     code = int(body, 8)
     return chr(code) if code < 0x80 else chr(0xDC00 + (code & 0xFF))
-
-
-def literal(text: str) -> str:
-    """Text that tmux's format expansion turns back into ``text`` and nothing else.
-
-    Every ``#`` is doubled, except in a run directly before ``[``, which tmux keeps as it is.
-    """
-    return _HASHES.sub(lambda match: match[0] if match[2] else match[1] * 2, text)
 
 
 def message(text: str) -> str:

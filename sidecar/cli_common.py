@@ -1,0 +1,94 @@
+"""What all commands share: options that lead to the service, errors as one line each, waiting.
+
+Every command takes the words of its errors from where they arose; nothing here makes up its own.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from sidecar import client, config_read
+from sidecar.clock import pause
+from sidecar.errors import ConfigInvalid, ServiceRefused, SidecarError
+from sidecar.model.plan import Outcome
+from sidecar.terminal import colour_allowed, safe
+
+PATH = click.Path(path_type=Path)
+_POLL_SECONDS = 0.2
+
+
+class Commands(click.Group):
+    """Turns our errors into a line each, a hint, and exit status 1."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        ctx.color = colour_allowed()
+        try:
+            return super().invoke(ctx)
+        except ConfigInvalid as error:
+            for fault in error.faults:
+                click.echo(safe(str(fault)), err=True)
+        except SidecarError as error:
+            reason = f"{error.reason}: " if isinstance(error, ServiceRefused) and error.reason else ""
+            click.echo(f"sidecar: {safe(reason + str(error))}", err=True)
+            if error.hint:
+                click.echo(f"hint: {safe(error.hint)}", err=True)
+        return ctx.exit(1)
+
+
+config_option = click.option(
+    "--config", "config_file", type=PATH, help="Configuration file, instead of the default one."
+)
+state_option = click.option(
+    "--state", type=PATH, default=config_read.state_dir, help="State folder, instead of the default one."
+)
+
+
+def reaches_service(command: Callable[..., None]) -> Callable[..., None]:
+    """Options that lead to the running service; the command receives its ``service``."""
+
+    @functools.wraps(command)
+    def with_service(config_file: Path | None, state: Path, url: str | None, **rest: Any) -> None:
+        settings = config_read.load_or_default(config_file)
+        command(service=client.find(settings, state, url), **rest)
+
+    url_option = click.option(
+        "--url", metavar="URL", help="Address of the service, as http://127.0.0.1:9847."
+    )
+    return config_option(state_option(url_option(with_service)))
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="The service's own answer.")
+
+
+def show_json(body: Mapping[str, Any]) -> None:
+    click.echo(json.dumps(body, indent=2))
+
+
+def show_dry_run(answer: Mapping[str, Any]) -> None:
+    click.echo(safe(f"cause: {answer['cause']}"))
+    for fact in answer["evidence"]:
+        click.echo(safe(f"  {fact['source']}: {fact['fact']}"))
+    click.echo(safe(f"would be done: {answer['strategy']}"))
+    for step in answer["steps"]:
+        click.echo(safe(f"  {step}"))
+
+
+def wait_for(service: client.Client, number: int) -> bool:
+    """Whether the recovery ended well; shows its steps and its verdict."""
+    while (row := service.recovery(number))["state"] == "running":
+        pause(_POLL_SECONDS)
+    for step in row["steps"]:
+        error = f": {step['error']}" if step["error"] else ""
+        click.echo(safe(f"  {step['description']}: {step['state']}{error}"))
+    took = row["time_to_recovery"]
+    good = bool(row["state"] == Outcome.VERIFIED)
+    verdict = safe(f"{row['state']}: {row['verdict']}" if row["verdict"] else row["state"])
+    after = f" after {took:.3f} s" if took is not None else ""
+    click.secho(f"{verdict}{after}", fg="green" if good else "red")
+    return good

@@ -1,0 +1,85 @@
+"""``sidecar explain``, ``release`` and ``adopt``: what is made of one session, and whether it is ours."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+import click
+
+from sidecar import client
+from sidecar.cli_common import json_option, reaches_service, show_json
+from sidecar.clock import SystemClock
+from sidecar.terminal import age, safe
+
+
+@click.command()
+@reaches_service
+@click.argument("session")
+@json_option
+def explain(service: client.Client, session: str, as_json: bool) -> None:
+    """Say what is wrong with SESSION, why, and what would be done; changes nothing."""
+    body = service.get(_path(session, "explain"))
+    if as_json:
+        show_json(body)
+        return
+    click.echo(safe(f"{session}: {body['health']}, {body['duty'].replace('_', ' ')}"))
+    row = body["checkpoint"]
+    if row is None:
+        click.echo("checkpoint: none")
+    else:
+        taken = age(row["taken"], SystemClock().wall())
+        click.echo(f"checkpoint: {row['id']}, {taken}, {row['windows']} windows, {row['panes']} panes")
+    if body["failure"] is not None:
+        click.echo(f"failure: {body['failure']} ({body['unit']})")
+        click.echo(f"cause: {body['cause']}, intent {body['intent']}")
+        for fact in body["evidence"]:
+            click.echo(safe(f"  {fact['source']}: {fact['fact']}"))
+    _show_decision("by itself", body["by_itself"])
+    if body["on_request"] != body["by_itself"]:
+        _show_decision("on request", body["on_request"])
+
+
+@click.command()
+@reaches_service
+@click.argument("session")
+@json_option
+def release(service: client.Client, session: str, as_json: bool) -> None:
+    """Stop looking after SESSION; it lives on, and nothing is done about it."""
+    body = service.post(_path(session, "release"), {})
+    if as_json:
+        show_json(body)
+        return
+    state = "is released" if body["changed"] else "was released already"
+    click.echo(safe(f"{session} {state}: nothing is done about it until `sidecar adopt {session}`"))
+
+
+@click.command()
+@reaches_service
+@click.argument("session")
+@json_option
+def adopt(service: client.Client, session: str, as_json: bool) -> None:
+    """Look after SESSION again."""
+    body = service.post(_path(session, "adopt"), {})
+    if as_json:
+        show_json(body)
+        return
+    state = "is in our care again" if body["changed"] else "was in our care already"
+    there = "" if body["live"] else ", though it is not there now"
+    click.echo(safe(f"{session} {state}{there}"))
+
+
+def _path(session: str, what: str) -> str:
+    return f"/api/v1/sessions/{quote(session, safe='')}/{what}"
+
+
+def _show_decision(who: str, decision: Mapping[str, Any]) -> None:
+    if not decision["act"]:
+        click.echo(safe(f"{who}: nothing ({decision['reason']}): {decision['sentence']}"))
+        if decision["hint"]:
+            click.echo(safe(f"  hint: {decision['hint']}"))
+        return
+    click.echo(safe(f"{who}: {decision['strategy']}"))
+    for step in decision["steps"]:
+        click.echo(safe(f"  {step}"))

@@ -1,0 +1,153 @@
+"""Everything that is stored, checked without a running service and without writing a byte.
+
+Reads the file beside a running service as well: SQLite's log gives each reader one unchanging view.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from sidecar.edges.store import checkpoints, scrollbacks
+from sidecar.edges.store.audit import Transaction, broken_link
+from sidecar.edges.store.database import FILE
+from sidecar.errors import CheckpointUnusable, Permanent
+from sidecar.model.session import Checkpoint
+
+_BUSY_MILLISECONDS = 5000
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """One thing that is wrong, and where."""
+
+    where: str
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What was looked at, and everything that is wrong with it."""
+
+    checkpoints: int
+    texts: int
+    records: int
+    faults: tuple[Damage, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def inspect(folder: Path) -> Report:
+    """Check the database in a state folder.
+
+    Raises:
+        Permanent: there is none, or it may not be read.
+    """
+    try:
+        with _opened(folder) as tx:
+            return _Inspection(tx).report()
+    except sqlite3.DatabaseError as error:
+        return Report(0, 0, 0, (Damage("database", f"it cannot be read: {error}"),))
+
+
+def inspect_chain(folder: Path) -> tuple[int, int | None]:
+    """How many audit records there are, and the first that does not follow from the one before it.
+
+    Raises:
+        Permanent: there is no database, or it cannot be read.
+    """
+    try:
+        with _opened(folder) as tx:
+            count = tx.all("SELECT COUNT(*) FROM audit")[0][0]
+            return count, broken_link(tx.run("SELECT * FROM audit ORDER BY id"))
+    except sqlite3.DatabaseError as error:
+        raise Permanent(
+            f"the database cannot be read: {error}", hint="`sidecar checkpoint verify` tells more."
+        ) from error
+
+
+@contextmanager
+def _opened(folder: Path) -> Iterator[Transaction]:
+    """One transaction: everything is looked at as it was at one moment."""
+    path = folder / FILE
+    if not path.is_file():
+        raise Permanent(
+            f"there is no database in {folder}", hint="Name the service's state folder with --state."
+        )
+    try:
+        connection = _connect(path)
+    except sqlite3.OperationalError as error:
+        raise Permanent(
+            f"{path} cannot be read: {error}", hint="The user who runs the sidecar can read it."
+        ) from error
+    with closing(connection):
+        tx = Transaction(connection)
+        tx.run("BEGIN")
+        yield tx
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    # Without a log nobody has it open, and SQLite needs nothing beside it: no file is made.
+    lone = not path.with_name(f"{path.name}-wal").exists()
+    mode = "mode=ro&immutable=1" if lone else "mode=ro"
+    connection = sqlite3.connect(f"file:{quote(str(path.absolute()))}?{mode}", uri=True, isolation_level=None)
+    connection.row_factory = sqlite3.Row
+    connection.execute(f"PRAGMA busy_timeout = {_BUSY_MILLISECONDS}")
+    return connection
+
+
+class _Inspection:
+    def __init__(self, tx: Transaction) -> None:
+        self._tx = tx
+        self._texts: dict[str, bool] = {}
+        """Digests that were looked at, and whether the text is good."""
+
+    def report(self) -> Report:
+        faults = [*self._file(), *self._checkpoints(), *self._chain()]
+        count = self._tx.all("SELECT (SELECT COUNT(*) FROM checkpoints), (SELECT COUNT(*) FROM audit)")[0]
+        return Report(count[0], len(self._texts), count[1], tuple(faults))
+
+    def _file(self) -> Iterator[Damage]:
+        for (words,) in self._tx.all("PRAGMA integrity_check"):
+            if words != "ok":
+                yield Damage("database", words)
+        for row in self._tx.all("PRAGMA foreign_key_check"):
+            yield Damage(f"table {row['table']}", f"row {row['rowid']} refers to nothing in {row['parent']}")
+
+    def _checkpoints(self) -> Iterator[Damage]:
+        for (number,) in self._tx.all("SELECT id FROM checkpoints ORDER BY id"):
+            row = self._tx.one("SELECT * FROM checkpoints WHERE id = ?", number)
+            assert row is not None
+            where = f"checkpoint {number} of {row['session']}"
+            if row["quarantined"]:
+                yield Damage(where, f"in quarantine: {row['quarantined']}")
+                continue
+            try:
+                found = checkpoints.read(row)
+            except CheckpointUnusable as error:
+                yield Damage(where, str(error))
+            else:
+                yield from self._scrollback(where, found)
+
+    def _scrollback(self, where: str, found: Checkpoint) -> Iterator[Damage]:
+        for window in found.image.windows:
+            for pane in window.panes:
+                digest = pane.scrollback
+                if not digest:
+                    continue
+                if digest not in self._texts:
+                    self._texts[digest] = not scrollbacks.read(self._tx, digest)[1]
+                if not self._texts[digest]:
+                    place = f"pane {window.index}.{pane.index}"
+                    yield Damage(where, f"the scrollback of {place} is missing or damaged ({digest[:12]})")
+
+    def _chain(self) -> Iterator[Damage]:
+        broken = broken_link(self._tx.run("SELECT * FROM audit ORDER BY id"))
+        if broken is not None:
+            yield Damage(f"audit record {broken}", "it does not follow from the record before it")

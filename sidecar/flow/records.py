@@ -1,0 +1,57 @@
+"""What is on record: the audit trail, incidents, circuits; and putting a circuit back by hand."""
+
+from __future__ import annotations
+
+from sidecar.clock import Clock
+from sidecar.decide import breaker
+from sidecar.flow.execute import Circuits
+from sidecar.flow.ports import Book
+from sidecar.flow.ward import Ward
+from sidecar.flow.watch import Watch
+from sidecar.model.incident import SignalKind
+from sidecar.model.plan import RefusalReason, Strategy
+from sidecar.model.policy import BreakerState
+from sidecar.model.record import Action, AuditRow, CircuitRow, IncidentRow, RecoveryRow
+
+
+class Records:
+    """Implements :class:`sidecar.web.ports.Records`."""
+
+    def __init__(self, ward: Ward, book: Book, circuits: Circuits, clock: Clock, watch: Watch) -> None:
+        self._ward = ward
+        self._book = book
+        self._circuits = circuits
+        self._clock = clock
+        self._watch = watch
+
+    async def audit(
+        self, limit: int, before: int | None, session: str | None, action: Action | None
+    ) -> tuple[AuditRow, ...]:
+        """Newest first."""
+        return await self._book.audit_rows(limit, before, session, action)
+
+    async def incidents(
+        self, limit: int, before: int | None, session: str | None, waiting: bool
+    ) -> tuple[IncidentRow, ...]:
+        """Newest first; ``waiting`` only those that are not closed."""
+        return await self._book.incidents(limit, before, session, waiting)
+
+    async def incident(self, number: int) -> tuple[IncidentRow, tuple[RecoveryRow, ...]] | None:
+        """One with its recoveries, oldest first."""
+        return await self._book.incident(number)
+
+    def circuits(self) -> tuple[CircuitRow, ...]:
+        """Every strategy's circuit, also of those that never failed."""
+        return tuple(self._row(name) for name in Strategy)
+
+    async def reset(self, name: Strategy) -> CircuitRow:
+        """Close the circuit, and ask again about what stood still because of it."""
+        await self._circuits.reset(name)
+        self._ward.ask_again(RefusalReason.CIRCUIT_OPEN)
+        self._watch.signal(SignalKind.REQUEST)
+        return self._row(name)
+
+    def _row(self, name: Strategy) -> CircuitRow:
+        state = self._circuits.states.get(name, BreakerState())
+        now, policy = self._clock.wall(), self._ward.settings.recovery.circuit
+        return CircuitRow(name, state.circuit, len(state.failures), breaker.retry_after(state, policy, now))

@@ -1,0 +1,80 @@
+"""The windows upon what is on record: the audit trail, incidents, circuits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from sidecar.model.plan import Strategy
+from sidecar.model.record import Action, AuditRow, IncidentRow, RecoveryRow
+from sidecar.web.payload import check_json, one_of, positive, read_number, yes
+from sidecar.web.ports import Records
+from sidecar.web.problem import Rejected
+from sidecar.web.reply import as_json, page_limit, shown
+from sidecar.web.secrets import without_secrets
+
+
+def routes(records: Records) -> list[web.RouteDef]:
+    """Lists, and the one thing that a person may put back by hand."""
+    windows = _Records(records)
+    return [
+        web.get("/api/v1/audit", windows.audit),
+        web.get("/api/v1/incidents", windows.incidents),
+        web.get("/api/v1/incidents/{id}", windows.incident),
+        web.get("/api/v1/circuits", windows.circuits),
+        web.post("/api/v1/circuits/{name}/reset", windows.reset),
+    ]
+
+
+class _Records:
+    def __init__(self, records: Records) -> None:
+        self._records = records
+
+    async def audit(self, request: web.Request) -> web.Response:
+        limit, session = page_limit(request), request.query.get("session")
+        action = one_of(request, "action", Action)
+        rows = await self._records.audit(limit, positive(request, "before"), session, action)
+        return await shown(lambda: {"records": _records(rows), "next": _next(rows, limit)})
+
+    async def incidents(self, request: web.Request) -> web.Response:
+        limit, session = page_limit(request), request.query.get("session")
+        waiting = yes(request, "waiting")
+        rows = await self._records.incidents(limit, positive(request, "before"), session, waiting)
+        return await shown(lambda: {"incidents": rows, "next": _next(rows, limit)})
+
+    async def incident(self, request: web.Request) -> web.Response:
+        number = read_number(request.match_info["id"])
+        found = None if number is None else await self._records.incident(number)
+        if found is None:
+            raise _not_there("incident", request.match_info["id"], "GET /api/v1/incidents lists them.")
+        return await shown(lambda: _incident(*found))
+
+    async def circuits(self, request: web.Request) -> web.Response:
+        return as_json({"circuits": self._records.circuits()})
+
+    async def reset(self, request: web.Request) -> web.Response:
+        check_json(request)
+        given = request.match_info["name"]
+        name = next((strategy for strategy in Strategy if strategy == given), None)
+        if name is None:
+            raise _not_there("circuit", given, f"There are {', '.join(Strategy)}.")
+        return as_json({"circuit": await self._records.reset(name)})
+
+
+def _records(rows: Sequence[AuditRow]) -> list[Any]:
+    return [without_secrets(msgspec.to_builtins(row, enc_hook=dict)) for row in rows]
+
+
+def _incident(row: IncidentRow, tried: Sequence[RecoveryRow]) -> dict[str, Any]:
+    return {"incident": row, "recoveries": tried}
+
+
+def _next(rows: Sequence[AuditRow | IncidentRow], limit: int) -> int | None:
+    return rows[-1].id if len(rows) == limit else None
+
+
+def _not_there(what: str, given: str, hint: str) -> Rejected:
+    return Rejected(404, "Not found", f"there is no {what} {given[:40]!r}", hint=hint)

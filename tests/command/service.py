@@ -1,0 +1,16 @@
+"""The command line as a person uses it, pointed at one state folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from click.testing import CliRunner, Result
+
+from sidecar.cli import main
+
+
+def run(state: Path, *words: str) -> Result:
+    """One command, of one word or of two; ``--state`` comes right behind it."""
+    place = 2 if words[0] in ("checkpoint", "audit") or words[:2] == ("circuits", "reset") else 1
+    environment = {"XDG_CONFIG_HOME": str(state / "none"), "NO_COLOR": "1"}
+    return CliRunner(env=environment).invoke(main, [*words[:place], "--state", str(state), *words[place:]])
