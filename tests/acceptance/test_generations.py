@@ -31,7 +31,14 @@ TMUXP = str(Path(sys.executable).with_name("tmuxp"))
 
 
 def form(tmux: TmuxBox, name: str) -> list[str]:
-    return tmux.run("list-panes", "-s", "-t", f"={name}:", "-F", FORM).splitlines()
+    """The session as a person sees it, once every process that was just started is in its folder."""
+
+    def whole() -> list[str]:
+        lines = tmux.run("list-panes", "-s", "-t", f"={name}:", "-F", FORM).splitlines()
+        return lines if all("/" in line for line in lines) else []
+
+    lines: list[str] = eventually(whole, "all folders")
+    return lines
 
 
 def places(lines: list[str]) -> list[list[str]]:

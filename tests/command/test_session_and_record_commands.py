@@ -85,8 +85,15 @@ def test_circuits(running: SidecarBox) -> None:
     assert service.run(running.state, "circuits", "reset", "nothing").exit_code == 2
 
 
-def test_a_circuit_that_is_put_back_is_tried_again(tmux: TmuxBox, sidecar: SidecarBox) -> None:
+def test_a_circuit_that_is_put_back_is_tried_again(tmux: TmuxBox) -> None:
     """What stood still because of it is taken up at once, and the record says who did it."""
+    file = tmux.folder / "always.yml"
+    file.write_text("sessions: {restore: always}\n")
+    with sidecar_box(tmux, "--config", str(file)) as sidecar:
+        put_back(tmux, sidecar)
+
+
+def put_back(tmux: TmuxBox, sidecar: SidecarBox) -> None:
     tmux.run("new-session", "-d", "-s", "keep", "sleep 5000")
     tmux.run("new-session", "-d", "-s", "web", "sleep 5001")
     sidecar.stored("web", "keep")
@@ -94,7 +101,6 @@ def test_a_circuit_that_is_put_back_is_tried_again(tmux: TmuxBox, sidecar: Sidec
     with closing(sqlite3.connect(sidecar.state / "sidecar.db", isolation_level=None)) as connection:
         values = ("restore_checkpoint", "open", "[]", SystemClock().wall(), 0)
         connection.execute("INSERT OR REPLACE INTO circuits VALUES (?, ?, ?, ?, ?)", values)
-        connection.execute("UPDATE sessions SET declared = 1")
     tmux.run("kill-session", "-t", "=web")
     sidecar.start()
     note = eventually(lambda: sidecar.sessions()["web"]["note"], "it stands still")
