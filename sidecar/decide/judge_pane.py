@@ -10,7 +10,7 @@ from sidecar import redact
 from sidecar.decide.invocation import without_blank_tail
 from sidecar.decide.judge_facts import Facts, Fields, Gap, Note, Place, compared, told
 from sidecar.decide.shells import command_line, is_shell, shell_name
-from sidecar.model.plan import Difference, Entry, Resumption
+from sidecar.model.plan import DEAD, Difference, Entry, Resumption
 from sidecar.model.session import Pane, SavedPane, SavedWindow, Window
 
 
@@ -50,7 +50,7 @@ def pane_differences(
         yield told(where, Gap("present", "absent"), "presence", facts.excuse(*place) or facts.group)
     elif found.dead:
         note = "was dead before, and is no part of this plan" if found.id in facts.leftover else ""
-        yield told(where, Gap("alive", "dead"), "dead", note)
+        yield told(where, Gap("alive", "dead"), DEAD, note)
     else:
         facts.count("pane", PANE_FIELDS)
         yield from compared(where, _Pair(wanted, found, place, facts), PANE_FIELDS)

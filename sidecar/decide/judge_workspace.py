@@ -14,7 +14,7 @@ from sidecar.decide import layout
 from sidecar.decide.judge_facts import Fields, Gap, Note, compared, told
 from sidecar.decide.shells import SHELLS, is_shell, shell_name
 from sidecar.decide.workspace import pair
-from sidecar.model.plan import Difference, Expectation, Verdict
+from sidecar.model.plan import DEAD, Difference, Expectation, Verdict
 from sidecar.model.session import Look, Pane, Presence, Session, Window
 from sidecar.model.workspace import DeclaredPane, DeclaredWindow
 
@@ -93,7 +93,7 @@ def _window(
     for number, (wanted, found) in enumerate(zip(panes, live, strict=True)):
         both = _Panes(wanted, found, expectation, windows.session, number == active)
         if found.dead:
-            yield told(f"{where} pane {number}", Gap("alive", "dead"), "dead")
+            yield told(f"{where} pane {number}", Gap("alive", "dead"), DEAD)
         else:
             counts.update(f"pane {field}" for field in PANE_FIELDS)
             yield from compared(f"{where} pane {number}", both, PANE_FIELDS)

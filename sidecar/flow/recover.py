@@ -45,6 +45,8 @@ from sidecar.model.session import Checkpoint, Look, Operation, Presence, SavedPa
 from sidecar.model.status import Rehearsed, Ticket
 
 _VERIFY_SECONDS = 10.0
+_VERIFY_FINAL = 1.0
+"""Seconds in which the rest may still appear, once it is plain that the whole will not."""
 _VERIFY_FIRST_PAUSE = 0.005
 _VERIFY_LAST_PAUSE = 0.1
 
@@ -276,8 +278,11 @@ class Recoverer:
             verdict = judge(plan.expectation, case.look, after)
             if verdict.holds and plan.strategy is Strategy.RESTORE_CHECKPOINT and error is None:
                 verdict = await self._inspect(case, plan.expectation, after)
-            if verdict.holds or self._clock.monotonic() >= deadline:
+            now = self._clock.monotonic()
+            if verdict.holds or now >= deadline:
                 return verdict, after
+            if verdict.final:
+                deadline = min(deadline, now + _VERIFY_FINAL)
             await self._clock.sleep(pause)
             pause = min(pause * 2, _VERIFY_LAST_PAUSE)
 

@@ -227,6 +227,10 @@ class Difference:
     note: str = ""
 
 
+DEAD = "dead"
+"""The field of a :class:`Difference` about a pane whose process has ended."""
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """Whether the expectation holds, and every difference either way."""
@@ -235,6 +239,11 @@ class Verdict:
     differences: tuple[Difference, ...] = ()
     compared: Mapping[str, int] = field(default_factory=dict, compare=False)
     """How many values were compared, by field: ``window name``, ``session option``."""
+
+    @property
+    def final(self) -> bool:
+        """Whether waiting cannot mend it: a process that has ended does not come back by itself."""
+        return any(each.field == DEAD and not each.tolerated for each in self.differences)
 
     def sentence(self) -> str:
         hard = [d for d in self.differences if not d.tolerated]

@@ -87,6 +87,8 @@ class ValueTmux:
     calls: list[tuple[Any, ...]] = field(default_factory=list)
     stillborn: bool = False
     """Whatever is started dies at once."""
+    changeling: bool = False
+    """Whatever is started is something else."""
     numbers: Iterator[int] = field(default_factory=lambda: count(5_000))
     argv: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """What each pane was started with."""
@@ -145,6 +147,7 @@ class ValueTmux:
     async def respawn(self, pane_id: str, pid: int, cwd: str, instead: Sequence[str] = ()) -> bool:
         self._called("respawn", pane_id, pid)
         argv = () if self.stillborn else tuple(instead) or self.argv[pane_id]
+        argv = ("changeling",) if self.changeling else argv
         self.change(pane_id, pid=next(self.numbers), dead=self.stillborn, argv=argv)
         return True
 

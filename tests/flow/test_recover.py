@@ -48,6 +48,18 @@ async def test_failed_recoveries_rest_longer_each_time_and_then_go_on_at_the_slo
         assert incident.state is IncidentState.GIVEN_UP
 
 
+async def test_what_dies_at_once_is_not_waited_for(tmp_path: Path) -> None:
+    async with corridor(tmp_path, settings(1)) as world:
+        await world.adopt(session(pane(command="make")))
+        world.tmux.stillborn = True
+        world.kill_pane_process()
+        await world.pass_time(30.0)
+        (row,) = await world.recoveries()
+        assert row.state == "failed"
+        assert row.duration is not None
+        assert row.duration < 2.0
+
+
 async def test_a_slow_pace_longer_than_the_budget_period_is_kept(tmp_path: Path) -> None:
     async with corridor(tmp_path, settings(1, 20.0, 600.0)) as world:
         await world.adopt(session(pane(command="make")))
@@ -233,7 +245,7 @@ async def test_a_temporary_error_is_tried_again_after_a_backoff(tmp_path: Path) 
 async def test_a_verdict_is_waited_for_ten_seconds(tmp_path: Path) -> None:
     async with corridor(tmp_path) as world:
         await world.adopt(session())
-        world.tmux.stillborn = True
+        world.tmux.changeling = True
         world.kill_pane_process()
         await world.pass_time(9.0)
         assert await states(world) == ["running"]
