@@ -103,6 +103,19 @@ async def test_a_window_comes_back_as_it_was(tmux: TmuxBox, door: TmuxDoor, inde
     eventually(lambda: form(tmux, index) == before, f"{before} like {form(tmux, index)}", patience=5.0)
 
 
+async def test_the_hooks_of_a_window_come_back_and_do_not_see_its_building(
+    tmux: TmuxBox, door: TmuxDoor
+) -> None:
+    build_web(tmux)
+    tmux.run("set-hook", "-w", "-t", "=web:4", "window-layout-changed", "set-option -g @seen yes")
+    image = only((await capture(door, "web")).image, 4)
+    tmux.run("kill-window", "-t", "=web:4")
+    tmux.run("set-option", "-gu", "@seen")
+    await door.rebuild_window(await living(door, "web"), image, {})
+    assert "@seen" in tmux.run("show-hooks", "-w", "-t", "=web:4")
+    assert tmux.run("show-options", "-gqv", "@seen") == ""
+
+
 async def test_a_window_that_is_there_is_not_replaced(tmux: TmuxBox, door: TmuxDoor) -> None:
     build_web(tmux)
     image, before = (await capture(door, "web")).image, panes(tmux)

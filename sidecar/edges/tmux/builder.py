@@ -27,7 +27,7 @@ from sidecar.edges.tmux.rebuild import (
     needs_neighbours,
     read_progress,
     rebuild_scripts,
-    window_script,
+    window_scripts,
 )
 from sidecar.edges.tmux.run import Answer, TmuxRunner, classify
 from sidecar.edges.tmux.scratch import Scratch, remove
@@ -130,7 +130,7 @@ class Builder:
         nonce = f"sidecar-{secrets.token_hex(8)}"
         image = with_commands(await asyncio.to_thread(folders.with_existing, image), starts)
         files = await asyncio.to_thread(self._write, image, texts)
-        line = window_script(
+        line, hooks = window_scripts(
             Blueprint(image, files, self._valid_layout, nonce, delays=delays(starts)), session_id
         )
         try:
@@ -138,6 +138,8 @@ class Builder:
                 client = await self._runner.start(self._runner.argv("source-file", "-"))
                 answer = await self._runner.exchange(client, "source-file", stdin=line, seconds=_SECONDS)
                 await self._judge_window(answer, nonce)
+                if hooks:
+                    await self._runner.source(hooks)
         except BaseException:
             await asyncio.to_thread(remove, files.values())
             raise

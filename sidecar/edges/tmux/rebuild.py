@@ -92,8 +92,11 @@ def late_scripts(blueprint: Blueprint, session_id: str) -> tuple[bytes, ...]:
     )
 
 
-def window_script(blueprint: Blueprint, session_id: str) -> bytes:
-    """The image's one window into a living session, as one line; its index has to be free."""
+def window_scripts(blueprint: Blueprint, session_id: str) -> tuple[bytes, bytes]:
+    """The image's one window into a living session, as one line; its index has to be free.
+
+    And, for when it stands, its hooks: set any earlier, they would run for our own building.
+    """
     (window,) = blueprint.image.windows
     furnisher = Furnisher(
         blueprint.image, f"{session_id}:", blueprint.files, blueprint.valid_layout, blueprint.delays
@@ -101,7 +104,8 @@ def window_script(blueprint: Blueprint, session_id: str) -> bytes:
     first, *others = (step.line for step in furnisher.window(window))
     target, nonce = furnisher.target(window), blueprint.nonce
     begun = command("display-message", "-p", "-t", target, f"{nonce} #{{window_id}}")
-    return script(in_one(first, begun, *others, command("display-message", "-p", f"{nonce} ended")))
+    ended = command("display-message", "-p", f"{nonce} ended")
+    return script(in_one(first, begun, *others, ended)), script(*furnisher.hooks(window))
 
 
 def read_progress(output: bytes, nonce: str) -> Progress:
