@@ -153,6 +153,19 @@ def test_a_rebuilt_server_outlives_a_killed_sidecar(tmux: TmuxBox, sidecar: Side
     assert tmux.sessions() == {"web"}
 
 
+def test_stopping_leaves_nothing_of_ours_in_what_was_rebuilt_either(
+    tmux: TmuxBox, sidecar: SidecarBox
+) -> None:
+    build(tmux)
+    sidecar.stored("web")
+    os.kill(tmux.server_pid(), signal.SIGKILL)
+    sidecar.verified("web")
+    eventually(lambda: "failed1" in tmux.panes("#{remain-on-exit}#{@sidecar_armed}"), "armed windows")
+    assert sidecar.stop() == 0
+    assert set(tmux.panes("#{remain-on-exit}#{@sidecar_armed}")) == {"off"}
+    assert "900" not in tmux.run("show-hooks", "-g")
+
+
 def test_what_vanished_while_nobody_watched_is_held_until_asked(tmux: TmuxBox, sidecar: SidecarBox) -> None:
     build(tmux)
     build(tmux, "api")

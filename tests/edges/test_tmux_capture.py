@@ -105,6 +105,16 @@ async def test_only_a_users_own_remain_on_exit_is_taken(
     assert tmux.show("=web:", "#{remain-on-exit}") == before
 
 
+async def test_arming_between_look_and_capture_is_no_setting_of_the_user(
+    tmux: TmuxBox, door: TmuxDoor
+) -> None:
+    tmux.run("new-session", "-d", "-s", "web", "sleep 1000")
+    look, session = await seen(door)
+    await door.arm(["@0"])
+    image = (await door.capture(session, look, 0, 1.0, private=False)).image
+    assert image.windows[0].options == ()
+
+
 async def test_windows_that_are_shared_are_known_by_a_word(tmux: TmuxBox, door: TmuxDoor) -> None:
     tmux.run("new-session", "-d", "-s", "web", "sleep 1000")
     tmux.run("new-window", "-d", "-t", "=web:1", "sleep 1000")

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 from sidecar.edges.tmux.text import command, in_one
 
-_MARK = "@sidecar_armed"
+ARMED = "@sidecar_armed"
+"""The window option that marks what is set here as ours."""
 
 
 def arm_line(window: str) -> str:
     """Arm one window; a window whose user has set the option is left as it is."""
     setting = in_one(
         command("set-option", "-w", "-t", window, "remain-on-exit", "failed"),
-        command("set-option", "-w", "-t", window, _MARK, "1"),
+        command("set-option", "-w", "-t", window, ARMED, "1"),
     )
     return command("if-shell", "-F", "-t", window, "#{==:#{remain-on-exit},off}", setting)
 
@@ -27,6 +28,6 @@ def disarm_line(window: str) -> str:
             "if-shell", "-F", "-t", window, "#{!=:#{remain-on-exit},off}",
             command("set-option", "-w", "-t", window, "remain-on-exit", "off"),
         ),
-        command("set-option", "-w", "-u", "-t", window, _MARK),
+        command("set-option", "-w", "-u", "-t", window, ARMED),
     )  # fmt: skip
-    return command("if-shell", "-F", "-t", window, f"#{{{_MARK}}}", undoing)
+    return command("if-shell", "-F", "-t", window, f"#{{{ARMED}}}", undoing)

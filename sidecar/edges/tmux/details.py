@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 
+from sidecar.edges.tmux.arming import ARMED
 from sidecar.edges.tmux.options import hook_names, read_bindings, read_hooks, read_options, without
-from sidecar.model.session import Details, Look, Options, ServerSettings, Session, Window
+from sidecar.model.session import Details, Look, Options, ServerSettings, Session
 
 _SETTINGS: Mapping[str, tuple[str, ...]] = {
     "server_options": ("show-options", "-s"),
@@ -72,9 +73,12 @@ def read_details(parts: Mapping[str, bytes], session: Session, look: Look) -> De
     links: dict[str, str] = {}
     for window in session.windows:
         text = _text(parts[_key(window.id)])
-        windows[window.id] = _disarmed(window, read_options(text, hooks), remains)
+        # By the capture's own account: the look before it may be older than the arming.
+        armed = bool(_own_word(text, ARMED))
+        windows[window.id] = _disarmed(read_options(text, hooks), remains, armed=armed)
         if places[window.id] > 1:
-            links[window.id] = _old_link(text) or f"{look.server}/{window.id}"
+            # The link's word from before a recovery goes on, so that an older checkpoint still fits.
+            links[window.id] = _own_word(text, _LINK) or f"{look.server}/{window.id}"
     return Details(
         session=read_options(_text(parts["own"]), hooks),
         windows=windows,
@@ -89,21 +93,21 @@ def _with_hooks(options: str, hooks: str) -> Options:
     return tuple(sorted((*read_options(options), *theirs), key=lambda pair: pair[0]))
 
 
-def _disarmed(window: Window, options: Options, remains: str | None) -> Options:
+def _disarmed(options: Options, remains: str | None, *, armed: bool) -> Options:
     """Without what the sidecar itself has set to keep failed panes, which it does only where it was off.
 
     Off where it is off everywhere is nothing that could be told from that afterwards.
     """
-    own = "off" if window.armed else dict(options).get(_REMAIN)
+    own = "off" if armed else dict(options).get(_REMAIN)
     rest = without(options, {_REMAIN})
     if own is None or own == remains == "off":
         return rest
     return tuple(sorted((*rest, (_REMAIN, own))))
 
 
-def _old_link(text: str) -> str:
-    """The link's word from before a recovery; it goes on, so that an older checkpoint still fits."""
-    prefix = f"{_LINK} "
+def _own_word(text: str, option: str) -> str:
+    """The value of an option of our own among those that were printed; empty if it is not set."""
+    prefix = f"{option} "
     return next((line.removeprefix(prefix) for line in text.split("\n") if line.startswith(prefix)), "")
 
 
