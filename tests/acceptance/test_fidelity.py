@@ -27,7 +27,8 @@ def seen(tmux: TmuxBox) -> list[str]:
     shown = [tmux.run("show-options", "-H", "-t", f"={name}:") for name in ("web", "twin")]
     shown.append(tmux.run("show-options", "-H", "-w", "-t", "=web:4").replace("@sidecar_armed 1\n", ""))
     shown.append(tmux.run("list-keys", "-T", "root", "F5"))
-    shown.append(tmux.run("list-sessions", "-F", "#{session_name} #{session_group_list}"))
+    # Which of them comes back first is nobody's promise.
+    shown.append(tmux.run("list-sessions", "-F", "#{session_name} #{session_group} #{session_group_size}"))
     return shown
 
 
