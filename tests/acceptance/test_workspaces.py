@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 from tests.box import SidecarBox, TmuxBox, eventually, sidecar_box
@@ -99,7 +100,7 @@ def test_it_comes_back_from_its_file_when_no_checkpoint_is_good(tmux: TmuxBox) -
     with sidecar_box(tmux, "--config", str(declare(tmux, web=web(tmux)))) as sidecar:
         sidecar.verified("web")
         sidecar.stored("web", "keep")
-        with sqlite3.connect(sidecar.state / "sidecar.db") as database:
+        with closing(sqlite3.connect(sidecar.state / "sidecar.db", isolation_level=None)) as database:
             database.execute(
                 "UPDATE checkpoints SET body = replace(body, 'code', 'c0de') WHERE session = 'web'"
             )
@@ -177,7 +178,7 @@ def test_a_script_runs_once_before_the_first_creation_only(tmux: TmuxBox) -> Non
         assert sidecar.stop() == 0
         os.kill(tmux.server_pid(), signal.SIGKILL)
         eventually(lambda: not tmux.server_pid(), "the end of the server")
-        with sqlite3.connect(sidecar.state / "sidecar.db") as database:
+        with closing(sqlite3.connect(sidecar.state / "sidecar.db", isolation_level=None)) as database:
             database.execute("DELETE FROM checkpoints")
         sidecar.start()
         row = sidecar.verified("web", 3)

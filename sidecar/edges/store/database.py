@@ -238,8 +238,9 @@ def _wanted_tables() -> dict[str, str]:
 
 
 def _refuse_newer(db: sqlite_utils.Database) -> None:
-    # To an empty database, all that is known here is still to be done.
-    known = {migration.name for migration in migrations.pending(sqlite_utils.Database(memory=True))}
+    with contextlib.closing(sqlite3.connect(":memory:")) as empty:
+        # To an empty database, all that is known here is still to be done.
+        known = {migration.name for migration in migrations.pending(sqlite_utils.Database(empty))}
     newer = {migration.name for migration in migrations.applied(db)} - known
     if newer:
         raise Permanent(
