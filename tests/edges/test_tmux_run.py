@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import time
 from pathlib import Path
 
 import psutil
 import pytest
 
 from sidecar.config import TmuxSettings
-from sidecar.edges.tmux.run import TmuxRunner, classify
+from sidecar.edges.tmux.run import TmuxRunner, classify, end_client
 from sidecar.errors import Permanent, TmuxAbsent, TmuxRefused, TmuxUnknown
 from tests.box import TmuxBox, eventually
 
@@ -66,6 +67,31 @@ async def test_a_cancelled_call_leaves_no_client(tmux: TmuxBox, runner: TmuxRunn
         await call
     assert _clients(tmux) == []
     assert tmux.sessions() == {"a"}
+
+
+async def test_a_long_script_that_nobody_reads_is_given_up(tmux: TmuxBox, runner: TmuxRunner) -> None:
+    tmux.run("new-session", "-d", "-s", "a", "sleep 1000")
+    server = tmux.server_pid()
+    os.kill(server, signal.SIGSTOP)
+    try:
+        async with asyncio.timeout(10):
+            with pytest.raises(TmuxUnknown):
+                await runner.source(b"#" * 1_000_000, seconds=0.2)
+        assert _clients(tmux) == []
+    finally:
+        os.kill(server, signal.SIGCONT)
+
+
+async def test_a_client_that_ends_by_itself_meanwhile_is_reaped_once(
+    runner: TmuxRunner, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in range(100):
+        client = await runner.start(["true"])
+        # Nothing else runs meanwhile, so its end is seen only after it has come.
+        time.sleep(number / 20_000)
+        await end_client(client)
+        assert client.returncode is not None
+    assert caplog.messages == []
 
 
 async def test_a_script_of_any_length_goes_through(tmux: TmuxBox, runner: TmuxRunner) -> None:

@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from sidecar.edges.tmux.run import end_client
 from sidecar.errors import NoBirthplace
 
 _UNIT = re.compile(r"/([^/\n]+\.service)(?=/|$)", re.MULTILINE)
@@ -183,7 +184,6 @@ async def _kill_mode(unit: str, *, of_user: bool) -> str:
         async with asyncio.timeout(_ASK_SECONDS):
             output, _ = await process.communicate()
     except TimeoutError:
-        process.kill()
-        await process.wait()
+        await end_client(process)
         return ""
     return output.decode().strip()

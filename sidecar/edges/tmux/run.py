@@ -7,7 +7,9 @@ unknown (no usable answer). A client that has timed out is killed; the server ne
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -177,8 +179,19 @@ async def end_client(client: asyncio.subprocess.Process) -> None:
 
     The pipes are not waited for: a stopped server may hold their other ends for ever.
     """
-    # asyncio's Process has no public way to close them; closing also kills what still runs.
+    # asyncio's Process has no public way to its pipes.
     transport: asyncio.SubprocessTransport = client._transport  # type: ignore[attr-defined]
-    transport.close()
+    for number in range(3):
+        pipe = transport.get_pipe_transport(number)
+        if isinstance(pipe, asyncio.WriteTransport) and pipe.get_write_buffer_size():
+            # Closed in order, it would wait until somebody has read that.
+            pipe.abort()
+        elif pipe is not None:
+            pipe.close()
+    if client.returncode is None:
+        # Process.kill asks for the exit status first, and so can take it away from asyncio, which reaps.
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(client.pid, signal.SIGKILL)
     await client.wait()
+    transport.close()
     await asyncio.sleep(0)
