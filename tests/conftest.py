@@ -10,6 +10,9 @@ import pytest
 
 from tests.box import SidecarBox, TmuxBox, sidecar_box, tmux_box
 
+# The service is started hundreds of times; its modules are compiled once.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 # How long an example takes says more about the machine than about the code.
 hypothesis.settings.register_profile("sidecar", deadline=None, derandomize="CI" in os.environ)
 hypothesis.settings.register_profile("thorough", deadline=None, max_examples=1000)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.box import SidecarBox, TmuxBox, eventually
+from tests.box import SidecarBox, TmuxBox, eventually, sidecar_box
 
 HOSTILE = [
     "a b;\"$(x)'é",
@@ -73,19 +73,24 @@ def test_a_folder_that_is_gone_is_named_and_does_not_stop_the_recovery(
     assert tmux.show("=web:", "#{pane_current_path}") == str(folder.parent)
 
 
-def test_a_program_that_is_gone_fails_the_verdict_with_its_name(tmux: TmuxBox, sidecar: SidecarBox) -> None:
+def test_a_program_that_is_gone_fails_the_verdict_with_its_name(tmux: TmuxBox) -> None:
+    config = tmux.folder / "config.yml"
+    config.write_text("recovery: {budget: {per_session: 2 per 10m}}\n")
     program = tmux.folder / "program"
     program.write_text("#!/bin/sh\nsleep 5000\n")
     program.chmod(0o755)
     tmux.run("new-session", "-d", "-s", "keep", "sleep 5000")
     tmux.run("new-session", "-d", "-s", "web", shlex.quote(str(program)))
-    sidecar.stored("web", "keep")
-    program.unlink()
-    os.kill(int(tmux.show("=web:", "#{pane_pid}")), signal.SIGKILL)
-    failed = eventually(lambda: [r for r in sidecar.recoveries("web") if r["state"] == "failed"], "a failure")
-    assert "dead" in failed[-1]["verdict"]
-    eventually(lambda: sidecar.sessions()["web"]["health"] == "given_up", "given up", 90)
-    assert tmux.sessions() == {"keep", "web"}
+    with sidecar_box(tmux, "--config", str(config)) as sidecar:
+        sidecar.stored("web", "keep")
+        program.unlink()
+        os.kill(int(tmux.show("=web:", "#{pane_pid}")), signal.SIGKILL)
+        failed = eventually(
+            lambda: [r for r in sidecar.recoveries("web") if r["state"] == "failed"], "a failure"
+        )
+        assert "dead" in failed[-1]["verdict"]
+        eventually(lambda: sidecar.sessions()["web"]["health"] == "given_up", "given up")
+        assert tmux.sessions() == {"keep", "web"}
 
 
 def ask(sidecar: SidecarBox, sql: str) -> list[tuple[object, ...]]:

@@ -8,14 +8,25 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.box import SidecarBox, TmuxBox, eventually
+from tests.box import SidecarBox, TmuxBox, eventually, sidecar_box, tmux_box
 
 TOOLS = Path(__file__).parent.parent.parent / ".tools" / "usr" / "bin"
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[SidecarBox]:
+    """One service, with one healthy session, for all tests that change nothing."""
+    with tmux_box() as tmux:
+        tmux.run("new-session", "-d", "-s", "web")
+        with sidecar_box(tmux) as box:
+            box.stored("web")
+            yield box
 
 
 def alert(number: int = 1, status: str = "firing", **labels: str) -> dict[str, Any]:
@@ -62,9 +73,9 @@ def test_metrics_are_open_and_clean(tmux: TmuxBox, sidecar: SidecarBox) -> None:
     ],
 )
 def test_strangers_are_turned_away(
-    sidecar: SidecarBox, path: str, headers: dict[str, str], status: int
+    service: SidecarBox, path: str, headers: dict[str, str], status: int
 ) -> None:
-    request = urllib.request.Request(sidecar.url(path), headers=headers)
+    request = urllib.request.Request(service.url(path), headers=headers)
     with pytest.raises(urllib.error.HTTPError) as refused:
         urllib.request.urlopen(request, timeout=10)
     with refused.value as answer:
@@ -72,9 +83,9 @@ def test_strangers_are_turned_away(
         assert answer.headers["Content-Type"].startswith("application/problem+json")
 
 
-def test_the_state_is_private(sidecar: SidecarBox) -> None:
+def test_the_state_is_private(service: SidecarBox) -> None:
     modes = {
-        path.name: stat.S_IMODE(path.stat().st_mode) for path in [sidecar.state, *sidecar.state.iterdir()]
+        path.name: stat.S_IMODE(path.stat().st_mode) for path in [service.state, *service.state.iterdir()]
     }
     assert modes["state"] == 0o700
     assert modes["sidecar.db"] == modes["token"] == 0o600
@@ -95,11 +106,9 @@ def test_the_state_is_private(sidecar: SidecarBox) -> None:
     ],
 )
 def test_recover_answers_bad_input_with_one_sentence(
-    tmux: TmuxBox, sidecar: SidecarBox, body: Any, status: int, words: str
+    service: SidecarBox, body: Any, status: int, words: str
 ) -> None:
-    tmux.run("new-session", "-d", "-s", "web")
-    eventually(lambda: "web" in sidecar.sessions())
-    got, answer = sidecar.call("POST", "/recover", body)
+    got, answer = service.call("POST", "/recover", body)
     assert got == status, answer
     assert words in answer["detail"]
 
@@ -149,8 +158,8 @@ def test_alerts_are_committed_and_a_duplicate_is_not_acted_on(tmux: TmuxBox, sid
         (b"null", ""),
     ],
 )
-def test_malformed_alerts_are_named(sidecar: SidecarBox, body: Any, words: str) -> None:
-    status, answer = sidecar.call("POST", "/alerts", body)
+def test_malformed_alerts_are_named(service: SidecarBox, body: Any, words: str) -> None:
+    status, answer = service.call("POST", "/alerts", body)
     assert status == 400
     assert words in answer["detail"]
 
