@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sidecar.model import sgr
 from sidecar.model.printable import printable
 
 _SGR = re.compile(r"\x1b\[[0-9;:]*m")
@@ -16,6 +17,8 @@ _FRAGMENTS = [
     b"\x1bPq", b"\x1b\\", b"\x1b", b"[", b"\x9b", b"\xc2\x9b", b"\xc2", b"\x0e", b"\x0f", b"q", b"\n", b"\t",
     b"\r", b"\x00", b"\x7f", b"31m", "é".encode(), b"\xff", b"text",
 ]  # fmt: skip
+
+_COLOURS = [b"\x1b[39m", b"\x1b[m", b"\x1b[1m", b"\x1b[38;5;208m", b"\x1b[48;2;1;2;3m", b"\x1b[0;31m"]
 
 
 @pytest.mark.parametrize(
@@ -54,6 +57,17 @@ def test_nothing_but_sgr_comes_through(text: bytes) -> None:
     assert shown.count(b"\n") == text.count(b"\n")
     # What has been made harmless once stays what it is, but for the resets.
     assert _SGR.sub("", printable(shown).decode("utf-8")) == rest
+
+
+@given(st.lists(st.sampled_from([b"\n", *_COLOURS, *_FRAGMENTS])).map(b"".join))
+def test_no_colour_reaches_into_the_next_line(text: bytes) -> None:
+    assert not any(map(sgr.carried, printable(text).split(b"\n")))
+
+
+def test_a_long_text_is_made_harmless_to_its_end() -> None:
+    lines = [b"\x1b[32mgreen\x1b[39m\n", b"\x1b[41mred\n", b"\x1b[2Jon\n", b"\x1b[0mplain\n"]
+    shown = [lines[0], b"\x1b[41mred\x1b[0m\n", b"\x1b[41mon\x1b[0m\n", b"\x1b[41m\x1b[0mplain\x1b[0m\n"]
+    assert printable(b"".join(lines * 2000)) == b"".join(shown * 2000)
 
 
 @given(st.text(st.characters(codec="utf-8", exclude_categories=["Cc"])))
