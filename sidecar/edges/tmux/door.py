@@ -13,11 +13,11 @@ from sidecar.edges.process import uptime
 from sidecar.edges.tmux import closing, folders, keyboard, prompt
 from sidecar.edges.tmux.arming import arm_line, disarm_line
 from sidecar.edges.tmux.builder import Builder
-from sidecar.edges.tmux.capture import capture_script, read_capture, request
+from sidecar.edges.tmux.capture import Request, capture_script, read_capture, request
 from sidecar.edges.tmux.dead import act_on_dead
 from sidecar.edges.tmux.fingerprint import fingerprint_script, read_fingerprints
 from sidecar.edges.tmux.furnish import LayoutCheck
-from sidecar.edges.tmux.history import History
+from sidecar.edges.tmux.history import History, Reading
 from sidecar.edges.tmux.parts import new_mark
 from sidecar.edges.tmux.run import TmuxRunner, classify
 from sidecar.edges.tmux.server import ask_for_socket, find_server
@@ -102,8 +102,8 @@ class TmuxDoor:
             Temporary: the session is no longer what the look says.
         """
         wanted = request(session, look, private)
-        reading = await asyncio.to_thread(self._history.begin, session, look, 0 if private else lines)
-        raw = await self._ask(capture_script(wanted) + reading.script())
+        reading, asked = await asyncio.to_thread(self._begin, wanted, 0 if private else lines)
+        raw = await self._ask(asked)
         raw = await asyncio.to_thread(reading.read, raw)
         while not reading.finished:
             await asyncio.to_thread(reading.read, await self._ask(reading.script()))
@@ -276,6 +276,11 @@ class TmuxDoor:
             for client in chosen
         )
         return bool(chosen)
+
+    def _begin(self, wanted: Request, lines: int) -> tuple[Reading, bytes]:
+        """What to ask for a capture; for a large session that is a thousand commands."""
+        reading = self._history.begin(wanted.session, wanted.look, lines)
+        return reading, capture_script(wanted) + reading.script()
 
     async def _ask(self, text: bytes) -> bytes:
         """What the commands of a capture print."""

@@ -170,12 +170,13 @@ class Reading:
                 self._plan(pane, facts)
 
     def _script(self) -> Iterator[str]:
+        mark = command("display-message", "-p", self._mark)
         yield command("display-message", "-p", "-t", f"{self._session}:", f"{self._mark}\n{_HEADER}")
         for pane, job in self._jobs.items():
             for arguments in job.commands():
-                yield command("display-message", "-p", self._mark)
+                yield mark
                 yield command("capture-pane", "-p", *arguments, "-t", pane)
-        yield command("display-message", "-p", self._mark)
+        yield mark
 
     def _take(self, pane: str, job: Job, header: _Header, bodies: list[bytes]) -> None:
         facts, limit = header.of(pane)

@@ -20,6 +20,8 @@ from sidecar.errors import Permanent, SidecarError, TmuxAbsent, TmuxRefused, Tmu
 _NOBODY_LISTENS = ("(No such file or directory)", "(Connection refused)")
 _LOST = ("server exited", "lost server", "access not allowed")
 _INSIDE_A_PANE = ("TMUX", "TMUX_PANE")
+_PART = 1 << 18
+_LONG = 1 << 20
 
 
 def classify(words: str) -> SidecarError:
@@ -150,7 +152,7 @@ class TmuxRunner:
         limit = self.settings.timeout if seconds is None else seconds
         try:
             async with asyncio.timeout(limit):
-                output, complaint = await client.communicate(stdin)
+                output, complaint = await _converse(client, stdin)
         except TimeoutError as error:
             await end_client(client)
             raise TmuxUnknown(
@@ -172,6 +174,37 @@ class Answer:
     output: bytes
     complaint: str
     """What it wrote to stderr."""
+
+
+async def _converse(client: asyncio.subprocess.Process, said: bytes | None) -> tuple[bytes, bytes]:
+    """As ``communicate``, which would hold up everything else while it puts a long answer together."""
+    assert client.stdout is not None
+    assert client.stderr is not None
+    heard = asyncio.gather(_hear(client.stdout), client.stderr.read(), _say(client, said))
+    output, complaint, _ = await heard
+    await client.wait()
+    return output, complaint
+
+
+async def _say(client: asyncio.subprocess.Process, words: bytes | None) -> None:
+    if words is None:
+        return
+    assert client.stdin is not None
+    # It may have ended without listening; its answer tells.
+    with contextlib.suppress(ConnectionError):
+        client.stdin.write(words)
+        await client.stdin.drain()
+    client.stdin.close()
+
+
+async def _hear(stream: asyncio.StreamReader) -> bytes:
+    parts = []
+    size = 0
+    while part := await stream.read(_PART):
+        parts.append(part)
+        size += len(part)
+    # Of plain bytes as long as this, Python copies without holding up other threads.
+    return await asyncio.to_thread(b"".join, parts) if size > _LONG else b"".join(parts)
 
 
 async def end_client(client: asyncio.subprocess.Process) -> None:
