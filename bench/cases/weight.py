@@ -81,18 +81,18 @@ def _import_floor() -> Memory:
 
 def _ring(on: Stage) -> None:
     """One ring, until another client waits for the next one."""
-    waiting = _bell(on)
+    waiting = _bells(on)
     on.tmux.run("wait-for", "-S", CHANNEL)
     deadline = time.monotonic() + _ANSWER_SECONDS
-    while _bell(on) in (None, waiting):
+    while not (now := _bells(on)) or now & waiting:
         if time.monotonic() > deadline:
             raise TimeoutError(f"a ring was not answered within {_ANSWER_SECONDS:g} s")
         time.sleep(_PAUSE)
 
 
-def _bell(on: Stage) -> int | None:
-    """The client that waits for a ring. A plain look is another command, and nothing is captured just now."""
-    return next((pid for pid in children(on.pid) if "source-file" in command_line(pid)), None)
+def _bells(on: Stage) -> set[int]:
+    """The client that waits for a ring; now and then one beside it that asks for settings, and soon ends."""
+    return {pid for pid in children(on.pid) if "source-file" in command_line(pid)}
 
 
 def _idle(on: Stage) -> tuple[float, float]:
