@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
+import sqlite3
 from collections.abc import Iterator
 from dataclasses import replace
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -175,6 +178,7 @@ async def test_inspect_of_what_a_killed_service_has_left(bench: Bench, tmp_path:
         ("UPDATE scrollbacks SET packed = x'00'", "checkpoint 4 of web"),
         ("DELETE FROM checkpoint_scrollbacks", None),
         ("UPDATE audit SET reason = 'x' WHERE id = 2", "audit record 2"),
+        ("UPDATE checkpoints SET body = CAST(x'ff41' AS TEXT) WHERE id = 2", "checkpoint 2 of web"),
     ],
 )
 async def test_inspect_names_what_is_wrong(bench: Bench, damage: str, where: str | None) -> None:
@@ -184,6 +188,40 @@ async def test_inspect_names_what_is_wrong(bench: Bench, damage: str, where: str
     report = inspect(bench.folder)
     assert [fault.where for fault in report.faults] == ([where] if where else [])
     assert bench.corrupt == 0
+
+
+async def test_inspect_tells_of_a_log_that_is_cut_off(bench: Bench, tmp_path: Path) -> None:
+    """SQLite leaves out what is behind the damage and says nothing."""
+    await fill(bench)
+    left = tmp_path / "left"
+    shutil.copytree(bench.folder, left)
+    log = left / "sidecar.db-wal"
+    raw = bytearray(log.read_bytes())
+    raw[len(raw) // 2] ^= 1
+    log.write_bytes(raw)
+    (left / "sidecar.db-shm").unlink()
+    first, *_ = inspect(left).faults
+    assert first.sentence == "its write-ahead log is damaged: what was written last is lost"
+    assert not inspect(bench.folder).faults
+
+
+async def test_inspect_of_an_earlier_release(bench: Bench, tmp_path: Path) -> None:
+    """Its rows have no seal, and are checked by all that they have."""
+    await fill(bench)
+    old = sqlite3.connect(tmp_path / "sidecar.db")
+    old.executescript(resources.files("sidecar.edges.store").joinpath("first.sql").read_text())
+    columns = [row[1] for row in old.execute("PRAGMA table_info(checkpoints)")]
+    names, marks = ", ".join(columns), ", ".join("?" * len(columns))
+    with contextlib.closing(sqlite3.connect(bench.folder / "sidecar.db")) as stored:
+        rows = stored.execute(f"SELECT {names} FROM checkpoints").fetchall()
+    old.executemany(f"INSERT INTO checkpoints ({names}) VALUES ({marks})", rows)
+    old.commit()
+    report = inspect(tmp_path)
+    assert (report.checkpoints, report.faults) == (6, ())
+    old.execute("UPDATE checkpoints SET body = replace(body, 'prog', 'bad') WHERE id = 2")
+    old.commit()
+    assert [fault.where for fault in inspect(tmp_path).faults] == ["checkpoint 2 of web"]
+    old.close()
 
 
 async def test_inspect_of_a_file_that_is_no_database(bench: Bench) -> None:

@@ -160,6 +160,15 @@ def read(row: sqlite3.Row) -> Checkpoint:
     """
     if not sealed(row):
         raise CheckpointUnusable("the row does not match its seal")
+    return read_unsealed(row)
+
+
+def read_unsealed(row: sqlite3.Row) -> Checkpoint:
+    """The same, for a row of a release that knew no seals.
+
+    Raises:
+        CheckpointUnusable: its bytes are not the ones that were stored.
+    """
     body = row["body"]
     if not isinstance(body, str) or not body.isascii() or codec.checksum(body) != row["checksum"]:
         raise CheckpointUnusable("the checksum does not match")

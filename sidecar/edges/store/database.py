@@ -184,6 +184,26 @@ def unavailable(error: Exception) -> StoreUnavailable:
     return StoreUnavailable(f"the database does not take the write: {words}", hint=hint)
 
 
+def lenient(raw: bytes) -> str:
+    """A stored text. A damaged one has to be readable, or no checksum could be held against it."""
+    return raw.decode("utf-8", "replace")
+
+
+def is_in_use(folder: Path) -> bool:
+    """Whether a service holds the lock of this state folder."""
+    try:
+        descriptor = os.open(folder / _LOCK, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
 def _open(path: Path) -> Opened:
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     os.close(descriptor)
@@ -195,8 +215,7 @@ def _open(path: Path) -> Opened:
         cut_off = left_out(path.with_name(f"{path.name}-wal"), max(frames, 0))
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
-        # A damaged text has to be readable, or no checksum could be held against it.
-        connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
+        connection.text_factory = lenient
         _check(connection)
         connection.row_factory = sqlite3.Row
         db = sqlite_utils.Database(connection)

@@ -15,7 +15,8 @@ from urllib.parse import quote
 
 from sidecar.edges.store import checkpoints, scrollbacks
 from sidecar.edges.store.audit import Transaction, broken_link
-from sidecar.edges.store.database import FILE
+from sidecar.edges.store.database import FILE, is_in_use, lenient
+from sidecar.edges.store.wal import left_out
 from sidecar.errors import CheckpointUnusable, Permanent
 from sidecar.model.session import Checkpoint
 
@@ -49,9 +50,11 @@ def inspect(folder: Path) -> Report:
     Raises:
         Permanent: there is none, or it may not be read.
     """
+    # Of a log that is being written, the last part is never whole.
+    cut_off = not is_in_use(folder) and left_out(folder / f"{FILE}-wal")
     try:
         with _opened(folder) as tx:
-            return _Inspection(tx).report()
+            return _Inspection(tx, cut_off).report()
     except sqlite3.DatabaseError as error:
         return Report(0, 0, 0, (Damage("database", f"it cannot be read: {error}"),))
 
@@ -98,13 +101,15 @@ def _connect(path: Path) -> sqlite3.Connection:
     mode = "mode=ro&immutable=1" if lone else "mode=ro"
     connection = sqlite3.connect(f"file:{quote(str(path.absolute()))}?{mode}", uri=True, isolation_level=None)
     connection.row_factory = sqlite3.Row
+    connection.text_factory = lenient
     connection.execute(f"PRAGMA busy_timeout = {_BUSY_MILLISECONDS}")
     return connection
 
 
 class _Inspection:
-    def __init__(self, tx: Transaction) -> None:
+    def __init__(self, tx: Transaction, cut_off: bool) -> None:
         self._tx = tx
+        self._cut_off = cut_off
         self._texts: dict[str, bool] = {}
         """Digests that were looked at, and whether the text is good."""
 
@@ -114,6 +119,8 @@ class _Inspection:
         return Report(count[0], len(self._texts), count[1], tuple(faults))
 
     def _file(self) -> Iterator[Damage]:
+        if self._cut_off:
+            yield Damage("database", "its write-ahead log is damaged: what was written last is lost")
         for (words,) in self._tx.all("PRAGMA integrity_check"):
             if words != "ok":
                 yield Damage("database", words)
@@ -128,8 +135,10 @@ class _Inspection:
             if row["quarantined"]:
                 yield Damage(where, f"in quarantine: {row['quarantined']}")
                 continue
+            # An earlier release knew no seals; its rows get them when the service opens the file.
+            read = checkpoints.read if "seal" in row.keys() else checkpoints.read_unsealed  # noqa: SIM118
             try:
-                found = checkpoints.read(row)
+                found = read(row)
             except CheckpointUnusable as error:
                 yield Damage(where, str(error))
             else:

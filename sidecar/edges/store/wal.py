@@ -19,8 +19,11 @@ _MASK = 0xFFFFFFFF
 Sum = tuple[int, int]
 
 
-def left_out(path: Path, used: int) -> bool:
-    """Whether the log holds more than the ``used`` frames that SQLite took, and an unfinished commit."""
+def left_out(path: Path, used: int | None = None) -> bool:
+    """Whether the log holds more than the ``used`` frames that SQLite took, and an unfinished commit.
+
+    Without ``used`` it is worked out how many SQLite would take. Nobody may be writing the log then.
+    """
     try:
         raw = path.read_bytes()
     except FileNotFoundError:
@@ -28,7 +31,7 @@ def left_out(path: Path, used: int) -> bool:
     if len(raw) <= _HEADER.size:
         return False
     log = _log(raw)
-    return log is None or log.holds_more(used)
+    return log is None or log.holds_more(log.taken() if used is None else used)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,7 @@ class _Log:
     def holds_more(self, used: int) -> bool:
         before = self._stored_sum(used - 1) if used else self.first
         whole = True
-        for number in range(used, (len(self.raw) - _HEADER.size) // (_FRAME.size + self.page)):
+        for number in range(used, self._count()):
             ours = [mine == salt for mine, salt in zip(self._frame(number)[2:4], self.salts, strict=True)]
             if not any(ours):
                 # Left from before the log was begun anew.
@@ -53,6 +56,21 @@ class _Log:
                 return True
             before = self._stored_sum(number)
         return False
+
+    def taken(self) -> int:
+        """How many frames SQLite takes: up to the last commit before the first that is not whole."""
+        before, committed = self.first, 0
+        for number in range(self._count()):
+            ours = self._frame(number)[2:4] == self.salts
+            if not ours or self._sum(number, before) != self._stored_sum(number):
+                break
+            before = self._stored_sum(number)
+            if self._frame(number)[1]:
+                committed = number + 1
+        return committed
+
+    def _count(self) -> int:
+        return (len(self.raw) - _HEADER.size) // (_FRAME.size + self.page)
 
     def _frame(self, number: int) -> tuple[int, ...]:
         return _FRAME.unpack_from(self.raw, self._at(number))
