@@ -81,6 +81,19 @@ async def test_a_process_that_will_not_end_is_left_to_itself(tmux: TmuxBox, door
         os.kill(pane.pid, signal.SIGKILL)
 
 
+async def test_windows_that_live_on_elsewhere_are_not_waited_for(tmux: TmuxBox, door: TmuxDoor) -> None:
+    keep_alive(tmux)
+    build_web(tmux)
+    tmux.run("link-window", "-d", "-s", "=web:0", "-t", "=keeper:7")
+    clock = SystemClock()
+    session, began = await living(door, "web"), clock.monotonic()
+    await door.let_go(await door.close_session(session))
+    assert clock.monotonic() - began < 2.0
+    shared, *others = session.windows
+    assert all(lives(pane.pid) for pane in shared.panes)
+    assert not [pane for window in others for pane in window.panes if lives(pane.pid)]
+
+
 async def test_without_a_server_nothing_is_started(tmux: TmuxBox, door: TmuxDoor) -> None:
     build_web(tmux)
     session = await living(door, "web")

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import secrets
+from collections import Counter
+from collections.abc import Iterator
 
 from sidecar.clock import Clock
 from sidecar.edges.tmux.dead import lives
@@ -43,7 +45,7 @@ async def close_session(runner: TmuxRunner, clock: Clock, session: Session) -> s
             )
         )
     )  # fmt: skip
-    await _wait(clock, [process for pane in session.panes() for process in _processes(pane)])
+    await _wait(clock, [process for pane in _its_own(session) for process in _processes(pane)])
     return keeper
 
 
@@ -51,6 +53,14 @@ async def let_go(runner: TmuxRunner, keeper: str) -> None:
     """End the session that kept the server. It is no matter if it has ended already."""
     with contextlib.suppress(SidecarError):
         await runner.call("kill-session", "-t", f"={keeper}")
+
+
+def _its_own(session: Session) -> Iterator[Pane]:
+    """The panes that end with it; the others live on in the sessions that share their windows."""
+    places = Counter(window.id for window in session.windows)
+    for window in session.windows:
+        if window.links <= places[window.id]:
+            yield from window.panes
 
 
 def _processes(pane: Pane) -> tuple[int, ...]:
