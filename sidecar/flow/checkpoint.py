@@ -1,7 +1,7 @@
 """Checkpoints: when one is due, what may become one, and what is kept.
 
-A change of structure is stored at once, output at every interval, and nothing when nothing has
-changed. Options and environments are no part of a look: they are asked for at every interval. A
+A change of structure is stored at once, output and titles at every interval, and nothing when nothing
+has changed. Options and environments are no part of a look: they are asked for at every interval. A
 capture that could be a dying or a just-started server's is held back.
 """
 
@@ -39,7 +39,8 @@ class Checkpointer:
         self._meter = meter
         self._log = log
         self._stored: dict[str, tuple[object, ...]] = {}
-        self._activity: dict[str, int] = {}
+        self._seen: dict[str, tuple[object, ...]] = {}
+        """What :func:`changing` has told when the newest checkpoint was taken."""
         self._taken: dict[str, float] = {}
         self._due: dict[str, Operation] = {}
         self._put_off: dict[str, tuple[tuple[object, ...], float]] = {}
@@ -70,7 +71,7 @@ class Checkpointer:
     def forget(self, name: str) -> None:
         """The session is no longer in our care."""
         for memory in (
-            self._stored, self._activity, self._taken, self._due, self._put_off, self._fingerprints,
+            self._stored, self._seen, self._taken, self._due, self._put_off, self._fingerprints,
             self._believed,
         ):  # fmt: skip
             memory.pop(name, None)
@@ -142,9 +143,9 @@ class Checkpointer:
         entry = self._ward.expected.get(name)
         if entry is None or entry.session is None or name in self._ward.cases:
             return
-        shape, activity = structure(entry.session), entry.session.activity
+        shape, seen = structure(entry.session), changing(entry.session)
         # tmux tells whole seconds: within the one of the last output, more may come unseen.
-        settled = activity < int(self._clock.wall())
+        settled = entry.session.activity < int(self._clock.wall())
         try:
             if isinstance(await self.save(entry.session, operation), HoldBack):
                 self._put_off[name] = (shape, self._clock.monotonic() + _HELD_BACK_PAUSE)
@@ -159,9 +160,9 @@ class Checkpointer:
             return
         self._put_off.pop(name, None)
         self._stored[name] = shape
-        self._activity.pop(name, None)
+        self._seen.pop(name, None)
         if settled:
-            self._activity[name] = activity
+            self._seen[name] = seen
 
     async def _add(self, session: Session, capture: Capture, operation: Operation) -> Checkpoint:
         try:
@@ -194,12 +195,20 @@ class Checkpointer:
 
     def _interval_due(self, name: str, session: Session) -> bool:
         waited = self._clock.monotonic() - self._taken.get(name, float("-inf"))
-        changed = session.activity != self._activity.get(name)
+        changed = changing(session) != self._seen.get(name)
         return changed and waited >= self._ward.settings.checkpoints.interval
 
 
+def changing(session: Session) -> tuple[object, ...]:
+    """What makes a new checkpoint due at the next interval: output, and what programs animate."""
+    return (
+        session.activity,
+        tuple((window.name, *(pane.title for pane in window.panes)) for window in session.windows),
+    )
+
+
 def structure(session: Session) -> tuple[object, ...]:
-    """What makes a new checkpoint due at once. Titles are left out: programs animate them."""
+    """What makes a new checkpoint due at once."""
     return (
         session.id,
         session.name,

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from prometheus_client import CollectorRegistry
 
 from sidecar.clock import SystemClock
@@ -76,11 +77,20 @@ class Care:
         log = JsonLog(self.clock, descriptor=-1)
         self.checkpointer = Checkpointer(self.ward, door, door, self.clock, meter, log)
 
-    def look(self, after: float, printed: float) -> None:
+    def look(self, after: float, printed: float, title: str = "", name: str = "one") -> None:
         """A look after so many seconds, which tells when the session has printed last."""
         self.clock.now = SECOND + after
         live = session()
-        windows = tuple(replace(window, activity=int(SECOND + printed)) for window in live.windows)
+        windows = tuple(
+            replace(
+                window,
+                activity=int(SECOND + printed),
+                automatic_rename=True,
+                name=name,
+                panes=tuple(replace(pane, title=title) for pane in window.panes),
+            )
+            for window in live.windows
+        )
         seen = look(replace(live, windows=windows))
         self.ward.look = seen
         self.ward.expect(seen, seen.sessions[0])
@@ -123,6 +133,21 @@ async def test_a_quiet_session_is_left_alone() -> None:
         one.look(after=3, printed=0)
         assert await one.attempted()
         one.look(after=60, printed=0)
+        assert not await one.attempted()
+
+
+@pytest.mark.parametrize("change", [{"title": "another"}, {"name": "another"}])
+async def test_a_title_or_a_name_that_changes_without_output_is_stored_at_the_next_interval(
+    change: dict[str, str],
+) -> None:
+    async with care() as one:
+        one.look(after=3, printed=0)
+        assert await one.attempted()
+        one.look(after=5, printed=0, **change)
+        assert not await one.attempted()
+        one.look(after=19, printed=0, **change)
+        assert await one.attempted()
+        one.look(after=60, printed=0, **change)
         assert not await one.attempted()
 
 
