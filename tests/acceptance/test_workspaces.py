@@ -119,7 +119,9 @@ def test_it_is_built_anew_on_request(tmux: TmuxBox) -> None:
         assert status == 202, body
         sidecar.verified("web")
         assert shape(tmux) == expected(tmux)
-        assert sidecar.sessions()["web"]["declared"] is True
+        # The picture is drawn anew with the look after the recovery.
+        shown = eventually(lambda: sidecar.sessions().get("web"), "web in the status")
+        assert shown["declared"] is True
 
 
 def test_a_live_session_of_its_name_is_adopted_and_left_as_it_is(tmux: TmuxBox) -> None:
