@@ -9,22 +9,23 @@ from sidecar.edges.tmux.run import TmuxRunner
 from sidecar.edges.tmux.text import command, in_one, script
 from sidecar.errors import TmuxRefused
 
-_PATIENCE = 1.0
 _POLL = 0.005
 _ACTED = b"acted"
 
 
-async def act_on_dead(runner: TmuxRunner, clock: Clock, pane: str, pid: int, action: str) -> bool:
+async def act_on_dead(
+    runner: TmuxRunner, clock: Clock, pane: str, pid: int, action: str, *, patience: float
+) -> bool:
     """Run a quoted command while the pane is dead and ``pid`` was its process. False: it is not.
 
-    A process that has just ended is waited for until tmux marks its pane, for a second at most.
+    Where the process has just ended, tmux is given ``patience`` seconds to mark its pane.
 
     Raises:
         TmuxAbsent, TmuxUnknown: there is no server, or no answer.
         TmuxRefused: tmux would not run the command.
     """
     guarded = _guarded(pane, pid, action)
-    deadline = clock.monotonic() + _PATIENCE
+    deadline = clock.monotonic() + patience
     while True:
         try:
             answer = await runner.source(guarded)

@@ -33,6 +33,10 @@ from sidecar.model.workspace import Command, Pairs, Workspace
 
 _CAPTURE_SECONDS = 10.0
 _SOCKET_SECONDS = 2.0
+_UNTIL_DEAD = 5.0
+"""Seconds for a busy tmux to mark a pane whose process is known to be dead: a recovery depends on it."""
+_UNTIL_CLOSED = 1.0
+"""The same where the next look comes back to it, and waits meanwhile."""
 _POLL = 0.005
 _SHOWN_MILLISECONDS = "10000"
 _LONGEST_MESSAGE = 1000
@@ -157,11 +161,12 @@ class TmuxDoor:
                 command("respawn-pane", "-k", *folder, "-t", pane, "--", *instead),
                 command("set-option", "-p", "-u", "-t", pane, "@sidecar_start"),
             )
-        return await act_on_dead(self._runner, self._clock, pane, pid, action)
+        return await act_on_dead(self._runner, self._clock, pane, pid, action, patience=_UNTIL_DEAD)
 
     async def close_pane(self, pane: str, pid: int) -> bool:
         """Close a pane, only while it is dead and ``pid`` was its process."""
-        return await act_on_dead(self._runner, self._clock, pane, pid, command("kill-pane", "-t", pane))
+        action = command("kill-pane", "-t", pane)
+        return await act_on_dead(self._runner, self._clock, pane, pid, action, patience=_UNTIL_CLOSED)
 
     async def enter(self, pane: str, pid: int, resumption: Resumption) -> None:
         """Type a command line into the pane's shell once it waits for input.
