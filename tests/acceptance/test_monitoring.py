@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import urllib.error
 import urllib.parse
@@ -15,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from tests.box import SidecarBox, TmuxBox, eventually, rehearsing_box
@@ -64,21 +64,25 @@ QUERIES = (
 )
 
 
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
 @contextmanager
-def server(folder: Path, *arguments: str) -> Iterator[None]:
+def server(folder: Path, *arguments: str) -> Iterator[str]:
+    """Run a server that was told to listen on any port; its address."""
     with (folder / f"{Path(arguments[0]).name}.log").open("w") as log:
         process = subprocess.Popen(arguments, stdout=log, stderr=log, cwd=folder)
         try:
-            yield
+            yield eventually(lambda: listens(process), "a listening server")
         finally:
             process.terminate()
             process.wait(20)
+
+
+def listens(process: subprocess.Popen[bytes]) -> str:
+    """Where; empty while it does not."""
+    assert process.poll() is None, f"it has ended with {process.returncode}"
+    found = psutil.Process(process.pid).net_connections("tcp4")
+    return next(
+        (f"http://{ip}:{port}" for ip, port in (each.laddr for each in found if each.status == "LISTEN")), ""
+    )
 
 
 def ask(url: str) -> Any:
@@ -101,19 +105,19 @@ def test_prometheus_answers_a_query_for_each_metric(tmux: TmuxBox, rehearsing: S
     sidecar.stored("web")
     os.kill(int(tmux.show("=web:", "#{pane_pid}")), signal.SIGKILL)
     sidecar.verified("web")
-    port, address = free_port(), (sidecar.state / "address").read_text().strip()
+    address = (sidecar.state / "address").read_text().strip()
     config = tmux.folder / "prometheus.yml"
     config.write_text(
         "global: {scrape_interval: 1s}\n"
         f"scrape_configs: [{{job_name: sidecar, static_configs: [{{targets: ['{address}']}}]}}]\n"
     )
     arguments = (
-        str(TOOLS / "prometheus"), f"--config.file={config}", f"--web.listen-address=127.0.0.1:{port}",
+        str(TOOLS / "prometheus"), f"--config.file={config}", "--web.listen-address=127.0.0.1:0",
         f"--storage.tsdb.path={tmux.folder / 'data'}",
     )  # fmt: skip
-    with server(tmux.folder, *arguments):
+    with server(tmux.folder, *arguments) as prometheus:
         for query in QUERIES:
-            url = f"http://127.0.0.1:{port}/api/v1/query?query={urllib.parse.quote(query)}"
+            url = f"{prometheus}/api/v1/query?query={urllib.parse.quote(query)}"
             eventually(
                 lambda url=url: ((ask(url) or {}).get("data") or {}).get("result"),
                 f"an answer to {query}",
@@ -130,7 +134,6 @@ def test_alertmanager_sets_a_verified_recovery_going(tmux: TmuxBox, sidecar: Sid
     tmux.run("kill-session", "-t", "=web")
     sidecar.start()
     eventually(lambda: sidecar.sessions()["web"]["note"], "held")
-    port = free_port()
     config = tmux.folder / "alertmanager.yml"
     config.write_text(
         "route: {receiver: sidecar, group_by: ['...'], group_wait: 0s}\n"
@@ -142,11 +145,10 @@ def test_alertmanager_sets_a_verified_recovery_going(tmux: TmuxBox, sidecar: Sid
     )
     arguments = (
         str(TOOLS / "prometheus-alertmanager"), f"--config.file={config}",
-        f"--web.listen-address=127.0.0.1:{port}", f"--storage.path={tmux.folder / 'alerts'}",
+        "--web.listen-address=127.0.0.1:0", f"--storage.path={tmux.folder / 'alerts'}",
         "--cluster.listen-address=",
     )  # fmt: skip
-    with server(tmux.folder, *arguments):
-        url = f"http://127.0.0.1:{port}"
+    with server(tmux.folder, *arguments) as url:
         eventually(lambda: ask(f"{url}/api/v2/status"), "alertmanager")
         words = ("alert", "add", "alertname=SessionDown", "session=web", "failure=crashed")
         subprocess.run([TOOLS / "amtool", f"--alertmanager.url={url}", *words], check=True, timeout=20)

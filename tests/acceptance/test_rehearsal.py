@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import sqlite3
 import subprocess
@@ -37,15 +38,14 @@ def lose_texts(sidecar: SidecarBox) -> None:
 
 
 def stage_processes(sidecar: SidecarBox) -> list[str]:
+    """The stage's server, its clients, and what runs in its panes: they know its socket."""
     folder = str(sidecar.state / "rehearsal")
     found = []
     for process in psutil.process_iter():
-        try:
-            words = process.cmdline()
-        except psutil.Error:
-            continue
-        if any(folder in word for word in words) or words == ["/bin/sh", "-c", "read _"]:
-            found.append(f"{process.pid} {words}")
+        with contextlib.suppress(psutil.Error):
+            words = [*process.cmdline(), process.environ().get("TMUX", "")]
+            if any(folder in word for word in words):
+                found.append(f"{process.pid} {words}")
     return found
 
 
