@@ -189,6 +189,10 @@ class SidecarBox:
             f"checkpoints of {sessions}",
         )
 
+    def last_words(self) -> str:
+        """The end of its log."""
+        return self.log.read_text()[-20_000:] if self.log.exists() else ""
+
     def actions(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
 
@@ -223,6 +227,10 @@ def sidecar_box(
         if start:
             box.start()
         yield box
+    except BaseException:
+        # A fixture's test is shown with it by conftest.
+        print(box.last_words())
+        raise
     finally:
         if box.process is not None and box.process.poll() is None:
             # In order, so that it can write down what it has covered; a hung one is not waited for.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import hypothesis
 import pytest
@@ -29,3 +29,14 @@ def tmux() -> Iterator[TmuxBox]:
 def sidecar(tmux: TmuxBox) -> Iterator[SidecarBox]:
     with sidecar_box(tmux) as box:
         yield box
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show with a failed test what its sidecar has logged."""
+    report = yield
+    if report.failed:
+        for box in getattr(item, "funcargs", {}).values():
+            if isinstance(box, SidecarBox):
+                report.sections.append(("Log of the sidecar", box.last_words()))
+    return report

@@ -186,7 +186,7 @@ async def test_a_person_is_called_once_and_told_when_it_is_over(theatre: Theatre
     capture = await theatre.take("web")
     await theatre.keep(with_window(capture, 0, layout="dead,beef"))
     async with theatre.playing():
-        await theatre.until(lambda: theatre.count("failed") == 2)
+        await theatre.until(lambda: theatre.count("failed") >= 2)
         assert theatre.log.loud() == [Action.REHEARSAL_FAILED, Action.NOTIFIED]
         await theatre.keep(with_window(capture, 0, layout="dead,beee"))
         await theatre.until(lambda: theatre.log.loud().count(Action.REHEARSAL_FAILED) == 2)
@@ -364,7 +364,7 @@ async def test_what_says_nothing_about_the_checkpoint_changes_nothing(
         tmux.run("new-session", "-d", "-s", "web", "sleep 1000")
         await theatre.keep(await theatre.take("web"))
         async with theatre.playing():
-            await theatre.until(lambda: theatre.count("inconclusive") == 2)
+            await theatre.until(lambda: theatre.count("inconclusive") >= 2)
         assert theatre.ward.rehearsals == {}
         assert set(theatre.log.loud()) == {Action.REHEARSAL_INCONCLUSIVE}
         assert words in str(theatre.log.lines[0][2]["error"])
@@ -411,7 +411,7 @@ async def test_a_checkpoint_that_tmux_dies_of_cannot_be_restored(
     theatre.rehearser = theatre.engage()
     await theatre.keep(await theatre.take("web"))
     async with theatre.playing():
-        await theatre.until(lambda: theatre.count(outcome) == 1)
+        await theatre.until(lambda: theatre.count(outcome) >= 1)
     rows = [row.restorable for row in theatre.ward.rehearsals.values()]
     assert rows == ([False] if outcome == "failed" else [])
 
@@ -423,7 +423,7 @@ async def test_it_makes_way_for_a_recovery_that_begins_in_its_middle(theatre: Th
     theatre.rehearser = theatre.engage()
     await theatre.keep(await theatre.take("web"))
     async with theatre.playing():
-        await theatre.until(lambda: theatre.count("inconclusive") == 1)
+        await theatre.until(lambda: theatre.count("inconclusive") >= 1)
     assert theatre.ward.rehearsals == {}
     assert "a recovery has begun" in str(theatre.log.lines[0][2]["error"])
 
@@ -435,7 +435,7 @@ async def test_a_store_that_does_not_take_the_result_is_asked_again(theatre: The
     other.execute("ALTER TABLE rehearsals RENAME TO elsewhere")
     other.execute("CREATE VIEW rehearsals AS SELECT * FROM elsewhere")
     async with theatre.playing():
-        await theatre.until(lambda: theatre.count("inconclusive") == 1)
+        await theatre.until(lambda: theatre.count("inconclusive") >= 1)
         assert theatre.ward.rehearsals == {}
         other.execute("DROP VIEW rehearsals")
         other.execute("ALTER TABLE elsewhere RENAME TO rehearsals")
