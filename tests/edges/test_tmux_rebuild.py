@@ -179,11 +179,17 @@ async def test_names_and_titles_come_back_to_the_letter(
             command("new-window", "-t", f"{session_id}:", "-n", literal(f"{name}2")),
         )
     )
+
+    def folder_of(session: str) -> str:
+        return tmux.show(f"{session}:0", "#{pane_current_path}")
+
+    # A process that is just being started is not in its folder yet.
+    eventually(lambda: folder_of(session_id) == str(folder), "the folder")
     image = (await capture(door, name)).image
     await runner.call("kill-session", "-t", session_id)
     rebuilt = await door.rebuild(image, {})
     again = (await capture(door, name)).image
-    eventually(lambda: tmux.show(f"{rebuilt}:0", "#{pane_current_path}") == str(folder), "the folder")
+    eventually(lambda: folder_of(rebuilt) == str(folder), "the folder")
     assert [window.name for window in again.windows] == [name, f"{name}2"]
     assert again.windows[0].panes[0].title == title
     assert again.windows[0].panes[0].start_command == image.windows[0].panes[0].start_command
