@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -15,7 +16,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -188,6 +189,14 @@ class SidecarBox:
             lambda: all(self.sessions().get(name, {}).get("checkpoints", 0) for name in sessions),
             f"checkpoints of {sessions}",
         )
+
+    def stored_folders(self) -> set[str]:
+        """The folders of all panes in the newest checkpoint of all."""
+        address = f"file:{self.state / 'sidecar.db'}?mode=ro"
+        with closing(sqlite3.connect(address, uri=True)) as database:
+            newest = database.execute("SELECT body FROM checkpoints ORDER BY id DESC LIMIT 1").fetchone()
+        windows = json.loads(newest[0])["windows"] if newest else []
+        return {pane["cwd"] for window in windows for pane in window["panes"]}
 
     def last_words(self) -> str:
         """The end of its log."""

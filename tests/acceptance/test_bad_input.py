@@ -45,7 +45,7 @@ def test_hostile_names_come_back_to_the_letter_and_run_nothing(
     # tmux tells no folder while the process is just being started.
     eventually(lambda: str(folder) in tmux.panes(fields)[0], "the folder")
     before = tmux.panes(fields)
-    eventually(lambda: [s for s in sidecar.sessions().values() if s["checkpoints"]], "a checkpoint")
+    eventually(lambda: str(folder) in sidecar.stored_folders(), "a checkpoint with the folder")
     (known,) = sidecar.sessions()
     os.kill(tmux.server_pid(), signal.SIGKILL)
     sidecar_rows = eventually(
@@ -64,7 +64,7 @@ def test_a_folder_that_is_gone_is_named_and_does_not_stop_the_recovery(
     folder = tmux.folder / "work" / "deep"
     folder.mkdir(parents=True)
     tmux.run("new-session", "-d", "-s", "web", "-c", str(folder), "sleep 5000")
-    sidecar.stored("web")
+    eventually(lambda: str(folder) in sidecar.stored_folders(), "a checkpoint with the folder")
     server = tmux.server_pid()
     folder.rmdir()
     os.kill(server, signal.SIGKILL)
