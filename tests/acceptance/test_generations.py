@@ -291,7 +291,7 @@ def test_the_exported_file_gives_tmuxp_the_same_shape(
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     held = [line.replace(" sleep", " bash") if line.startswith("5 ") else line for line in before]
-    eventually(lambda: form(tmux, "web") == held, f"{held} like {form(tmux, 'web')}", patience=5.0)
+    eventually(lambda: form(tmux, "web") == held, f"{held} like {form(tmux, 'web')}")
     assert "sleep 4321" in tmux.run("capture-pane", "-p", "-t", "=web:5")
     assert not (tmux.folder / "pwned").exists()
 

@@ -82,7 +82,6 @@ async def test_it_means_what_it_means_to_tmuxp(
         eventually(
             lambda facts=facts: facts(tmux, name) == told(facts(rival.tmux, name), rival, tmux),
             f"the same {facts.__name__}: {facts(tmux, name)} and {facts(rival.tmux, name)}",
-            patience=5.0,
         )
 
 

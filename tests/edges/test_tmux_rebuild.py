@@ -61,7 +61,7 @@ def _without_ids(line: str, ids: list[str]) -> str:
 def settles(tmux: TmuxBox, wanted: list[str]) -> None:
     """Programs take a moment to be in their folders."""
     with contextlib.suppress(AssertionError):
-        eventually(lambda: shape(tmux, "web") == wanted, patience=3.0)
+        eventually(lambda: shape(tmux, "web") == wanted)
     assert shape(tmux, "web") == wanted
 
 

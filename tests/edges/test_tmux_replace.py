@@ -113,7 +113,7 @@ async def test_a_window_comes_back_as_it_was(tmux: TmuxBox, door: TmuxDoor, inde
     left = panes(tmux)
     await door.rebuild_window(await living(door, "web"), only(image, index), {})
     assert panes(tmux) >= left
-    eventually(lambda: form(tmux, index) == before, f"{before} like {form(tmux, index)}", patience=5.0)
+    eventually(lambda: form(tmux, index) == before, f"{before} like {form(tmux, index)}")
 
 
 async def test_the_hooks_of_a_window_come_back_and_do_not_see_its_building(
