@@ -19,6 +19,8 @@ from sidecar.edges.tmux.doorbell import CHANNEL
 _LOOKS = 720
 _PAUSE = 0.05
 """Seconds between two questions whether a ring has been answered."""
+_AGAIN_SECONDS = 2.0
+"""A ring is lost when the service rings by itself before its new client waits: two cancel each other."""
 _ANSWER_SECONDS = 20.0
 _IDLE_SECONDS = 30.0
 _MB = 1_000_000
@@ -80,14 +82,18 @@ def _import_floor() -> Memory:
 
 
 def _ring(on: Stage) -> None:
-    """One ring, until another client waits for the next one."""
+    """Ring until another client waits for the next one."""
     waiting = _bells(on)
-    on.tmux.run("wait-for", "-S", CHANNEL)
     deadline = time.monotonic() + _ANSWER_SECONDS
-    while not (now := _bells(on)) or now & waiting:
-        if time.monotonic() > deadline:
+    while True:
+        on.tmux.run("wait-for", "-S", CHANNEL)
+        again = time.monotonic() + _AGAIN_SECONDS
+        while time.monotonic() < again:
+            if (now := _bells(on)) and not now & waiting:
+                return
+            time.sleep(_PAUSE)
+        if again > deadline:
             raise TimeoutError(f"a ring was not answered within {_ANSWER_SECONDS:g} s")
-        time.sleep(_PAUSE)
 
 
 def _bells(on: Stage) -> set[int]:
