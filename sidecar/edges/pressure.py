@@ -6,19 +6,18 @@ import os
 import re
 from pathlib import Path
 
-import psutil
-
 from sidecar.model.record import Pressure
 
 _SOME = re.compile(r"^some avg10=([0-9.]+)", re.MULTILINE)
 _KERNEL = Path("/proc/pressure")
+_MEMORY = re.compile(r"^(MemTotal|MemAvailable): +(\d+) kB$", re.MULTILINE)
 
 
 def read(folder: Path = _KERNEL) -> Pressure:
     """The pressure now. ``folder`` holds the kernel's pressure files, which not every kernel has."""
-    memory = psutil.virtual_memory()
+    memory = {name: int(amount) for name, amount in _MEMORY.findall(Path("/proc/meminfo").read_text())}
     return Pressure(
-        memory_available=memory.available / memory.total,
+        memory_available=memory["MemAvailable"] / memory["MemTotal"],
         load=os.getloadavg()[0] / (os.cpu_count() or 1),
         cpu_stalled=_stalled(folder / "cpu"),
         memory_stalled=_stalled(folder / "memory"),

@@ -16,8 +16,6 @@ import struct
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
-import psutil
-
 from sidecar.clock import Clock
 from sidecar.model.incident import Exit
 from sidecar.model.record import Usage, Watched
@@ -26,11 +24,17 @@ from sidecar.model.session import Look, Pane, Presence, Process, Session, Window
 _INFO_SIZE = 64
 _PIDFD_GET_INFO = (3 << 30) | (_INFO_SIZE << 16) | (0xFF << 8) | 11
 _PIDFD_INFO_EXIT = 1 << 3
+_STAT_PARENT = 1
 _STAT_GROUP = 2
 _STAT_TPGID = 5
-"""Positions of the process group and of the terminal's foreground group among the fields after ``comm``."""
+_STAT_TIMES = slice(11, 13)
 _STAT_STARTED = 19
+_STAT_PAGES = 21
 _STAT_EXIT_CODE = 49
+"""Positions among the fields after ``comm``: parent, process group, the terminal's foreground group, user
+and system time in ticks, start in ticks, resident pages, wait status."""
+_TICKS = os.sysconf("SC_CLK_TCK")
+_PAGE = os.sysconf("SC_PAGE_SIZE")
 _ARGV_USUAL = 4096
 _ARGV_LIMIT = 256 * 1024
 
@@ -83,7 +87,7 @@ def uptime() -> float:
 def started(pid: int) -> float | None:
     """When a process began, in the seconds of :func:`uptime`; None if it is gone."""
     fields = _stat(pid)
-    return int(fields[_STAT_STARTED]) / os.sysconf("SC_CLK_TCK") if fields else None
+    return int(fields[_STAT_STARTED]) / _TICKS if fields else None
 
 
 def raise_descriptor_limit() -> int:
@@ -96,11 +100,18 @@ def raise_descriptor_limit() -> int:
 
 def usage(roots: Mapping[str, tuple[int, ...]]) -> dict[str, Usage]:
     """Usage of the trees under the given pane processes, by session. Slow: call it in a thread."""
-    table = {process.info["pid"]: process for process in psutil.process_iter(["pid", "ppid"])}
     children: dict[int, list[int]] = {}
-    for pid, process in table.items():
-        children.setdefault(process.info["ppid"] or 0, []).append(pid)
-    return {session: _sum_usage(_tree(pids, children), table) for session, pids in roots.items()}
+    own: dict[int, Usage] = {}
+    for pid in map(int, filter(str.isdigit, os.listdir("/proc"))):
+        if fields := _stat(pid):
+            children.setdefault(int(fields[_STAT_PARENT]), []).append(pid)
+            own[pid] = _own_usage(fields)
+    return {session: _sum_usage(own, _tree(pids, children)) for session, pids in roots.items()}
+
+
+def _own_usage(fields: list[bytes]) -> Usage:
+    ticks = sum(map(int, fields[_STAT_TIMES]))
+    return Usage(1, int(fields[_STAT_PAGES]) * _PAGE, ticks / _TICKS)
 
 
 def _tree(roots: Iterable[int], children: dict[int, list[int]]) -> set[int]:
@@ -114,21 +125,11 @@ def _tree(roots: Iterable[int], children: dict[int, list[int]]) -> set[int]:
     return found
 
 
-def _sum_usage(pids: set[int], table: dict[int, psutil.Process]) -> Usage:
-    count, memory, cpu = 0, 0, 0.0
-    for pid in pids:
-        process = table.get(pid)
-        if process is None:
-            continue
-        try:
-            with process.oneshot():
-                times = process.cpu_times()
-                memory += process.memory_info().rss
-                cpu += times.user + times.system
-                count += 1
-        except psutil.Error:
-            continue
-    return Usage(count, memory, cpu)
+def _sum_usage(own: Mapping[int, Usage], pids: Iterable[int]) -> Usage:
+    there = [own[pid] for pid in pids if pid in own]
+    return Usage(
+        len(there), sum(each.memory_bytes for each in there), sum(each.cpu_seconds for each in there)
+    )
 
 
 class ProcessWatch:
