@@ -25,7 +25,7 @@ from sidecar import __version__
 from sidecar.clock import SystemClock, SystemDice
 from sidecar.config import Settings
 from sidecar.decide import conversation, layout, retain
-from sidecar.edges import pressure, process, script
+from sidecar.edges import memory, pressure, process, script
 from sidecar.edges.logs import JsonLog, adopt_library_logs
 from sidecar.edges.metrics import Metrics
 from sidecar.edges.store import Store
@@ -482,12 +482,13 @@ def serve(read: Callable[[], Settings], state: Path) -> int:
 
 
 def give_way() -> None:
-    """Set the interpreter up so that it never holds the event loop for long."""
+    """Set the interpreter up so that it never holds the event loop for long, and keeps little memory."""
     # A thread that renders or parses gives the loop its turn after 1 ms instead of 5.
     sys.setswitchinterval(0.001)
     # What the imports have made stays for good: going through it took every full collection 30 ms.
     gc.collect()
     gc.freeze()
+    memory.keep_little()
 
 
 def run_loop(work: Coroutine[Any, Any, T]) -> T:

@@ -27,6 +27,8 @@ from sidecar.errors import AlreadyRunning, Permanent, StoreUnavailable, UnsafeSt
 FILE = "sidecar.db"
 _LOCK = "sidecar.lock"
 _BUSY_MILLISECONDS = 1000
+_CACHE_KIB = 512
+"""Of pages that SQLite keeps; what it reads again comes from the page cache of the kernel."""
 
 migrations = Migrations("sidecar")
 
@@ -214,6 +216,7 @@ def _open(path: Path) -> Opened:
         frames = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()[1]
         cut_off = left_out(path.with_name(f"{path.name}-wal"), max(frames, 0))
         connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
         connection.execute("PRAGMA foreign_keys = ON")
         connection.text_factory = lenient
         _check(connection)
