@@ -82,6 +82,8 @@ class _Reader:
     def __init__(self, raw: bytes) -> None:
         self._raw = raw
         self._at = 0
+        self._texts: dict[str, str] = {}
+        """Each once: most panes share their title, folder and command with others."""
 
     def take(self, record: _Record) -> list[str] | None:
         """The next record's words and texts, if it is of this kind."""
@@ -97,7 +99,8 @@ class _Reader:
         at = stop + 1
         for length in head[split:]:
             end = at + int(length)
-            fields.append(raw[at:end].decode("utf-8", "surrogateescape") if end > at else "")
+            text = raw[at:end].decode("utf-8", "surrogateescape") if end > at else ""
+            fields.append(self._texts.setdefault(text, text))
             at = end
         if at > len(raw):
             raise ValueError("it is cut off")
