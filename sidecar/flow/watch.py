@@ -190,7 +190,10 @@ class Watch:
         if look.presence is not Presence.UNKNOWN:
             alive = look.presence is Presence.ABSENT and await self._t.tmux.live_server() != 0
             await self._compare(look, alive)
+        # With a hundred sessions each of these takes milliseconds; what waits for its turn goes in between.
+        await asyncio.sleep(0)
         self._t.checkpointer.consider(look)
+        await asyncio.sleep(0)
         self._on_cycle()
 
     async def _compare(self, look: Look, server_alive: bool) -> None:
