@@ -12,11 +12,15 @@ from collections.abc import Sequence
 
 HIDDEN = "***"
 
-_NAMES = (
-    r"(?:pass(?:word|wd|phrase)?|pwd|token|secret|api[_-]?key|access[_-]?key|private[_-]?key|auth[_-]?key"
-    r"|secret[_-]?key|license[_-]?key|credentials?|bearer|cookie|sas|dsn)"
+# What is tried again at every place has a limit: a long run of letters would else take minutes.
+_WORDS = (
+    r"(?:pass(?:word|wd|phrase)|token|secret|(?:api|access|private|auth|secret|license)[_-]?key|credentials?)"
 )
-_NAME = rf"(?:[A-Za-z0-9]+[._-])*{_NAMES}(?:[._-][0-9]+)?"
+"""They tell a secret behind whatever they are run together with: ``PGPASSWORD``, ``--authtoken``."""
+_SHORT = r"(?:(?:db|ssh|pg|my|sql|user|smtp|mail|ftp|ldap)?pass|pwd|bearer|cookie|sas|dsn)"
+"""They do so by themselves, or behind a separator."""
+_NAMES = rf"(?:[A-Za-z0-9]{{0,40}}{_WORDS}|{_SHORT}|(?<=_)(?:key|auth))"
+_NAME = rf"(?:[A-Za-z0-9]{{1,40}}[._-]){{0,6}}{_NAMES}(?:[._-][0-9]+)?"
 _NOT_ITSELF = r"(?![._-]?(?:file|path|dir|stdin|env|name|id)\b)"
 """``--password-file x`` names where a secret is, and is none."""
 
@@ -30,10 +34,12 @@ _PATTERNS = tuple(
         r"\b((?:proxy-)?authorization\s*[:=]\s*)(?:(?:bearer|basic|token|digest)\s+)?[^\s'\"]+",
         r"\b((?:bearer|basic)\s+)[A-Za-z0-9+/=._~-]{8,}",
         r"\b((?:set-)?cookie\s*:\s*)[^'\"]+",
-        r"\b(x-[a-z-]*(?:key|token|secret)\s*:\s*)[^\s'\"]+",
-        r"([a-z][a-z0-9+.-]*://[^/\s:@'\"]*:)[^/\s@'\"]+(?=@)",
+        r"\b(x-[a-z-]{0,60}(?:key|token|secret)\s*:\s*)[^\s'\"]+",
+        r"(\b[a-z][a-z0-9+.-]{0,20}://[^/\s:@'\"]*:)[^/\s@'\"]+(?=@)",
         rf"((?<![A-Za-z0-9])--?{_NAME}{_NOT_ITSELF}(?:\s+|=))(?!-){_VALUE}",
         rf"((?<![A-Za-z0-9-]){_NAME}{_NOT_ITSELF}\s*[=:]\s*)(?:'[^']*'|\"[^\"]*\"|[^\s'\"&;,]+)",
+        rf"(\b(?:sshpass\s(?:[^;|&]{{0,200}}?\s)??-p|redis-cli\s(?:[^;|&]{{0,200}}?\s)??-a)\s*){_VALUE}",
+        rf"(\b(?:mysql|mariadb)[\w-]{{0,20}}\s(?:[^;|&]{{0,200}}?\s)??-p){_VALUE}",
         r"((?:^|\s)(?:-u|--user)(?:\s+|=)[^\s:'\"]+:)(?!\d+(?:\s|$))[^\s'\"]+",
     )
 )
@@ -42,12 +48,17 @@ _PATTERNS = tuple(
 _SHAPES = re.compile(
     r"\b(?:sk-[A-Za-z0-9_-]{16,}|(?:gh[pousr]|github_pat)_[A-Za-z0-9_]{16,}|glpat-[A-Za-z0-9_-]{16,}"
     r"|xox[abeprs]-[A-Za-z0-9-]{10,}|(?:AKIA|ASIA)[A-Z0-9]{16}|AIza[A-Za-z0-9_-]{30,}|hf_[A-Za-z0-9]{20,}"
-    r"|npm_[A-Za-z0-9]{30,}|eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*)"
+    r"|npm_[A-Za-z0-9]{30,}|eyJ[A-Za-z0-9_-]{8,500}\.[A-Za-z0-9_-]{8,8000}\.[A-Za-z0-9_-]*)"
 )
 """Tokens that are known by their form, wherever they stand."""
 
 _LOGIN = re.compile(r"([^\s:]+):(?!\d+$)\S+")
 _LOGIN_FLAGS = frozenset({"-u", "--user"})
+_LETTERS = {"sshpass": "-p", "redis-cli": "-a", "mysql": "-p", "mariadb": "-p"}
+"""Programs, or the beginnings of their names, with the letter of a flag that holds a password."""
+_TOOL = re.compile(r"(sshpass|redis-cli|mysql|mariadb)(?:(?<=l|b)[\w-]*)?")
+_NEVER_APART = frozenset({"mysql", "mariadb"})
+"""Their password is run together with the letter; what is apart is something else."""
 
 
 def text(line: str) -> str:
@@ -70,12 +81,21 @@ def command(words: Sequence[str]) -> str:
 def argv(words: Sequence[str]) -> tuple[str, ...]:
     """An argument vector without what looks like a secret; as many words as before."""
     shown: list[str] = []
+    tool = ""
     for place, word in enumerate(words):
         before = words[place - 1] if place else ""
-        if place and _FLAG.fullmatch(before) and not word.startswith("-"):
+        if tool and before == _LETTERS[tool] and tool not in _NEVER_APART:
+            shown.append(HIDDEN)
+            tool = ""
+        elif tool and len(word) > 2 and word.startswith(_LETTERS[tool]):
+            shown.append(_LETTERS[tool] + HIDDEN)
+            tool = ""
+        elif place and _FLAG.fullmatch(before) and not word.startswith("-"):
             shown.append(HIDDEN)
         elif before in _LOGIN_FLAGS and _LOGIN.fullmatch(word):
             shown.append(_LOGIN.sub(rf"\1:{HIDDEN}", word))
         else:
             shown.append(text(word))
+            found = _TOOL.fullmatch(word.rpartition("/")[2])
+            tool = found[1] if found else tool
     return tuple(shown)

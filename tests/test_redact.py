@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import time
 
 import pytest
 from hypothesis import given
@@ -41,6 +42,15 @@ JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.c2lnbmF0dXJl"
         ("aws AKIAABCDEFGHIJKLMNOP", "aws ***"),
         ("sh -c 'tool --password \"a b\" --x'", "sh -c 'tool --password *** --x'"),
         ("sshpass -e ssh host", "sshpass -e ssh host"),
+        ("sshpass -p abc ssh -p 22 host", "sshpass -p *** ssh -p 22 host"),
+        ("/usr/bin/sshpass -pabc ssh -p 22 host", "/usr/bin/sshpass -p*** ssh -p 22 host"),
+        ("redis-cli -h db -a abc", "redis-cli -h db -a ***"),
+        ("mysql -u root -pabc db", "mysql -u root -p*** db"),
+        ("mysqldump -p db", "mysqldump -p db"),
+        ("PGPASSWORD=abc SSHPASS=abc REDISCLI_AUTH=abc x", "PGPASSWORD=*** SSHPASS=*** REDISCLI_AUTH=*** x"),
+        ("OPENAI_KEY=abc tool --authtoken abc", "OPENAI_KEY=*** tool --authtoken ***"),
+        ("tool --clientSecret=abc --apiKey abc", "tool --clientSecret=*** --apiKey ***"),
+        ("tool --bypass x --max-tokens 5 --key-file y", "tool --bypass x --max-tokens 5 --key-file y"),
         ("tool --password-file /run/secret", "tool --password-file /run/secret"),
         ("tool --token-path=/run/secret", "tool --token-path=/run/secret"),
         ("ssh -i ~/.ssh/id_ed25519 me@host", "ssh -i ~/.ssh/id_ed25519 me@host"),
@@ -65,6 +75,15 @@ def test_a_private_key_is_hidden_to_its_end() -> None:
     key = "-----BEGIN OPENSSH PRIVATE KEY-----\nabc\n-----END OPENSSH PRIVATE KEY-----"
     assert redact.text(f"x {key} y") == "x *** y"
     assert redact.text(key[:40]) == "***"
+
+
+@pytest.mark.parametrize("part", ["a", "a_", "a-", "mysql -p ", "x-", "eyJ-", "_key", "x://", "--token", " "])
+def test_a_long_argument_takes_no_longer_than_its_length_tells(part: str) -> None:
+    """What takes the square of it would be at work for minutes."""
+    line = part * (50_000 // len(part))
+    began = time.process_time()
+    redact.text(line)
+    assert time.process_time() - began < 5.0
 
 
 @given(st.lists(st.text(max_size=40), max_size=8))
