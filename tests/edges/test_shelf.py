@@ -110,9 +110,15 @@ async def test_the_newest_of_then(bench: Bench) -> None:
         assert (found.id if found else None) == wanted
 
 
+async def spoil(bench: Bench, number: int) -> None:
+    """Damage one that is then found out."""
+    bench.tamper("UPDATE checkpoints SET body = replace(body, 'prog', 'bad') WHERE id = ?", number)
+    assert not isinstance(await bench.store.shelf.find(number), Checkpoint)
+
+
 async def test_what_goes_is_told_before_it_goes(bench: Bench) -> None:
     await fill(bench)
-    bench.tamper("UPDATE checkpoints SET quarantined = 'bad' WHERE id = 4")
+    await spoil(bench, 4)
     limits = Retention(latest=2, max_age=0.0)
     doomed = await bench.store.shelf.doomed(limits)
     assert [(one.id, one.reason) for one in doomed] == [
@@ -126,8 +132,12 @@ async def test_what_goes_is_told_before_it_goes(bench: Bench) -> None:
 
 
 async def test_damaged_ones_are_kept_for_their_time(bench: Bench) -> None:
+    """However old they are themselves: it runs from when the damage was seen."""
     await fill(bench, 1)
-    bench.tamper("UPDATE checkpoints SET quarantined = 'bad', taken = ?", bench.now() - DAY)
+    await spoil(bench, 1)
+    await spoil(bench, 2)
+    assert await bench.store.shelf.prune(Retention(max_age=DAY)) == ()
+    bench.tamper("UPDATE audit SET at = at - ? WHERE action = 'checkpoint_quarantined'", DAY)
     assert await bench.store.shelf.doomed(Retention(max_age=DAY + 60)) == ()
     assert {one.id for one in await bench.store.shelf.doomed(Retention(max_age=DAY - 60))} == {1, 2}
 
@@ -140,8 +150,8 @@ async def test_bytes_count_a_shared_text_once_and_never_take_the_newest_good_one
     assert await bench.store.shelf.doomed(Retention(max_bytes=total.size)) == ()
     doomed = await bench.store.shelf.doomed(Retention(max_bytes=total.size - 1))
     assert [(one.id, one.reason) for one in doomed] == [(1, PruneReason.BYTES)]
-    bench.tamper("UPDATE checkpoints SET quarantined = 'bad' WHERE id = 4")
-    assert [one.id for one in await bench.store.shelf.prune(Retention(max_bytes=1))] == [1, 2, 4]
+    await spoil(bench, 4)
+    assert [one.id for one in await bench.store.shelf.prune(Retention(max_bytes=1))] == [1, 2]
     newest = await bench.store.shelf.newest("web")
     assert newest is not None
     assert newest.id == 3

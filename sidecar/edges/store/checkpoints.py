@@ -106,7 +106,7 @@ def inspect(tx: Transaction, now: float) -> int:
 
 def _inspect_marks(tx: Transaction, now: float) -> int:
     marked = [row["id"] for row in tx.all("SELECT id FROM checkpoints WHERE quarantined IS NOT ''")]
-    told = _told(tx) if marked else set()
+    told = quarantined_since(tx) if marked else {}
     bad = 0
     for number in marked:
         (row,) = tx.all("SELECT * FROM checkpoints WHERE id = ?", number)
@@ -127,12 +127,14 @@ def _unmark(tx: Transaction, number: int) -> None:
     tx.run("UPDATE checkpoints SET quarantined = '' WHERE id = ?", number)
 
 
-def _told(tx: Transaction) -> set[int]:
-    """The checkpoints whose quarantine is in the audit trail."""
-    found = set()
-    for (detail,) in tx.all("SELECT detail FROM audit WHERE action = ?", Action.CHECKPOINT_QUARANTINED.value):
+def quarantined_since(tx: Transaction) -> dict[int, float]:
+    """The checkpoints whose quarantine is in the audit trail, with the wall seconds of it."""
+    found = {}
+    for detail, at in tx.all(
+        "SELECT detail, at FROM audit WHERE action = ? ORDER BY id", Action.CHECKPOINT_QUARANTINED.value
+    ):
         with contextlib.suppress(ValueError, KeyError, TypeError):
-            found.add(json.loads(detail)["checkpoint"])
+            found[json.loads(detail)["checkpoint"]] = float(at)
     return found
 
 

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 
-from sidecar.edges.store import scrollbacks
+from sidecar.edges.store import checkpoints, scrollbacks
 from sidecar.edges.store.audit import Transaction
 from sidecar.model.archive import Doomed, PruneReason
 from sidecar.model.policy import Retention
@@ -53,12 +53,12 @@ def _surplus(tx: Transaction, chooser: Chooser, retention: Retention, now: float
 
 
 def _spoiled(tx: Transaction, retention: Retention, now: float) -> Iterator[Doomed]:
-    """Damaged ones are kept for ``max_age``, so that a person can look into them."""
-    rows = tx.all(
-        "SELECT id, session, taken, size FROM checkpoints WHERE quarantined != '' AND taken < ?",
-        now - retention.max_age,
-    )
-    return (_doomed(row, PruneReason.QUARANTINED) for row in rows)
+    """Damaged ones are kept for ``max_age`` from when it was seen, so that a person can look into them."""
+    rows = tx.all("SELECT id, session, taken, size FROM checkpoints WHERE quarantined != ''")
+    since = checkpoints.quarantined_since(tx) if rows else {}
+    for row in rows:
+        if since.get(row["id"], now) < now - retention.max_age:
+            yield _doomed(row, PruneReason.QUARANTINED)
 
 
 def _texts(tx: Transaction, session: str) -> defaultdict[int, list[tuple[str, int]]]:
