@@ -280,6 +280,7 @@ class Sidecar:
         self._desk = FrontDesk(ward, watch, store, clock, self.metrics, tasks.spawn)
         self._undo.push_async_callback(self._leave_tmux, tmux, bell)
         await self._reconcile(watch, checkpointer, rehearser)
+        cut_off = await self._archive.cut_off()
         self._undo.push_async_callback(self._leave_nothing_running)
         self._undo.push_async_callback(tasks.cancel)
         tasks.keep("watch", watch.run)
@@ -293,7 +294,7 @@ class Sidecar:
         tasks.keep("loop lag", self._feel_lag)
         await self._listen()
         await self._desk.take_up_pending()
-        tasks.spawn("replacements", self._archive.finish_replacements())
+        tasks.spawn("replacements", self._archive.bring_back(cut_off))
         log.say(Action.STARTED, address=self.address, version=__version__, mode=settings.recovery.mode)
 
     def _open_store(self) -> Store:

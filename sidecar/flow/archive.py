@@ -6,6 +6,7 @@ journalled, verified and recorded as every other recovery is.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from sidecar.clock import Clock
@@ -148,22 +149,31 @@ class Archive:
         self._watch.open_case(case)
         return await case.answer
 
-    async def finish_replacements(self) -> None:
-        """Bring back what an earlier run of ours had taken away when it was cut off.
+    async def cut_off(self) -> tuple[str, ...]:
+        """The sessions that an earlier run of ours had taken away when it was cut off.
 
-        Its last act before that was to store the session, so the newest generation is the one.
+        Asked before the first look: whose incident is closed has been dealt with, and what has become
+        of it since is somebody's will.
         """
+        waiting = {row.id for row in await self._book.open_incidents()}
         latest: dict[str, RecoveryRow] = {}
         for row in await self._book.recoveries(_LOOKED_BACK):
             latest.setdefault(row.session, row)
-        await self._watch.first_cycle.wait()
-        for row in latest.values():
-            if row.state == "interrupted" and await self._cut_off(row.id):
-                newest = await self._shelf.newest(row.session)
-                if newest is not None and self._ward.look.find(row.session) is None:
-                    await self.restore(RestoreRequest(newest.id))
+        begun = [row for row in latest.values() if row.state == "interrupted" and row.incident in waiting]
+        return tuple([row.session for row in begun if await self._replaced(row.id)])
 
-    async def _cut_off(self, recovery: int) -> bool:
+    async def bring_back(self, names: Iterable[str]) -> None:
+        """Bring back what :meth:`cut_off` has found, if it is still not there.
+
+        The last act before it was taken away was to store it, so the newest generation is the one.
+        """
+        await self._watch.first_cycle.wait()
+        for name in names:
+            newest = await self._shelf.newest(name)
+            if newest is not None and self._ward.look.find(name) is None:
+                await self.restore(RestoreRequest(newest.id))
+
+    async def _replaced(self, recovery: int) -> bool:
         """Whether it ended between the closing of a session and the building of another."""
         row = await self._book.recovery(recovery)
         return row is not None and any(

@@ -233,6 +233,31 @@ def test_a_replacement_that_was_cut_off_is_undone_by_the_next_start(
     assert len(sidecar.recoveries("web")) == 2
 
 
+def test_a_replacement_that_was_cut_off_is_over_once_somebody_has_made_the_session(
+    tmux: TmuxBox, sidecar: SidecarBox, web: int
+) -> None:
+    tmux.run("new-session", "-d", "-s", "other", "sleep 5009")
+    tmux.run("new-window", "-d", "-t", "=web:7", "trap '' HUP; echo ready; while :; do sleep 0.1; done")
+    eventually(lambda: "ready" in tmux.run("capture-pane", "-p", "-t", "=web:7"))
+    stubborn = int(tmux.show("=web:7", "#{pane_pid}"))
+    assert sidecar.call("POST", f"/api/v1/checkpoints/{web}/restore", {"replace": True})[0] == 202
+    eventually(lambda: "web" not in tmux.sessions(), "the session is closed")
+    sidecar.stop(signal.SIGKILL)
+    os.kill(stubborn, signal.SIGKILL)
+    tmux.run("new-session", "-d", "-s", "web", "sleep 5010")
+    sidecar.start()
+    eventually(lambda: sidecar.sessions()["web"]["health"] == "healthy")
+    eventually(lambda: not sidecar.get("/api/v1/sessions")["incidents"], "no incident waits")
+    tmux.run("kill-session", "-t", "=web")
+    eventually(lambda: "web" not in sidecar.sessions())
+    sidecar.stop()
+    sidecar.start()
+    eventually(lambda: "other" in sidecar.sessions())
+    assert sidecar.call("POST", "/api/v1/checkpoints", {"session": "other"})[0] < 300
+    assert [row["state"] for row in sidecar.recoveries("web")] == ["interrupted"]
+    assert "web" not in tmux.sessions()
+
+
 def forge(sidecar: SidecarBox, number: int, change: Callable[[SessionImage], SessionImage]) -> None:
     """Put other content under a good checksum."""
     with closing(sqlite3.connect(sidecar.state / "sidecar.db", isolation_level=None)) as connection:
