@@ -357,6 +357,8 @@ def _write(path: Path, text: str) -> None:
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            # One that was there already has kept its own mode.
+            os.fchmod(descriptor, 0o600)
             file.write(text)
     except OSError as error:
         raise Permanent(

@@ -178,6 +178,7 @@ def test_export_is_a_tmuxp_file_without_secrets(running: SidecarBox, tmp_path: P
     assert (body["session_name"], body["windows"][0]["window_name"]) == ("web", "main")
     assert "hunter" not in done.output
     file = tmp_path / "web.yaml"
+    file.touch(0o644)
     assert run(running, "export", "web", "-o", str(file)).output.startswith(f"{file}: checkpoint ")
     assert yaml.safe_load(file.read_text()) == body
     assert os.stat(file).st_mode & 0o777 == 0o600
