@@ -118,7 +118,7 @@ def read_restore(number: int, raw: bytes) -> RestoreRequest:
     request = RestoreRequest(number, body.window, body.name, body.replace, body.dry_run)
     words = fault(request)
     if words:
-        raise Rejected(400, "Malformed request", words, hint="Leave one of the fields out.")
+        raise Rejected(400, "Malformed request", words, hint="Correct it, or leave that field out.")
     return request
 
 
