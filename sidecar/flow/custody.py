@@ -48,7 +48,8 @@ class Custody:
         entry = self._ward.expected.get(name)
         if entry is None and live is None:
             return UnknownSession(name)
-        await self._let_go(name, entry)
+        instance = _instance(live, look) or (entry.instance if entry else "")
+        await self._let_go(name, entry, instance)
         if live is not None:
             await self._tmux.disarm([window.id for window in live.windows if window.armed])
         return Care(name, Standing.RELEASED, live is not None, changed=True)
@@ -118,20 +119,20 @@ class Custody:
             return DRAINING
         return busy(name) if name in self._ward.cases else None
 
-    async def _let_go(self, name: str, entry: Expected | None) -> None:
+    async def _let_go(self, name: str, entry: Expected | None, instance: str) -> None:
         # First in memory: a cycle that comes in between must not take it up again.
-        self._ward.released.add(name)
+        self._ward.released[name] = instance
         known = KnownSession(
             name,
             Standing.RELEASED,
-            entry.instance if entry else "",
+            instance,
             entry.declared if entry else False,
             self._clock.wall(),
         )
         try:
             await self._book.remember(known, Action.SESSION_RELEASED, "asked for", Asker.OPERATOR)
         except SidecarError:
-            self._ward.released.discard(name)
+            self._ward.released.pop(name, None)
             raise
         self._watch.forget(name)
         await self._watch.dismiss(name, "a person released it")
@@ -142,14 +143,17 @@ class Custody:
 
     async def _take_up(self, name: str, live: Session | None, look: Look) -> None:
         declared = any(known.name == name and known.declared for known in await self._book.known_sessions())
-        instance = instance_of(look.server, live) if live is not None and look.server is not None else ""
         if live is not None or declared:
-            known = KnownSession(name, Standing.LIVE, instance, declared, self._clock.wall())
+            known = KnownSession(name, Standing.LIVE, _instance(live, look), declared, self._clock.wall())
             await self._watch.take_up(known)
         else:
             await self._book.forget(
                 name, Action.SESSION_ADOPTED, "asked for; it is not there", Asker.OPERATOR
             )
-        self._ward.released.discard(name)
+        self._ward.released.pop(name, None)
         self._log.say(Action.SESSION_ADOPTED, session=name)
         self._watch.signal(SignalKind.REQUEST, session=name)
+
+
+def _instance(live: Session | None, look: Look) -> str:
+    return instance_of(look.server, live) if live is not None and look.server is not None else ""

@@ -114,7 +114,8 @@ class Ward:
         self.settings = settings
         self.loaded = Loaded(at=loaded)
         self.expected: dict[str, Expected] = {}
-        self.released: set[str] = set()
+        self.released: dict[str, str] = {}
+        """Whom a person has taken out of our care, with the life that the session had then, if any."""
         self.look = Look(Presence.UNKNOWN, 0.0, reason="not looked yet")
         self.exits: dict[int, Exit] = {}
         self.last_words: dict[int, str] = {}

@@ -112,7 +112,7 @@ class Watch:
         remembered = await self._t.book.known_sessions()
         for known in remembered:
             if known.standing is Standing.RELEASED:
-                self._ward.released.add(known.name)
+                self._ward.released[known.name] = known.instance
             else:
                 self._ward.expected[known.name] = Expected(
                     known.name, instance=known.instance, declared=known.declared
@@ -204,6 +204,7 @@ class Watch:
         for failure in found.failures:
             await self._attend(failure, look)
         if look.presence is Presence.PRESENT:
+            await self._follow_released(look)
             await self._adopt(look, found)
             self._watch_processes(look)
             await self._arm(look)
@@ -223,6 +224,24 @@ class Watch:
             self._t.log.say(Action.SESSION_RENAMED, session=live.name, old=old)
         for live in found.replaced:
             await self.dismiss(live.name, "somebody has made a session of this name")
+
+    async def _follow_released(self, look: Look) -> None:
+        """Who was released stays so under another name."""
+        assert look.server is not None
+        ward, lives = self._ward, {instance_of(look.server, live): live for live in look.sessions}
+        for old, instance in list(ward.released.items()):
+            live = lives.get(instance)
+            if live is None or live.name in ward.released or look.find(old) is not None:
+                continue
+            ward.released[live.name] = instance
+            known = KnownSession(live.name, Standing.RELEASED, instance, False, self._t.clock.wall())
+            if ward.declares(old):
+                # Under its old name it would be created again at once, as its file declares it.
+                await self._t.book.remember(known, Action.SESSION_RELEASED, f"it was called {old}")
+            else:
+                await self._t.book.rename(old, known)
+                del ward.released[old]
+            self._t.log.say(Action.SESSION_RENAMED, session=live.name, old=old)
 
     async def _attend(self, failure: Failure, look: Look) -> None:
         """Hand a failure to the pipeline, unless it was refused and nothing has changed since."""

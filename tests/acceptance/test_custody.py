@@ -40,6 +40,19 @@ def test_a_released_session_is_left_alone_also_after_a_restart(tmux: TmuxBox, si
     assert (status, body["reason"]) == (409, "released")
 
 
+def test_a_released_session_stays_so_under_another_name(tmux: TmuxBox, sidecar: SidecarBox) -> None:
+    ready(tmux, sidecar)
+    post(sidecar, "web", "release")
+    tmux.run("rename-session", "-t", "=web", "mine")
+    eventually(lambda: sidecar.sessions().get("mine", {}).get("health") == "released", "it is followed")
+    assert "web" not in sidecar.sessions()
+    sidecar.stop()
+    sidecar.start()
+    assert sidecar.sessions()["mine"]["health"] == "released"
+    assert post(sidecar, "mine", "adopt")[1]["changed"] is True
+    eventually(lambda: sidecar.sessions()["mine"]["health"] == "healthy")
+
+
 def test_an_adopted_session_is_looked_after_again(tmux: TmuxBox, sidecar: SidecarBox) -> None:
     ready(tmux, sidecar)
     assert post(sidecar, "web", "adopt")[1]["changed"] is False

@@ -62,7 +62,7 @@ def test_a_policy_of_its_own_waits_for_a_person_to_start_it(restore: Restore) ->
 
 def test_a_released_session_stays_released() -> None:
     one = ward("web")
-    one.released.add("web")
+    one.released["web"] = ""
     one.declare()
     assert expected(one) == {}
 
