@@ -13,9 +13,16 @@ from tests.box import SidecarBox, TmuxBox, sidecar_box, tmux_box
 # The service is started hundreds of times; its modules are compiled once.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
-# How long an example takes says more about the machine than about the code.
-hypothesis.settings.register_profile("sidecar", deadline=None, derandomize="CI" in os.environ)
-hypothesis.settings.register_profile("thorough", deadline=None, max_examples=1000)
+# How long an example takes, to make or to run, says more about the machine than about the code.
+hypothesis.settings.register_profile(
+    "sidecar",
+    deadline=None,
+    derandomize="CI" in os.environ,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.register_profile(
+    "thorough", hypothesis.settings.get_profile("sidecar"), max_examples=1000
+)
 hypothesis.settings.load_profile("sidecar")
 
 
