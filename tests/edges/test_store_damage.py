@@ -191,7 +191,7 @@ def samples(file: bytes) -> Iterator[tuple[str, int, int]]:
                 yield kind, start + place, (place + number) % 8
     # Rows of checkpoints, whose columns stand one after the other, and the names in their index.
     for number, match in enumerate(re.finditer(b"interval", file)):
-        for offset in range(match.start() - 30 + number % 3, match.end() + 20, 3):
+        for offset in range(match.start() - 30 + number % 9, match.end() + 20, 9):
             yield "checkpoint row", offset, (offset + number) % 8
     for start in page_kinds(file)["index leaf"]:
         for number, match in enumerate(re.finditer(b"web|api", file[start : start + _PAGE])):
