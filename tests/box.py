@@ -21,6 +21,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sidecar.edges.tmux.server import find_server
+
 PATIENCE = 20.0
 """Seconds that a condition may take before the test gives up; nothing waits longer than it has to."""
 
@@ -94,9 +96,10 @@ class TmuxBox:
         return False
 
     def close(self) -> None:
-        pid = self.server_pid()
-        if pid:
-            os.kill(pid, signal.SIGKILL)
+        """End every server of ours, also one that is stopped or has lost its socket."""
+        for socket_file in {self.socket, *self.socket.parent.glob("*")}:
+            if pid := find_server(socket_file):
+                os.kill(pid, signal.SIGKILL)
 
 
 @dataclass
