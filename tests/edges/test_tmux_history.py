@@ -121,6 +121,21 @@ def told(capture: Capture) -> int:
     return sum(text.count(b"\n") for text in capture.pieces.values())
 
 
+@pytest.mark.parametrize("before", [0, 300])
+async def test_what_is_printed_between_the_look_and_the_first_capture_is_had_too(
+    tmux: TmuxBox, keeper: Keeper, before: int
+) -> None:
+    start(tmux)
+    tell(tmux, 0, before)
+    look = await keeper.door.look()
+    session = look.find("web")
+    assert session is not None
+    tell(tmux, before, 700)
+    a_second_passes(tmux)
+    capture = await keeper.door.capture(session, look, LINES, time.time(), private=False)
+    assert keeper.fits(capture)
+
+
 async def test_an_unchanged_pane_is_not_captured_again(
     tmux: TmuxBox, keeper: Keeper, runner: TmuxRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:

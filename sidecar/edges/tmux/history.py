@@ -183,6 +183,10 @@ class Reading:
         if job.outrun(facts):
             self._plan(pane, facts)
             return
+        if job.short(facts) and self._attempt < _ATTEMPTS:
+            self._plan(pane, facts, whole=True)
+            return
+        # One that never stops printing is taken as it is in the end.
         text = job.read(facts, limit, bodies)
         if text is None:
             self._plan(pane, facts, whole=True)

@@ -89,6 +89,9 @@ class Job(Protocol):
     def outrun(self, now: Facts) -> bool:
         """Whether too much has happened since the look. ``now`` is the moment of the capture."""
 
+    def short(self, now: Facts) -> bool:
+        """Whether lines that are wanted were left out, since so much was printed since the look."""
+
     def read(self, now: Facts, limit: int, bodies: list[bytes]) -> Text | None:
         """None when there is doubt."""
 
@@ -108,6 +111,9 @@ class Whole:
 
     def outrun(self, now: Facts) -> bool:
         return now.history < self.facts.history or now.alternate != self.facts.alternate
+
+    def short(self, now: Facts) -> bool:
+        return self.facts.history < min(now.history, self.wanted)
 
     def read(self, now: Facts, limit: int, bodies: list[bytes]) -> Text | None:
         pieces, bottom = bodies[: len(self._starts())], bodies[len(self._starts()) :]
@@ -149,6 +155,10 @@ class Growth:
 
     def outrun(self, now: Facts) -> bool:
         return self._slip(now) is None or now.alternate != self.facts.alternate
+
+    def short(self, now: Facts) -> bool:
+        # What slips by is read too, and all before it is known.
+        return False
 
     def read(self, now: Facts, limit: int, bodies: list[bytes]) -> Text | None:
         slip = self._slip(now)
