@@ -10,6 +10,7 @@ import base64
 import hashlib
 import json
 import zlib
+from functools import lru_cache
 from typing import Any
 
 from sidecar.errors import CheckpointUnusable
@@ -95,8 +96,9 @@ def _dense(body: Any) -> str:
     return json.dumps(body, ensure_ascii=True, sort_keys=True, separators=(",", ":"))
 
 
+@lru_cache(maxsize=2)
 def _settings_out(settings: ServerSettings) -> str:
-    """Empty for empty settings."""
+    """Empty for empty settings. Of all that is stored it takes the longest to pack, and changes least."""
     if settings == ServerSettings():
         return ""
     body = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from functools import lru_cache
 
 from sidecar.edges.tmux.arming import ARMED
 from sidecar.edges.tmux.options import hook_names, read_bindings, read_hooks, read_options, without
@@ -51,7 +52,13 @@ def read_settings(parts: Mapping[str, bytes]) -> ServerSettings:
     Raises:
         ValueError: a part is not what tmux prints.
     """
-    text = {key: _text(parts[key]) for key in _SETTINGS}
+    return _read_settings(tuple(parts[key] for key in _SETTINGS))
+
+
+@lru_cache(maxsize=2)
+def _read_settings(answers: tuple[bytes, ...]) -> ServerSettings:
+    """The same for every session, and at nearly every capture: read, and kept in memory, once."""
+    text = dict(zip(_SETTINGS, map(_text, answers), strict=True))
     return ServerSettings(
         server=read_options(text["server_options"]),
         session=_with_hooks(text["session_options"], text["session_hooks"]),
