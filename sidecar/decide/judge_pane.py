@@ -156,7 +156,7 @@ def _with_conversation(pair: _Pair) -> Note:
     titled = len(found) == 1 < len(pair.found.argv) and shell_name(found[0]) in names
     if not titled and not same_argv(resumption.command, found):
         return ""
-    return f"started as `{resumption.line}`: {resumption.reason}"
+    return f"started as `{_words(resumption.command)}`: {resumption.reason}"
 
 
 def _for_a_person(pair: _Pair) -> Note:

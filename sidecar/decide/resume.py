@@ -213,15 +213,27 @@ def _unsafe(what: str) -> _Answer:
 
 
 def _own_command(pane: SavedPane, spot: Spot, rules: Sequence[ResumeRule]) -> Resumption | None:
-    """The pane's own command, if it is heavy: as it was, or with its conversation."""
+    """The pane's own command, if it is heavy: as it was, with its conversation, or with a new one."""
     argv = without_blank_tail(pane.argv)
     match = _match(argv, pane, spot, rules) if argv else None
     if match is None or not match.heavy:
         return None
-    command, reason = _with_conversation(match)
+    anew = _without_anothers(match)
+    command, reason = anew or _with_conversation(match)
     line = shlex.join(command or argv)
-    conversation = match.conversation if command else ""
+    conversation = match.conversation if command and not anew else ""
     return Resumption(spot.window, pane.index, Entry.STARTED, line, argv, reason, True, command, conversation)
+
+
+def _without_anothers(match: _Match) -> tuple[tuple[str, ...], str] | None:
+    """The words for a new conversation where its own would take up one that another pane gets."""
+    named, arguments = conversation_id(match.argv), match.arguments
+    owner = match.claims.owner(named, match.place) if named else None
+    if owner is None or arguments is None or not arguments.talks:
+        return None
+    flags = arguments.flags if arguments.sure else ()
+    reason = f"pane {owner[1]}.{owner[2]} of {owner[0]} has the same conversation; with a new one"
+    return (*match.call.program, *flags), f"{match.reason}: {reason}"
 
 
 def _with_conversation(match: _Match) -> tuple[tuple[str, ...], str]:

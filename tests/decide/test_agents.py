@@ -222,7 +222,7 @@ class TestOwnCommand:
             (("claude", "-p", "do it", "--resume", ONE), Claims()),
             (("claude", "--brand-new", "do it", "--resume", ONE), Claims()),
             (("claude", "--resume", ONE), claims([], {"/srv": frozenset()})),
-            (("claude", "--resume", ONE), claims([seat("api", "/srv", ONE)], {})),
+            (("claude", "-p", "do it", "--resume", ONE), claims([seat("api", "/srv", ONE)], {})),
         ],
     )
     def test_in_doubt_it_is_started_as_it_was_but_in_its_turn(
@@ -231,6 +231,21 @@ class TestOwnCommand:
         found = told(pane(command="x", own=own), known)
         assert (found.entry, found.command, found.conversation, found.heavy) == (Entry.STARTED, (), "", True)
         assert found.reason.endswith("as it was started")
+
+    @pytest.mark.parametrize(
+        ("own", "command"),
+        [
+            (("claude", "--session-id", ONE), ("claude",)),
+            (("claude", "--model", "opus", "--resume", ONE, "go on"), ("claude", "--model", "opus")),
+            (("claude", "--brand-new", "do it", "--resume", ONE), ("claude",)),
+        ],
+    )
+    def test_another_panes_conversation_is_not_taken_up_twice(
+        self, own: tuple[str, ...], command: tuple[str, ...]
+    ) -> None:
+        found = told(pane(command="x", own=own), claims([seat("api", "/srv", ONE)], {}))
+        assert (found.entry, found.command, found.conversation) == (Entry.STARTED, command, "")
+        assert "of api has the same conversation; with a new one" in found.reason
 
     def test_a_rule_that_needs_a_shell_changes_nothing(self) -> None:
         rule = ResumeRule("^claude", "cd /x && claude --resume {id}")

@@ -289,7 +289,16 @@ def test_an_agents_own_command_may_be_the_one_that_takes_up_its_conversation(
     assert hard(verdict) == (fields if outcome == "hard" else [])
     assert tolerated(verdict) == (fields if outcome == "tolerated" else [])
     if outcome == "tolerated":
-        assert verdict.differences[0].note == "started as `the line`: the rule"
+        assert verdict.differences[0].note == f"started as `{' '.join(command)}`: the rule"
+
+
+def test_what_was_started_in_its_place_is_told_without_secrets() -> None:
+    command = ("claude", "--api-key", "hunter2", "--resume", "1")
+    image = saved(lambda each: replace(each, argv=("claude",), start_command="claude"))
+    resumption = Resumption(0, 0, Entry.STARTED, "claude --api-key hunter2", ("claude",), "x", True, command)
+    verdict = judge(Expectation(image, (resumption,)), None, look(with_pane(LIVE, 1, argv=command)))
+    assert tolerated(verdict) == [("pane 0.0", "command")]
+    assert "hunter2" not in str(verdict.differences)
 
 
 def test_what_runs_below_an_own_command_is_its_own_doing() -> None:
