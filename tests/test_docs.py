@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from docs import generate
@@ -10,6 +11,7 @@ from sidecar.config import Settings
 from sidecar.decide.agents import AGENTS
 from sidecar.decide.builtin import BUILTIN
 from sidecar.errors import ConfigInvalid, Fault
+from sidecar.model.plan import RefusalReason
 
 
 def test_the_page_is_up_to_date() -> None:
@@ -54,3 +56,8 @@ def _document(path: str, value: Any = "") -> str:
     for key in reversed(path.split(".")):
         value = f"{{{key.removesuffix('[]')}: {f'[{value}]' if key.endswith('[]') else value}}}"
     return str(value)
+
+
+def test_every_refusal_is_explained() -> None:
+    page = (Path(__file__).parent.parent / "README.md").read_text()
+    assert [reason for reason in RefusalReason if f"`{reason}`" not in page] == []
