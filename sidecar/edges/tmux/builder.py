@@ -49,9 +49,11 @@ from sidecar.model.workspace import Workspace
 
 _SECONDS = 30.0
 """One line on a busy machine; an ordinary session takes a tenth of one."""
-
-
 _LOST = "Its next state will tell."
+
+
+def _new_nonce() -> str:
+    return f"sidecar-{secrets.token_hex(8)}"
 
 
 class Builder:
@@ -89,7 +91,7 @@ class Builder:
         """
         if not image.windows or not all(window.panes for window in image.windows):
             raise CheckpointUnusable(f"the checkpoint of {image.name!r} has no windows and panes to build")
-        nonce = f"sidecar-{secrets.token_hex(8)}"
+        nonce = _new_nonce()
         image = with_commands(await asyncio.to_thread(folders.with_existing, image), starts)
         files = await asyncio.to_thread(self._write, image, texts)
         blueprint = Blueprint(image, files, self._valid_layout, nonce, delays=delays(starts))
@@ -108,7 +110,7 @@ class Builder:
             TmuxUnknown: no answer; the session may or may not be there.
             NoBirthplace: there is no server, and one started from here would not last.
         """
-        nonce = f"sidecar-{secrets.token_hex(8)}"
+        nonce = _new_nonce()
         workspace = await asyncio.to_thread(folders.declared_existing, workspace)
         origin = ServerOrigin(cwd=os.path.expanduser("~"))
         line = workspace_script(workspace, nonce)
@@ -127,7 +129,7 @@ class Builder:
         """
         if len(image.windows) != 1 or not image.windows[0].panes:
             raise CheckpointUnusable(f"the checkpoint of {image.name!r} has no such window to build")
-        nonce = f"sidecar-{secrets.token_hex(8)}"
+        nonce = _new_nonce()
         image = with_commands(await asyncio.to_thread(folders.with_existing, image), starts)
         files = await asyncio.to_thread(self._write, image, texts)
         line, hooks = window_scripts(
@@ -135,9 +137,7 @@ class Builder:
         )
         try:
             async with self._one:
-                client = await self._runner.start(self._runner.argv("source-file", "-"))
-                answer = await self._runner.exchange(client, "source-file", stdin=line, seconds=_SECONDS)
-                await self._judge_window(answer, nonce)
+                await self._judge_window(await self._run(line), nonce)
                 if hooks:
                     await self._runner.source(hooks)
         except BaseException:
