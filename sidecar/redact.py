@@ -73,6 +73,11 @@ def named(name: str, value: str) -> str:
     return HIDDEN if value and _SECRET_NAME.fullmatch(name.lstrip("@")) else text(value)
 
 
+def in_field(field: str, value: str) -> str:
+    """What a field such as ``option @token`` holds, whose last word names it."""
+    return named(field.rpartition(" ")[2], value)
+
+
 def command(words: Sequence[str]) -> str:
     """An argument vector as one line for people."""
     return " ".join(HIDDEN if word == HIDDEN else shlex.quote(word) for word in argv(words))

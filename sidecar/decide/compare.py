@@ -12,6 +12,7 @@ from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from sidecar import redact
 from sidecar.decide import layout
 from sidecar.model.plan import Difference
 from sidecar.model.session import Options, SavedPane, SavedWindow, ServerOrigin, SessionImage
@@ -77,7 +78,10 @@ class _Tally:
             return
         self.counts[kind] += 1
         if wanted != found:
-            yield Difference(where, f"{field} {name}".rstrip(), wanted, found, tolerated=False)
+            full = f"{field} {name}".rstrip()
+            # What differs is shown and logged; that it differs is all that a secret tells.
+            old, new = (redact.in_field(full, value) for value in (wanted, found))
+            yield Difference(where, full, old, new, tolerated=False)
 
 
 def _images(wanted: SessionImage, found: SessionImage, tally: _Tally) -> Iterator[Difference]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from sidecar import redact
 from sidecar.model.plan import Difference, Expectation, Resumption
 from sidecar.model.session import Look, Pane, SavedWindow, Session, SessionImage, Window
 
@@ -30,8 +31,9 @@ class Gap:
 
 
 def told(where: str, gap: Gap, field: str = "presence", note: Note = "") -> Difference:
-    """The gap as a difference; tolerated if there is a note."""
-    return Difference(where, field, gap.wanted, gap.found, tolerated=bool(note), note=note)
+    """The gap as a difference, fit to be shown and logged; tolerated if there is a note."""
+    wanted, found = (redact.in_field(field, value) for value in (gap.wanted, gap.found))
+    return Difference(where, field, wanted, found, tolerated=bool(note), note=note)
 
 
 Pair = TypeVar("Pair")

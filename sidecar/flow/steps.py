@@ -179,7 +179,7 @@ async def _built(surgery: Surgery) -> tuple[Look, Session]:
 
 def _lost(window: int, pane: int, lost: str) -> Difference:
     return Difference(
-        where=f"window {window} pane {pane}",
+        where=f"pane {window}.{pane}",
         field="scrollback",
         wanted="all that was stored",
         found=f"without {lost}",

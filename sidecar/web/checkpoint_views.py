@@ -7,7 +7,6 @@ from typing import Any
 
 import msgspec
 
-from sidecar import redact
 from sidecar.model.archive import Compared, Created, Doomed, Exported, GenerationRow
 from sidecar.model.session import Checkpoint
 from sidecar.web.secrets import without_secrets
@@ -35,12 +34,7 @@ def compared(answer: Compared) -> dict[str, Any]:
         "checkpoint": answer.number,
         "against": answer.other,
         "differences": [
-            {
-                "where": one.where,
-                "field": one.field,
-                "wanted": redact.named(one.field.rpartition(" ")[2], one.wanted),
-                "found": redact.named(one.field.rpartition(" ")[2], one.found),
-            }
+            {"where": one.where, "field": one.field, "wanted": one.wanted, "found": one.found}
             for one in answer.differences
         ],
     }

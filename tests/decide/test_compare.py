@@ -162,3 +162,12 @@ def test_only_what_was_asked_for_is_compared() -> None:
     comparison = compare(IMAGE, in_pane(title="x", cwd="/x"), fields={"pane title"})
     assert [each.field for each in comparison.differences] == ["title"]
     assert comparison.compared == {"pane title": 2}
+
+
+def test_a_difference_is_told_without_its_secrets() -> None:
+    found = replace(IMAGE, options=(("@api_token", "hunter2"), ("@note", "curl -u me:hunter2 x")))
+    differences = compare(IMAGE, found).differences
+    assert {one.field for one in differences} >= {"option @api_token", "option @note"}
+    assert "hunter2" not in str(differences)
+    other = replace(IMAGE, options=(("@api_token", "hunter3"),))
+    assert "option @api_token" in {one.field for one in compare(found, other).differences}
