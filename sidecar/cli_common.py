@@ -63,7 +63,7 @@ def reaches_service(command: Callable[..., None]) -> Callable[..., None]:
     return config_option(state_option(url_option(with_service)))
 
 
-json_option = click.option("--json", "as_json", is_flag=True, help="The service's own answer.")
+json_option = click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
 
 
 def show_json(body: Mapping[str, Any]) -> None:
