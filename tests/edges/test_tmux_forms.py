@@ -53,11 +53,12 @@ def rival() -> Iterator[Rival]:
         tmux.run("new-session", "-d", "-s", "keeper", "sleep 5000")
         command = [str(Path(sys.executable).with_name("tmuxp")), "load", "-d", "-y", "-L", tmux.name]
         files = [str(folder / file.name) for file in sorted(FORMS.iterdir())]
-        environment = tmux.environment | {"TMUXP_DEFAULT_COLUMNS": "200", "TMUXP_DEFAULT_ROWS": "50"}
+        # Else tmuxp asks the terminal that the tests are run from, if there is one.
+        environment = tmux.environment | {"COLUMNS": "200", "LINES": "50"}
         done = subprocess.run(
             [*command, *files], env=environment, cwd=folder, timeout=100, capture_output=True, check=False
         )  # fmt: skip
-        assert done.returncode == 0, done.stderr
+        assert done.returncode == 0, done.stderr.decode()
         yield Rival(tmux, folder)
 
 
