@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from docs import generate
 from sidecar import config_read
@@ -11,7 +15,9 @@ from sidecar.config import Settings
 from sidecar.decide.agents import AGENTS
 from sidecar.decide.builtin import BUILTIN
 from sidecar.errors import ConfigInvalid, Fault
-from sidecar.model.plan import RefusalReason
+from sidecar.model.incident import Cause, FailureKind
+from sidecar.model.plan import RefusalReason, Strategy
+from sidecar.model.record import HoldBackReason, SkipReason
 
 
 def test_the_page_is_up_to_date() -> None:
@@ -61,3 +67,19 @@ def _document(path: str, value: Any = "") -> str:
 def test_every_refusal_is_explained() -> None:
     page = (Path(__file__).parent.parent / "README.md").read_text()
     assert [reason for reason in RefusalReason if f"`{reason}`" not in page] == []
+
+
+@pytest.mark.parametrize(
+    ("section", "words"),
+    [
+        ("Failures", FailureKind),
+        ("Causes", Cause),
+        ("Strategies", Strategy),
+        ("Why an alert leads to nothing", SkipReason),
+        ("Why a capture is not stored", HoldBackReason),
+    ],
+)
+def test_every_word_of_a_closed_list_is_explained(section: str, words: Iterable[str]) -> None:
+    page = generate.PAGE.with_name("words.md").read_text()
+    table = page.split(f"\n## {section}\n")[1].split("\n## ")[0]
+    assert sorted(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == sorted(words)

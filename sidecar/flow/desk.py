@@ -17,7 +17,7 @@ from sidecar.flow.ward import DRAINING, Case, Ward, busy
 from sidecar.flow.watch import Spawn, Watch
 from sidecar.model.incident import Asker
 from sidecar.model.plan import Refusal, RefusalReason
-from sidecar.model.record import AlertIntake, AlertRow, Receipt, RecoveryRow
+from sidecar.model.record import AlertIntake, AlertRow, Receipt, RecoveryRow, SkipReason
 from sidecar.model.status import Answer, RecoverRequest, Ticket, UnknownSession
 
 _ALERT_PAUSE = 5.0
@@ -132,6 +132,8 @@ class FrontDesk:
                 return False
             reason, recovery = _settlement(answer)
             await self._book.settle_alert(row.id, reason, recovery, self._clock.wall())
+            if reason == SkipReason.UNKNOWN_SESSION:
+                self._meter.alert_skipped(reason)
         except SidecarError:
             # It stays pending in the book, so it has to stay in hand too.
             return False
@@ -153,4 +155,4 @@ def _settlement(answer: Answer) -> tuple[str, int | None]:
         return "recovery", answer.recovery.id
     if isinstance(answer, Refusal):
         return answer.reason, None
-    return "unknown_session", None
+    return SkipReason.UNKNOWN_SESSION, None

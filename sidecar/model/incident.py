@@ -13,13 +13,11 @@ from enum import StrEnum
 class SignalKind(StrEnum):
     """Where a signal came from; all of them end in the one inbox."""
 
-    STARTUP = "startup"
     TICK = "tick"
     DOORBELL = "doorbell"
     PROCESS_EXIT = "process_exit"
     SERVER_EXIT = "server_exit"
     SOCKET = "socket"
-    ALERT = "alert"
     REQUEST = "request"
     RETRY = "retry"
 

@@ -51,14 +51,11 @@ class Action(StrEnum):
     PANE_CLOSED = "pane_closed"
     CIRCUIT_MOVED = "circuit_moved"
     ALERT_ACCEPTED = "alert_accepted"
-    ALERT_SKIPPED = "alert_skipped"
     ALERT_SETTLED = "alert_settled"
-    REQUEST_ACCEPTED = "request_accepted"
     CONFIG_RELOADED = "config_reloaded"
     CONFIG_REFUSED = "config_refused"
     WORKSPACE_REFUSED = "workspace_refused"
     NOTIFIED = "notified"
-    HTTP_FAILED = "http_failed"
 
 
 class Standing(StrEnum):

@@ -45,6 +45,16 @@ async def test_an_alert_that_was_committed_after_its_sender_was_sent_away_is_tak
         assert world.desk.pending_alerts == 0
 
 
+async def test_an_alert_for_a_session_that_nobody_knows_is_settled_and_counted(tmp_path: Path) -> None:
+    async with corridor(tmp_path) as world:
+        await world.adopt(session())
+        await world.desk.accept_alerts([alert("nobody")])
+        await world.pass_time(1.0)
+        assert await settled(world)
+        page = world.meter.render("")[0].decode()
+        assert 'sidecar_alerts_skipped_total{reason="unknown_session"} 1.0' in page
+
+
 async def test_an_alert_waits_for_a_server_that_does_not_answer(tmp_path: Path) -> None:
     async with corridor(tmp_path) as world:
         await world.adopt(session())
