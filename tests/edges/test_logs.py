@@ -117,7 +117,8 @@ def test_control_characters_reach_no_terminal(log: JsonLog, pipe: Pipe) -> None:
 
 _values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters()) | st.binary(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    lambda inner: st.lists(inner, max_size=5) | st.dictionaries(st.text(), inner, max_size=5),
+    max_leaves=20,
 )
 
 
@@ -129,7 +130,7 @@ _MORE: dict[str, dict[str, object]] = {
 }
 
 
-@given(st.dictionaries(st.text(min_size=1), _values), st.sampled_from(sorted(_MORE)))
+@given(st.dictionaries(st.text(min_size=1), _values, max_size=5), st.sampled_from(sorted(_MORE)))
 def test_any_detail_makes_one_short_line(detail: dict[str, object], kind: str) -> None:
     more = _MORE[kind]
     reader, writer = os.pipe()
