@@ -26,7 +26,8 @@ STAND_IN = """\
 #!/bin/sh
 printf '%s\\037' "$(date +%s%N)" "$TMUX_PANE" "$PWD" "${0##*/}" "$@" >> "$HOME/called"
 printf '\\n' >> "$HOME/called"
-[ -z "$HOOK_ID" ] || printf '{"session_id":"%s","hook_event_name":"SessionStart"}' "$HOOK_ID" | sh -c '"$0"' "$HOOK"
+[ -z "$HOOK_ID" ] || printf '{"session_id":"%s","hook_event_name":"SessionStart"}' "$HOOK_ID" |
+    sh -c '"$0"' "$HOOK"
 while :; do sleep 1000; done
 """
 
