@@ -211,10 +211,15 @@ def test_a_replacement_whose_name_is_taken_says_how_to_get_the_former_state(
     assert tmux.sessions() == {"web"}
 
 
+def stubborn_command(tmux: TmuxBox) -> str:
+    """Outlives the end of its pane, but not that of the test's folder."""
+    return f"trap '' HUP; echo ready; while [ -d {tmux.folder} ]; do sleep 0.1; done"
+
+
 def test_a_replacement_that_was_cut_off_is_undone_by_the_next_start(
     tmux: TmuxBox, sidecar: SidecarBox, web: int
 ) -> None:
-    tmux.run("new-window", "-d", "-t", "=web:7", "trap '' HUP; echo ready; while :; do sleep 0.1; done")
+    tmux.run("new-window", "-d", "-t", "=web:7", stubborn_command(tmux))
     eventually(lambda: "ready" in tmux.run("capture-pane", "-p", "-t", "=web:7"))
     changed, stubborn = form(tmux, "web"), int(tmux.show("=web:7", "#{pane_pid}"))
     # The one that does not end holds the replacement up, for three seconds.
@@ -237,7 +242,7 @@ def test_a_replacement_that_was_cut_off_is_over_once_somebody_has_made_the_sessi
     tmux: TmuxBox, sidecar: SidecarBox, web: int
 ) -> None:
     tmux.run("new-session", "-d", "-s", "other", "sleep 5009")
-    tmux.run("new-window", "-d", "-t", "=web:7", "trap '' HUP; echo ready; while :; do sleep 0.1; done")
+    tmux.run("new-window", "-d", "-t", "=web:7", stubborn_command(tmux))
     eventually(lambda: "ready" in tmux.run("capture-pane", "-p", "-t", "=web:7"))
     stubborn = int(tmux.show("=web:7", "#{pane_pid}"))
     assert sidecar.call("POST", f"/api/v1/checkpoints/{web}/restore", {"replace": True})[0] == 202

@@ -12,8 +12,11 @@ _UNUSED_PID = 2**22 + 1
 
 
 def test_the_usage_of_a_tree_is_that_of_all_in_it() -> None:
-    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    code = "import sys; print('there', flush=True); sys.stdin.read()"
+    child = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     try:
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"there\n"
         found = process.usage({"both": (os.getpid(),), "one": (child.pid,), "none": (_UNUSED_PID,)})
     finally:
         child.communicate()

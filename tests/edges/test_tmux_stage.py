@@ -7,6 +7,7 @@ import contextlib
 import os
 import signal
 import subprocess
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -92,6 +93,27 @@ async def test_nothing_cuts_its_removal_off(stage: Stage, folder: Path) -> None:
     # By now it is being removed.
     await asyncio.sleep(0)
     task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert not folder.exists()
+
+
+async def test_nothing_is_left_when_it_is_cut_off_before_it_stands(
+    stage: Stage, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, go_on, furnish = threading.Event(), threading.Event(), stage._furnish
+
+    def slowly(first_pane: int) -> None:
+        begun.set()
+        go_on.wait(20)
+        furnish(first_pane)
+
+    monkeypatch.setattr(stage, "_furnish", slowly)
+    task = asyncio.create_task(stage.open(0).__aenter__())
+    await asyncio.to_thread(begun.wait, 20)
+    task.cancel()
+    await asyncio.sleep(0)
+    go_on.set()
     with pytest.raises(asyncio.CancelledError):
         await task
     assert not folder.exists()

@@ -84,7 +84,8 @@ class Stage:
         """
         server = None
         try:
-            await asyncio.to_thread(self._furnish, first_pane)
+            # A thread goes on when we are cancelled, and would make the folder again that is being removed.
+            await _to_the_end(asyncio.to_thread(self._furnish, first_pane))
             server = await self._start()
             yield self._make_door(self._runner, self._folder / "scrollback")
         except TmuxUnknown as error:
