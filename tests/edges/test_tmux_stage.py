@@ -101,19 +101,23 @@ async def test_nothing_cuts_its_removal_off(stage: Stage, folder: Path) -> None:
 async def test_nothing_is_left_when_it_is_cut_off_before_it_stands(
     stage: Stage, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    begun, go_on, furnish = threading.Event(), threading.Event(), stage._furnish
+    begun, go_on, ended = threading.Event(), threading.Event(), threading.Event()
+    furnish = stage._furnish
 
     def slowly(first_pane: int) -> None:
         begun.set()
         go_on.wait(20)
         furnish(first_pane)
+        ended.set()
 
     monkeypatch.setattr(stage, "_furnish", slowly)
     task = asyncio.create_task(stage.open(0).__aenter__())
     await asyncio.to_thread(begun.wait, 20)
     task.cancel()
-    await asyncio.sleep(0)
+    # Whoever does not wait for the thread is done with the removal by then.
+    await asyncio.wait({task}, timeout=0.2)
     go_on.set()
+    await asyncio.to_thread(ended.wait, 20)
     with pytest.raises(asyncio.CancelledError):
         await task
     assert not folder.exists()
