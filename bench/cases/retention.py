@@ -16,6 +16,7 @@ from sidecar.edges.store import Store
 from sidecar.model.policy import Retention
 from sidecar.model.record import Capture
 from sidecar.model.session import Operation
+from tests.clocks import SetClock
 from tests.edges.texts import Printer, printed
 
 _INTERVAL = 15.0
@@ -24,22 +25,6 @@ _PRUNE_EVERY = 20
 """Checkpoints; as often as the service does it, which is every 5 minutes."""
 _DAY = 86_400.0
 _MB = 1_000_000
-
-
-class _SetClock:
-    """A clock that stands until it is moved."""
-
-    def __init__(self) -> None:
-        self.now = 1_000_000_000.0
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def wall(self) -> float:
-        return self.now
-
-    async def sleep(self, seconds: float) -> None:
-        self.now += seconds
 
 
 class _Printing:
@@ -63,7 +48,7 @@ class _Printing:
 def day(plan: Plan) -> list[Line]:
     """24 hours at one checkpoint every 15 s; ``--rounds`` is the number of checkpoints here."""
     with tempfile.TemporaryDirectory(prefix="sc-") as folder:
-        clock = _SetClock()
+        clock = SetClock()
         store = open_store(Path(folder) / "state", clock)
         try:
             count = plan.of(int(_DAY / _INTERVAL))
@@ -78,7 +63,7 @@ def day(plan: Plan) -> list[Line]:
     ]
 
 
-async def _live(store: Store, clock: _SetClock, checkpoints: int) -> float:
+async def _live(store: Store, clock: SetClock, checkpoints: int) -> float:
     """The most bytes that the session came to."""
     printing = _Printing()
     printing.print(LINES)

@@ -18,25 +18,10 @@ from sidecar.model.policy import Retention
 from sidecar.model.record import Action, Capture
 from sidecar.model.scrollback import StoredText, digest_of
 from sidecar.model.session import Operation, SavedPane, SavedWindow, SessionImage
+from tests.clocks import SetClock
 from tests.edges.texts import Printer, printed
 
 _MEGABYTE = 1_000_000
-
-
-class Wall:
-    """A clock that stands until it is moved."""
-
-    def __init__(self) -> None:
-        self.now = 1_000_000_000.0
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def wall(self) -> float:
-        return self.now
-
-    async def sleep(self, seconds: float) -> None:
-        self.now += seconds
 
 
 class Shop:
@@ -44,7 +29,7 @@ class Shop:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.clock = Wall()
+        self.clock = SetClock()
         self.corrupt = 0
         self.store = self.open()
 
