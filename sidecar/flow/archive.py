@@ -37,6 +37,7 @@ from sidecar.model.record import HoldBack, RecoveryRow
 from sidecar.model.session import Checkpoint, Look, Operation, Presence, SavedPane, Session, SessionImage
 from sidecar.model.status import Answer, UnknownSession
 
+_BUSY_PAUSE = 0.05
 _LOOKED_BACK = 50
 """Recoveries, to see whether the last one of a session was cut off."""
 
@@ -170,6 +171,9 @@ class Archive:
         await self._watch.first_cycle.wait()
         for name in names:
             newest = await self._shelf.newest(name)
+            # The watcher may be deciding about it just now, and cannot know why it went.
+            while name in self._ward.cases:
+                await self._clock.sleep(_BUSY_PAUSE)
             if newest is not None and self._ward.look.find(name) is None:
                 await self.restore(RestoreRequest(newest.id))
 
