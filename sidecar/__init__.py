@@ -20,8 +20,8 @@ decide/          the quiet floor: detect, diagnose, choose, judge, resume, works
 edges/           the doors: tmux/ (run, snapshot, capture, rebuild, birth, doorbell, stage),
                  process (pidfds, /proc), pressure, memory (of our own), store/ (SQLite), metrics, logs
 flow/            the corridor: watch (inbox and cycle), recover (THE PIPELINE), execute and
-                 steps (plans), furnish (declared sessions), checkpoint, rehearse, archive (what
-                 people ask of generations), custody (release, adopt, explain), records, desk
+                 steps (plans), examine (what looks do not show), furnish (declared sessions), checkpoint,
+                 rehearse, archive (what people ask of generations), custody (release, adopt, explain), records, desk
                  (requests and alerts), person (calls), ward (what is known)
 web/             the windows: routes, checkpoints, custody, records, payload, guard, middleware, views,
                  secrets, reply, problem, replay

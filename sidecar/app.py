@@ -41,6 +41,7 @@ from sidecar.flow.archive import Archive
 from sidecar.flow.checkpoint import Checkpointer
 from sidecar.flow.custody import Custody
 from sidecar.flow.desk import FrontDesk
+from sidecar.flow.examine import Examination
 from sidecar.flow.execute import Circuits, Executor
 from sidecar.flow.pace import Pace
 from sidecar.flow.person import Person
@@ -259,9 +260,10 @@ class Sidecar:
         )
         self._reloader = Reloader(ward, self._reread, store, clock, log)
         person = Person(ward, tmux, self.metrics, log)
+        examination = Examination((), log)
         recoverer = Recoverer(
             ward, tmux, store, host, clock, self.metrics, log, checkpointer, executor, self._circuits, person,
-            Pace(clock, lambda: ward.settings.recovery.starts),
+            Pace(clock, lambda: ward.settings.recovery.starts), examination,
         )  # fmt: skip
         rehearser = Rehearser(
             ward, Props(self._build_stage(host), store, host, clock, SystemDice(), self.metrics, log, person)
@@ -269,8 +271,9 @@ class Sidecar:
         watched = process.ProcessWatch(clock, lambda ended: self._watch.process_ended(ended))
         self._undo.callback(watched.close)
         tools = Tools(
-            tmux, bell, store, host, watched, clock, log, self.metrics, checkpointer, recoverer, tasks.spawn
-        )
+            tmux, bell, store, host, watched, clock, log, self.metrics, checkpointer, recoverer, examination,
+            tasks.spawn,
+        )  # fmt: skip
         self._watch = watch = Watch(ward, tools, self._redraw)
         self._archive = Archive(
             ward, tmux, store, store.shelf, clock, self.metrics, checkpointer, watch, recoverer

@@ -10,8 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
+from sidecar.decide.detect import Expected
 from sidecar.model.archive import Doomed, GenerationFilter, GenerationRow
-from sidecar.model.incident import Asker, Finding, IncidentState
+from sidecar.model.incident import Asker, Cause, Finding, IncidentState
 from sidecar.model.plan import Plan, Refusal, Resumption, Start, Step
 from sidecar.model.policy import BreakerState, Retention
 from sidecar.model.record import (
@@ -304,6 +305,27 @@ class Tmux(Scene, Protocol):
 
     async def live_server(self) -> int:
         """The pid of a live server of ours, whether or not its socket answers; 0 if there is none."""
+
+
+class Examiner(Protocol):
+    """Finds failures of one kind that a look alone does not show."""
+
+    @property
+    def causes(self) -> frozenset[Cause]:
+        """The causes that it names, and answers for; no other examiner names them."""
+        ...
+
+    async def examine(self, look: Look, free: Mapping[str, Expected]) -> Sequence[Finding]:
+        """What it finds at this look, diagnosed, with evidence; ``free`` are those whom nobody is healing.
+
+        Asked in each cycle, whatever the presence of the server, and no longer than a look at it. Slow
+        work runs in tasks of its own, which signal the watch when they have something to say.
+        """
+        ...
+
+    async def still(self, finding: Finding, look: Look) -> bool:
+        """Whether that is so at this look: asked right before acting, and afterwards for the verdict."""
+        ...
 
 
 class Meter(Protocol):

@@ -21,14 +21,16 @@ from sidecar.decide.workspace import resume_rules
 from sidecar.errors import Permanent, SidecarError, Undone
 from sidecar.flow.checkpoint import Checkpointer
 from sidecar.flow.claims import gather_claims
+from sidecar.flow.examine import Examination
 from sidecar.flow.execute import Circuits, Executor, insist
 from sidecar.flow.pace import Pace
 from sidecar.flow.person import Person
 from sidecar.flow.ports import Book, Host, Logbook, Meter, Tmux
 from sidecar.flow.steps import Surgery
 from sidecar.flow.ward import Case, Standstill, Ward
-from sidecar.model.incident import Asker, IncidentState, Unit
+from sidecar.model.incident import Asker, Finding, IncidentState, Unit
 from sidecar.model.plan import (
+    Difference,
     Entry,
     Expectation,
     Outcome,
@@ -75,6 +77,7 @@ class Recoverer:
         circuits: Circuits,
         person: Person,
         pace: Pace,
+        examination: Examination,
     ) -> None:
         self._ward = ward
         self._tmux = tmux
@@ -88,6 +91,7 @@ class Recoverer:
         self._circuits = circuits
         self._person = person
         self._pace = pace
+        self._examination = examination
 
     async def recover(self, case: Case) -> None:
         """Decide, act, verify, record. The case's ``answer`` is set as soon as it is decided."""
@@ -191,11 +195,10 @@ class Recoverer:
     async def _confirm(self, case: Case, plan: Plan) -> Plan | Refusal:
         """Look again at the moment of action: what was broken must still be, and be the same break."""
         look = await self._tmux.look()
-        if look.presence is Presence.UNKNOWN:
+        examined = self._examination.owns(case.finding)
+        if look.presence is Presence.UNKNOWN and not examined:
             return server_unknown(look)
-        if all(
-            _still_broken(case, part.unit, part.pane, part.pid, look) for part in case.finding.failure.broken
-        ):
+        if await self._examination.still(case.finding, look) if examined else _all_broken(case, look):
             return await self._safeguard(case, plan)
         return Refusal(RefusalReason.STALE, "it came back, or changed, before anything was done")
 
@@ -278,6 +281,8 @@ class Recoverer:
             verdict = judge(plan.expectation, case.look, after)
             if verdict.holds and plan.strategy is Strategy.RESTORE_CHECKPOINT and error is None:
                 verdict = await self._inspect(case, plan.expectation, after)
+            if verdict.holds and self._examination.owns(case.finding):
+                verdict = await self._reexamine(case.finding, after, verdict)
             now = self._clock.monotonic()
             if verdict.holds or now >= deadline:
                 return verdict, after
@@ -285,6 +290,14 @@ class Recoverer:
                 deadline = min(deadline, now + _VERIFY_FINAL)
             await self._clock.sleep(pause)
             pause = min(pause * 2, _VERIFY_LAST_PAUSE)
+
+    async def _reexamine(self, finding: Finding, after: Look, verdict: Verdict) -> Verdict:
+        """Only whoever has found it can tell whether it is over."""
+        if not await self._examination.still(finding, after):
+            return verdict
+        where = finding.failure.session or "tmux server"
+        gap = Difference(where, finding.cause, wanted="over", found="still so", tolerated=False)
+        return replace(verdict, holds=False, differences=(*verdict.differences, gap))
 
     async def _inspect(self, case: Case, expectation: Expectation, after: Look) -> Verdict:
         """What a look does not tell of a rebuilt session: options, environment, what it shares."""
@@ -411,6 +424,12 @@ def _rehearsed(case: Case, plan: Plan) -> Rehearsed:
         tuple(step.describe() for step in plan.steps),
         case.finding.cause,
         tuple(asdict(fact) for fact in case.finding.evidence),
+    )
+
+
+def _all_broken(case: Case, look: Look) -> bool:
+    return all(
+        _still_broken(case, part.unit, part.pane, part.pid, look) for part in case.finding.failure.broken
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,6 +20,7 @@ from sidecar.decide.restore import server_unknown
 from sidecar.decide.resume import is_shell
 from sidecar.errors import SidecarError, Temporary
 from sidecar.flow.checkpoint import Checkpointer
+from sidecar.flow.examine import Examination
 from sidecar.flow.ports import Bell, Book, Host, Logbook, Meter, Processes, Tmux
 from sidecar.flow.recover import Recoverer
 from sidecar.flow.ward import Case, Ward
@@ -74,6 +75,7 @@ class Tools:
     meter: Meter
     checkpointer: Checkpointer
     recoverer: Recoverer
+    examination: Examination
     spawn: Spawn
 
 
@@ -187,25 +189,32 @@ class Watch:
         self._tell_presence(look)
         if look.presence is Presence.PRESENT:
             self._ward.forget_reused(look)
-        if look.presence is not Presence.UNKNOWN:
+        free = {name: entry for name, entry in self._ward.expected.items() if name not in self._ward.cases}
+        examined = await self._t.examination.examine(look, free)
+        if look.presence is Presence.UNKNOWN:
+            await self._attend_all(examined, look)
+        else:
             alive = look.presence is Presence.ABSENT and await self._t.tmux.live_server() != 0
-            await self._compare(look, alive)
+            await self._compare(look, free, examined, alive)
         # With a hundred sessions each of these takes milliseconds; what waits for its turn goes in between.
         await asyncio.sleep(0)
         self._t.checkpointer.consider(look)
         await asyncio.sleep(0)
         self._on_cycle()
 
-    async def _compare(self, look: Look, server_alive: bool) -> None:
-        ward = self._ward
-        free = {name: entry for name, entry in ward.expected.items() if name not in ward.cases}
-        found = detect(free, look, ward.exits, server_alive=server_alive, now=look.taken)
+    async def _compare(
+        self, look: Look, free: Mapping[str, Expected], examined: Sequence[Finding], server_alive: bool
+    ) -> None:
+        found = detect(free, look, self._ward.exits, server_alive=server_alive, now=look.taken)
         await self._follow_names(look, found)
         for failure in found.failures:
-            await self._attend(failure, look)
+            if not self._waits(failure):
+                await self._attend_all(self.diagnose(failure, look), look)
+        await self._attend_all(examined, look)
         if look.presence is Presence.PRESENT:
             await self._follow_released(look)
-            await self._adopt(look, found)
+            failures = (*found.failures, *(finding.failure for finding in examined))
+            await self._adopt(look, {failure.session for failure in failures})
             self._watch_processes(look)
             await self._arm(look)
 
@@ -243,20 +252,26 @@ class Watch:
                 del ward.released[old]
             self._t.log.say(Action.SESSION_RENAMED, session=live.name, old=old)
 
-    async def _attend(self, failure: Failure, look: Look) -> None:
-        """Hand a failure to the pipeline, unless it was refused and nothing has changed since."""
-        ward, now = self._ward, self._t.clock.monotonic()
-        if ward.stands_still(failure, now) or ward.rests(failure.session, now):
-            return
-        for finding in self.diagnose(failure, look):
+    def _waits(self, failure: Failure) -> bool:
+        """Whether it was refused and nothing has changed since, or it is too early to try again."""
+        now = self._t.clock.monotonic()
+        return self._ward.stands_still(failure, now) or self._ward.rests(failure.session, now)
+
+    async def _attend_all(self, findings: Iterable[Finding], look: Look) -> None:
+        """Hand findings to the pipeline, one at a time for each session; a person's doing is none."""
+        for finding in findings:
+            if self._waits(finding.failure):
+                continue
             if finding.intent is Intent.PERSON and await self._leave_alone(finding, look):
                 continue
-            busy = ward.draining or failure.session in ward.cases
-            if not busy and not ward.stands_still(finding.failure, now):
+            if not self._ward.draining and finding.failure.session not in self._ward.cases:
                 self.open_case(Case(finding, self._before(finding, look), Asker.WATCHER, look))
 
     def diagnose(self, failure: Failure, look: Look) -> tuple[Finding, ...]:
         """Name the causes of a failure by what is known now."""
+        examined = self._t.examination.finding(failure)
+        if examined is not None:
+            return (examined,)
         entry = self._ward.expected.get(failure.session)
         server = self._ward.exits.get(entry.server.pid) if entry and entry.server else None
         context = Context(
@@ -359,11 +374,12 @@ class Watch:
         )
         await self._t.tmux.close_pane(part.pane, part.pid)
 
-    async def _adopt(self, look: Look, found: Detection) -> None:
-        """Expect from now on what is there now, and remember it."""
+    async def _adopt(self, look: Look, broken: Collection[str]) -> None:
+        """Expect from now on what is there now, and remember it. ``broken`` names those in bad order."""
         ward = self._ward
         assert look.server is not None
-        broken = {failure.session for failure in found.failures}
+        if "" not in broken and "" in ward.standstills and "" not in ward.cases:
+            await self.dismiss("", "the server is in good order again")
         for live in look.sessions:
             if live.name in ward.cases or live.name in ward.released:
                 continue
@@ -458,13 +474,17 @@ class Watch:
     async def ask(self, name: str) -> tuple[Failure, Look] | Refusal | None:
         """Look at one session on request. None: it is in good order."""
         look = await self._t.tmux.look()
-        if look.presence is Presence.UNKNOWN:
-            return server_unknown(look)
         entry = self._ward.expected.get(name)
+        free = {} if entry is None else {name: entry}
+        examined = await self._t.examination.examine(look, free)
+        concerned = [finding.failure for finding in examined if finding.failure.session in ("", name)]
+        if look.presence is Presence.UNKNOWN:
+            return (concerned[0], look) if concerned else server_unknown(look)
         if entry is not None:
             alive = look.presence is Presence.ABSENT and await self._t.tmux.live_server() != 0
-            found = detect({name: entry}, look, self._ward.exits, server_alive=alive, now=look.taken)
-            return (found.failures[0], look) if found.failures else None
+            found = detect(free, look, self._ward.exits, server_alive=alive, now=look.taken)
+            failures = (*found.failures, *concerned)
+            return (failures[0], look) if failures else None
         if look.presence is Presence.PRESENT and look.find(name) is not None:
             return None
         return Failure(name, FailureKind.REQUESTED, (Broken(Unit.SESSION),), look.taken), look

@@ -20,9 +20,11 @@ from sidecar.edges.store import Store
 from sidecar.errors import SidecarError
 from sidecar.flow.checkpoint import Checkpointer
 from sidecar.flow.desk import FrontDesk
+from sidecar.flow.examine import Examination
 from sidecar.flow.execute import Circuits, Executor
 from sidecar.flow.pace import Pace
 from sidecar.flow.person import Person
+from sidecar.flow.ports import Examiner
 from sidecar.flow.recover import Recoverer
 from sidecar.flow.ward import Ward
 from sidecar.flow.watch import Tools, Watch
@@ -268,7 +270,7 @@ class Certain:
 class Corridor:
     """Everything wired as in the service, with the doors replaced."""
 
-    def __init__(self, folder: Path, settings: Settings) -> None:
+    def __init__(self, folder: Path, settings: Settings, examiners: Sequence[Examiner] = ()) -> None:
         self.clock = clock = HandClock()
         self.tmux = ValueTmux(clock)
         self.log = Lines()
@@ -288,14 +290,15 @@ class Corridor:
         executor = Executor(
             self.store, clock, Certain(), self.meter, self.log, lambda: ward.settings.recovery.retry
         )
+        examination = Examination(examiners, self.log)
         self.recoverer = Recoverer(
             ward, self.tmux, self.store, Host(), clock, self.meter, self.log, self.checkpointer, executor,
             self.circuits, Person(ward, self.tmux, self.meter, self.log),
-            Pace(clock, lambda: ward.settings.recovery.starts),
+            Pace(clock, lambda: ward.settings.recovery.starts), examination,
         )  # fmt: skip
         tools = Tools(
             self.tmux, self.bell, self.store, Host(), self.processes, clock, self.log, self.meter,
-            self.checkpointer, self.recoverer, self.spawn,
+            self.checkpointer, self.recoverer, examination, self.spawn,
         )  # fmt: skip
         self.watch = Watch(ward, tools, lambda: None)
         self.desk = FrontDesk(ward, self.watch, self.store, clock, self.meter, self.spawn)
@@ -416,9 +419,10 @@ async def corridor(
     folder: Path,
     settings: Settings | None = None,
     before: Callable[[Corridor], Coroutine[Any, Any, None]] | None = None,
+    examiners: Sequence[Examiner] = (),
 ) -> AsyncIterator[Corridor]:
     """Opens a corridor, once ``before`` has prepared it. In the same folder it finds the earlier book."""
-    world = Corridor(folder / "state", settings or Settings())
+    world = Corridor(folder / "state", settings or Settings(), examiners)
     try:
         if before is not None:
             await before(world)
