@@ -10,7 +10,7 @@ FIND_PYTHON = for p in python3.13 python3.12 python3.11 python3; do \
 	then echo $$p; exit; fi; done
 ARGS ?=
 
-.PHONY: run demo test bench lint help clean tmux tools
+.PHONY: run demo test bench chaos lint help clean tmux tools people
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  \1\t/' | expand -t 12
@@ -22,11 +22,14 @@ demo: $(STAMP) tmux ## injure a private session four times and show how it is he
 	@exec $(BIN)/sidecar demo
 
 # Two at once: they mostly wait. Each test has a folder, a tmux server and ports of its own; a file stays together.
-test: $(STAMP) tmux tools lint ## set up, then run every test
+test: $(STAMP) tmux tools people lint ## set up, then run every test
 	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term $(ARGS)
 
 bench: $(STAMP) tmux ## measure beside raw tmux commands (ARGS="--list", ARGS="look kill-pane")
 	@exec $(BIN)/python -m bench $(ARGS)
+
+chaos: $(STAMP) tmux people ## ten minutes of people at work in healthy sessions: nothing may be done (ARGS="--seconds 60 --seed 1")
+	@exec $(BIN)/python -m chaos.healthy $(ARGS)
 
 lint: $(STAMP) ## style, types, and the floors
 	$(BIN)/ruff check .
@@ -46,6 +49,9 @@ $(STAMP): pyproject.toml constraints.txt
 
 tmux:
 	@tests/tools/setup.sh installed tmux tmux
+
+people:
+	@tests/tools/setup.sh installed vim vim
 
 tools:
 	@tests/tools/setup.sh unpacked prometheus prometheus

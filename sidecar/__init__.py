@@ -21,8 +21,8 @@ edges/           the doors: tmux/ (run, snapshot, capture, rebuild, birth, doorb
                  process (pidfds, /proc), pressure, memory (of our own), store/ (SQLite), metrics, logs
 flow/            the corridor: watch (inbox and cycle), recover (THE PIPELINE), execute and
                  steps (plans), examine (what looks do not show), furnish (declared sessions), checkpoint,
-                 rehearse, archive (what people ask of generations), custody (release, adopt, explain), records, desk
-                 (requests and alerts), person (calls), ward (what is known)
+                 rehearse, archive (what people ask of generations), custody (release, adopt, explain),
+                 records, desk (requests and alerts), person (calls), ward (what is known)
 web/             the windows: routes, checkpoints, custody, records, payload, guard, middleware, views,
                  secrets, reply, problem, replay
 redact, formats  below all floors: no secrets in what is shown, no commands in tmux's formats
