@@ -18,7 +18,8 @@ config           the settings, frozen; ``config_read`` reads YAML and names ever
 model/           nouns: session, workspace, incident, plan, policy, record (rows), status
 decide/          the quiet floor: detect, diagnose, choose, judge, resume, workspace, breaker, ...
 edges/           the doors: tmux/ (run, snapshot, capture, rebuild, birth, doorbell, stage),
-                 process (pidfds, /proc), pressure, memory (of our own), store/ (SQLite), metrics, logs
+                 process (pidfds, /proc), inotify, pressure, memory (of our own), store/ (SQLite), metrics,
+                 logs
 flow/            the corridor: watch (inbox and cycle), recover (THE PIPELINE), execute and
                  steps (plans), examine (what looks do not show), furnish (declared sessions), checkpoint,
                  rehearse, archive (what people ask of generations), custody (release, adopt, explain),

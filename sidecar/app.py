@@ -34,6 +34,7 @@ from sidecar.edges.tmux.birth import birth_environment
 from sidecar.edges.tmux.door import TmuxDoor
 from sidecar.edges.tmux.doorbell import Doorbell
 from sidecar.edges.tmux.run import TmuxRunner
+from sidecar.edges.tmux.socket_watch import SocketWatch
 from sidecar.edges.tmux.stage import Stage, stage_folder
 from sidecar.edges.transcripts import Rules, Transcripts
 from sidecar.errors import ConfigInvalid, Permanent, SidecarError
@@ -73,18 +74,13 @@ _STALE_CYCLE = 30.0
 class LocalHost:
     """Facts about this machine."""
 
-    def __init__(self, socket: Path, transcripts: Transcripts) -> None:
-        self._socket = socket
+    def __init__(self, transcripts: Transcripts) -> None:
         self._transcripts = transcripts
         self._boot_id = process.boot_id()
 
     @property
     def boot_id(self) -> str:
         return self._boot_id
-
-    def socket_there(self) -> bool:
-        # Not Path.exists, which raises where the folder may not be read.
-        return os.path.exists(self._socket)
 
     def missing_folders(self, paths: Iterable[str]) -> tuple[str, ...]:
         return tuple(sorted(path for path in paths if not os.path.isdir(path)))
@@ -242,7 +238,7 @@ class Sidecar:
         if shutil.which("tmux", path=self._environment.get("PATH")) is None:
             raise Permanent("tmux is not installed", hint="On Debian: apt-get install tmux.")
         self._descriptors = process.raise_descriptor_limit()
-        host = LocalHost(runner.socket, self._transcripts)
+        host = LocalHost(self._transcripts)
         self.metrics = Metrics(
             CollectorRegistry(), lambda: self._status, version=__version__, python=platform.python_version()
         )
@@ -270,9 +266,11 @@ class Sidecar:
         )
         watched = process.ProcessWatch(clock, lambda ended: self._watch.process_ended(ended))
         self._undo.callback(watched.close)
+        socket = SocketWatch(runner.socket, clock)
+        self._undo.callback(socket.close)
         tools = Tools(
-            tmux, bell, store, host, watched, clock, log, self.metrics, checkpointer, recoverer, examination,
-            tasks.spawn,
+            tmux, bell, store, host, watched, socket, clock, log, self.metrics, checkpointer, recoverer,
+            examination, tasks.spawn,
         )  # fmt: skip
         self._watch = watch = Watch(ward, tools, self._redraw)
         self._archive = Archive(

@@ -62,9 +62,6 @@ class Machine:
     now: Pressure = CALM
     boot_id: str = "boot"
 
-    def socket_there(self) -> bool:
-        return True
-
     def missing_folders(self, paths: Iterable[str]) -> tuple[str, ...]:
         return tuple(path for path in paths if not Path(path).is_dir())
 

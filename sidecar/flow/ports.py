@@ -409,14 +409,18 @@ class Processes(Protocol):
     def close(self) -> None: ...
 
 
+class SocketFile(Protocol):
+    """The file behind which the tmux server listens."""
+
+    async def changed(self) -> None:
+        """Wait until it, or its folder, comes, goes, or changes hands or mode."""
+
+
 class Host(Protocol):
     """Facts about the machine that cost nothing to ask."""
 
     @property
     def boot_id(self) -> str: ...
-
-    def socket_there(self) -> bool:
-        """Whether the tmux socket file exists."""
 
     def missing_folders(self, paths: Iterable[str]) -> tuple[str, ...]:
         """Those of the paths that are not folders now."""

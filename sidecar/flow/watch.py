@@ -21,7 +21,7 @@ from sidecar.decide.resume import is_shell
 from sidecar.errors import SidecarError, Temporary
 from sidecar.flow.checkpoint import Checkpointer
 from sidecar.flow.examine import Examination
-from sidecar.flow.ports import Bell, Book, Host, Logbook, Meter, Processes, Tmux
+from sidecar.flow.ports import Bell, Book, Host, Logbook, Meter, Processes, SocketFile, Tmux
 from sidecar.flow.recover import Recoverer
 from sidecar.flow.ward import Case, Ward
 from sidecar.model.incident import (
@@ -50,8 +50,6 @@ LOOK_EVERY = 5.0
 """Seconds; the longest time between two full looks."""
 _RING_EVERY = 6
 """Ticks between two rings of our own."""
-_SOCKET_POLL = 0.075
-"""Seconds; one stat, so that a removed socket is seen within a tenth of a second."""
 _BELL_RETRY = 1.0
 _CUT_OFF_REST = 4.0
 """Seconds; the longest rest after a recovery that could not be put on record."""
@@ -70,6 +68,7 @@ class Tools:
     book: Book
     host: Host
     processes: Processes
+    socket: SocketFile
     clock: Clock
     log: Logbook
     meter: Meter
@@ -140,14 +139,10 @@ class Watch:
                     await self._t.bell.ring()
 
     async def socket(self) -> None:
-        """A signal when the socket file comes or goes; nothing else tells of that."""
-        was = self._t.host.socket_there()
+        """A signal when the socket file comes, goes or changes; nothing else tells of that."""
         while True:
-            await self._t.clock.sleep(_SOCKET_POLL)
-            now = self._t.host.socket_there()
-            if now != was:
-                self.signal(SignalKind.SOCKET)
-            was = now
+            await self._t.socket.changed()
+            self.signal(SignalKind.SOCKET)
 
     async def doorbell(self) -> None:
         """Arm the bell, wait for a ring, again, for ever."""

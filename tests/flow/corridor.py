@@ -216,9 +216,6 @@ class SilentBell:
 class Host:
     boot_id = "boot"
 
-    def socket_there(self) -> bool:
-        return True
-
     def missing_folders(self, paths: Iterable[str]) -> tuple[str, ...]:
         return ()
 
@@ -230,6 +227,13 @@ class Host:
 
     async def usage(self, roots: Mapping[str, tuple[int, ...]]) -> Mapping[str, Usage]:
         return {}
+
+
+class SteadyFile:
+    """A socket file that nothing ever happens to."""
+
+    async def changed(self) -> None:
+        await asyncio.Event().wait()
 
 
 class Followed:
@@ -297,8 +301,8 @@ class Corridor:
             Pace(clock, lambda: ward.settings.recovery.starts), examination,
         )  # fmt: skip
         tools = Tools(
-            self.tmux, self.bell, self.store, Host(), self.processes, clock, self.log, self.meter,
-            self.checkpointer, self.recoverer, examination, self.spawn,
+            self.tmux, self.bell, self.store, Host(), self.processes, SteadyFile(), clock, self.log,
+            self.meter, self.checkpointer, self.recoverer, examination, self.spawn,
         )  # fmt: skip
         self.watch = Watch(ward, tools, lambda: None)
         self.desk = FrontDesk(ward, self.watch, self.store, clock, self.meter, self.spawn)
