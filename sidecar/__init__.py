@@ -16,7 +16,8 @@ config           the settings, frozen; ``config_read`` reads YAML and names ever
                  (durations, sizes); ``config_workspaces`` reads the files that declare sessions,
                  with ``config_tmuxp`` (one session) and ``config_yesman`` (its folder)
 model/           nouns: session, workspace, incident, plan, policy, record (rows), status
-decide/          the quiet floor: detect, diagnose, choose, judge, resume, workspace, breaker, ...
+decide/          the quiet floor: detect, diagnose, choose (with fitting, material, limits, plans), judge,
+                 resume, workspace, breaker, ...
 edges/           the doors: tmux/ (run, snapshot, capture, rebuild, birth, doorbell, stage),
                  process (pidfds, /proc), inotify, pressure, memory (of our own), store/ (SQLite), metrics,
                  logs

@@ -40,10 +40,11 @@ from sidecar.edges.transcripts import Rules, Transcripts
 from sidecar.errors import ConfigInvalid, Permanent, SidecarError
 from sidecar.flow.archive import Archive
 from sidecar.flow.checkpoint import Checkpointer
+from sidecar.flow.circuits import Circuits
 from sidecar.flow.custody import Custody
 from sidecar.flow.desk import FrontDesk
 from sidecar.flow.examine import Examination
-from sidecar.flow.execute import Circuits, Executor
+from sidecar.flow.execute import Executor
 from sidecar.flow.pace import Pace
 from sidecar.flow.person import Person
 from sidecar.flow.picture import picture

@@ -1,7 +1,7 @@
 """Running a plan by its journal: every step is written down before and after its effect.
 
-Retry and the circuit live here. A temporary error repeats the step after a backoff; a permanent
-one ends the plan at once and does not count against the circuit.
+Retry lives here. A temporary error repeats the step after a backoff; a permanent one ends the plan
+at once.
 """
 
 from __future__ import annotations
@@ -10,54 +10,15 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from sidecar.clock import Clock, Dice
-from sidecar.decide import backoff, breaker
+from sidecar.decide import backoff
 from sidecar.errors import Permanent, SidecarError, Temporary
 from sidecar.flow.ports import Book, Logbook, Meter
 from sidecar.flow.steps import STEPS, Surgery
-from sidecar.model.incident import Asker
 from sidecar.model.plan import Step
-from sidecar.model.policy import BreakerPolicy, BreakerState, RetryPolicy
+from sidecar.model.policy import RetryPolicy
 from sidecar.model.record import Action, RecoveryRow
 
 _BOOK_PAUSE = 1.0
-
-
-class Circuits:
-    """The breakers, by strategy, as the book keeps them."""
-
-    def __init__(self, book: Book, clock: Clock, meter: Meter, policy: Callable[[], BreakerPolicy]) -> None:
-        self._book = book
-        self._clock = clock
-        self._meter = meter
-        self._policy = policy
-        self.states: dict[str, BreakerState] = {}
-
-    async def load(self) -> None:
-        self.states = dict(await self._book.circuits())
-
-    async def lend(self, name: str) -> None:
-        """Take the permit that the decision has counted on."""
-        old = self.states.get(name, BreakerState())
-        _, new = breaker.ask(old, self._policy(), self._clock.wall())
-        await self._keep(name, old, new)
-
-    async def settle(self, name: str, event: breaker.BreakerEvent) -> None:
-        old = self.states.get(name, BreakerState())
-        new = breaker.advance(old, event, self._policy(), self._clock.wall())
-        self._meter.circuit_call(name, event)
-        await self._keep(name, old, new)
-
-    async def reset(self, name: str) -> None:
-        """Close a circuit because a person says so."""
-        await self._keep(name, self.states.get(name, BreakerState()), BreakerState(), Asker.OPERATOR)
-
-    async def _keep(self, name: str, old: BreakerState, new: BreakerState, actor: str = "sidecar") -> None:
-        if new == old:
-            return
-        self.states[name] = new
-        if new.circuit is not old.circuit:
-            self._meter.circuit_moved(name, new.circuit)
-        await self._book.save_circuit(name, new, self._clock.wall(), actor)
 
 
 async def insist(write: Callable[[], Awaitable[None]], clock: Clock, log: Logbook) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sidecar.clock import Clock
 from sidecar.decide import breaker
-from sidecar.flow.execute import Circuits
+from sidecar.flow.circuits import Circuits
 from sidecar.flow.ports import Book
 from sidecar.flow.ward import Ward
 from sidecar.flow.watch import Watch

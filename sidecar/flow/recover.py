@@ -11,18 +11,20 @@ from dataclasses import asdict, replace
 
 from sidecar.clock import Clock
 from sidecar.decide.breaker import BreakerEvent
-from sidecar.decide.choose import Limits, Situation, choose
+from sidecar.decide.choose import choose
 from sidecar.decide.detect import await_entry, recall
 from sidecar.decide.judge import judge
 from sidecar.decide.judge_facts import Gap, told
 from sidecar.decide.restore import Resume, held, obstacle, server_unknown
 from sidecar.decide.resume import Spot, resumption
+from sidecar.decide.situation import Limits, Situation
 from sidecar.decide.workspace import resume_rules
 from sidecar.errors import Permanent, SidecarError, Undone
 from sidecar.flow.checkpoint import Checkpointer
+from sidecar.flow.circuits import Circuits
 from sidecar.flow.claims import gather_claims
 from sidecar.flow.examine import Examination
-from sidecar.flow.execute import Circuits, Executor, insist
+from sidecar.flow.execute import Executor, insist
 from sidecar.flow.pace import Pace
 from sidecar.flow.person import Person
 from sidecar.flow.ports import Book, Host, Logbook, Meter, Tmux

@@ -6,8 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from sidecar.decide.choose import Limits, Resume, Situation, choose
+from sidecar.decide.choose import choose
 from sidecar.decide.detect import instance_of
+from sidecar.decide.restore import Resume
+from sidecar.decide.situation import Limits, Situation
 from sidecar.model.incident import (
     Asker,
     Broken,

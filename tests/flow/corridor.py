@@ -19,9 +19,10 @@ from sidecar.edges.metrics import Metrics
 from sidecar.edges.store import Store
 from sidecar.errors import SidecarError
 from sidecar.flow.checkpoint import Checkpointer
+from sidecar.flow.circuits import Circuits
 from sidecar.flow.desk import FrontDesk
 from sidecar.flow.examine import Examination
-from sidecar.flow.execute import Circuits, Executor
+from sidecar.flow.execute import Executor
 from sidecar.flow.pace import Pace
 from sidecar.flow.person import Person
 from sidecar.flow.ports import Examiner

@@ -1,0 +1,45 @@
+"""Which strategies fit what is broken: one table of (unit, failure, cause), read from the top.
+
+A strategy that fits is only possible. Whether it is allowed says the ladder, and whether it can be
+done just now says ``material``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sidecar.model.incident import Cause, Failure, FailureKind, Unit
+from sidecar.model.plan import Strategy
+
+_ANY_BREAK = frozenset(FailureKind) - {FailureKind.DISCONNECTED}
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """One row: what fits this unit, for these failures and causes."""
+
+    unit: Unit
+    strategies: tuple[Strategy, ...]
+    kinds: frozenset[FailureKind] = _ANY_BREAK
+    causes: frozenset[Cause] = frozenset()
+    """Empty: whatever the cause."""
+
+    def suits(self, kind: FailureKind, unit: Unit, cause: Cause) -> bool:
+        return unit is self.unit and kind in self.kinds and (not self.causes or cause in self.causes)
+
+
+TABLE: tuple[Fit, ...] = (
+    Fit(Unit.SOCKET, (Strategy.RECREATE_SOCKET,), frozenset({FailureKind.DISCONNECTED})),
+    Fit(Unit.PROGRAM, (Strategy.RESUME_PROGRAM,)),
+    Fit(Unit.PANE, (Strategy.RESPAWN_PANE,)),
+    Fit(Unit.WINDOW, (Strategy.REBUILD_WINDOW,)),
+    Fit(Unit.SESSION, (Strategy.RESTORE_CHECKPOINT, Strategy.REBUILD_WORKSPACE)),
+    Fit(Unit.SERVER, (Strategy.RESTORE_CHECKPOINT, Strategy.REBUILD_WORKSPACE)),
+)
+"""The first row that suits is used, so one with causes stands above one without."""
+
+
+def fitting(failure: Failure, cause: Cause) -> tuple[Strategy, ...]:
+    """The strategies that can mend this, gentlest first; none when nothing can."""
+    rows = (row for row in TABLE if row.suits(failure.kind, failure.unit, cause))
+    return next((row.strategies for row in rows), ())

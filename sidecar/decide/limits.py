@@ -1,0 +1,62 @@
+"""What protects against loops: the budgets, and the circuit of each strategy."""
+
+from __future__ import annotations
+
+from sidecar.decide import breaker, budget
+from sidecar.decide.situation import Situation
+from sidecar.decide.wall import age
+from sidecar.model.incident import Asker, IncidentState
+from sidecar.model.plan import Refusal, RefusalReason, Strategy
+from sidecar.model.policy import BreakerState
+
+
+def exceeded(situation: Situation, strategy: Strategy) -> Refusal | None:
+    """The limit that forbids it now. A person who asks passes the budgets, but not the circuit."""
+    if situation.asker is not Asker.OPERATOR:
+        refusal = _given_up(situation) or _overspent(situation)
+        if refusal is not None:
+            return refusal
+    return resting(situation, strategy)
+
+
+def resting(situation: Situation, strategy: Strategy) -> Refusal | None:
+    """Whether this strategy has failed too often lately."""
+    state = situation.circuits.get(strategy, BreakerState())
+    allowed, _ = breaker.ask(state, situation.limits.circuit, situation.now)
+    if allowed:
+        return None
+    wait = breaker.retry_after(state, situation.limits.circuit, situation.now)
+    return Refusal(
+        RefusalReason.CIRCUIT_OPEN,
+        f"{strategy} has failed {situation.limits.circuit.failure_threshold} times lately and rests",
+        hint="It is tried again by itself.",
+        retry_after=wait,
+    )
+
+
+def _given_up(situation: Situation) -> Refusal | None:
+    limit, pace = situation.limits.per_session, situation.limits.slow_retry
+    waited = min((age(moment, situation.now, pace) for moment in situation.recent), default=pace)
+    given_up = situation.relapsed or situation.incident is IncidentState.GIVEN_UP
+    if waited >= pace if given_up else not budget.spent(situation.recent, limit, situation.now):
+        return None
+    name = situation.finding.failure.session
+    return Refusal(
+        RefusalReason.GIVEN_UP,
+        f"{limit.count} recoveries of {name} in {limit.period:g} s did not last: given up",
+        hint=f"Find out why it keeps failing, then `sidecar recover {name}`.",
+        retry_after=max(pace - waited, 1.0),
+    )
+
+
+def _overspent(situation: Situation) -> Refusal | None:
+    limit = situation.limits.overall
+    times = sorted(situation.origins.values())
+    if situation.finding.origin in situation.origins or not budget.spent(times, limit, situation.now):
+        return None
+    return Refusal(
+        RefusalReason.BUDGET_EXHAUSTED,
+        f"{limit.count} incidents in {limit.period:g} s: the budget for all sessions is spent",
+        hint="Something larger is wrong; `sidecar recover NAME` passes this limit.",
+        retry_after=max(budget.next_free(times, limit, situation.now), 1.0),
+    )

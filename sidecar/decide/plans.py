@@ -1,0 +1,133 @@
+"""The steps of each strategy, and what has to be true after them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from sidecar.decide import restore
+from sidecar.decide.restore import Resume
+from sidecar.decide.situation import Situation
+from sidecar.model.incident import Broken, Cause, Unit
+from sidecar.model.plan import Entry, Expectation, Plan, Resumption, Step, StepKind, Strategy
+from sidecar.model.session import Pane, Session, SessionImage, image_of
+
+
+def _socket_plan(situation: Situation, resume: Resume) -> tuple[tuple[Step, ...], Expectation]:
+    return (Step(StepKind.SIGNAL_SERVER),), Expectation(image=None)
+
+
+def _restore_plan(situation: Situation, resume: Resume) -> tuple[tuple[Step, ...], Expectation]:
+    assert situation.checkpoint is not None
+    image = situation.checkpoint.image
+    resumptions = tuple(
+        resumption
+        for window in image.windows
+        for pane in window.panes
+        if (resumption := resume(pane, window.index, image.default_shell)) is not None
+    )
+    expectation = Expectation(image, resumptions, tolerated_cwd=situation.missing)
+    replaces = situation.order is not None and situation.order.replaces
+    build = Step(StepKind.REPLACE_SESSION if replaces else StepKind.REBUILD_SESSION)
+    return restore.with_programs((build,), resumptions), expectation
+
+
+def _window_plan(situation: Situation, resume: Resume) -> tuple[tuple[Step, ...], Expectation]:
+    assert situation.order is not None
+    assert situation.session is not None
+    return restore.window_plan(situation.order, situation.session, resume, situation.missing)
+
+
+def _workspace_plan(situation: Situation, resume: Resume) -> tuple[tuple[Step, ...], Expectation]:
+    workspace = situation.workspace
+    assert workspace is not None
+    steps = [Step(StepKind.BUILD_WORKSPACE, what=workspace.describe())]
+    if workspace.before_script and situation.finding.cause is Cause.NEVER_STARTED:
+        steps.insert(0, Step(StepKind.RUN_SCRIPT, what=f"before_script of {workspace.file}"))
+    if workspace.needs_furnishing:
+        steps.append(Step(StepKind.FURNISH_WORKSPACE))
+    expectation = Expectation(
+        None, tolerated_cwd=situation.missing, workspace=workspace, folders=situation.folders
+    )
+    return tuple(steps), expectation
+
+
+def _parts_plan(situation: Situation, resume: Resume) -> tuple[tuple[Step, ...], Expectation]:
+    session = situation.session
+    assert session is not None
+    broken = {part.pane: part for part in situation.finding.failure.broken}
+    image = image_of(session, width=0, height=0)
+    steps = [Step(StepKind.SAVE)]
+    resumptions: list[Resumption] = []
+    for window in session.windows:
+        for pane in window.panes:
+            part = broken.get(pane.id)
+            if part is None:
+                continue
+            resumption = _resumption(image, window.index, pane, resume)
+            own = resumption if resumption and resumption.entry is Entry.STARTED else None
+            if part.unit is Unit.PANE:
+                steps.append(Step(StepKind.RESPAWN_PANE, pane.id, pane.pid, pane.cwd, own))
+                resumptions.extend([own] if own else ())
+            if resumption is not None and own is None:
+                resumptions.append(resumption)
+                # A respawned pane's new process is known only when it is there.
+                pid = 0 if part.unit is Unit.PANE else pane.pid
+                steps.append(Step(StepKind.START_PROGRAM, pane.id, pid, resumption=resumption))
+    untouched, replaced = _siblings(session, broken)
+    return tuple(steps), Expectation(
+        image, tuple(resumptions), untouched, replaced, tolerated_cwd=situation.missing
+    )
+
+
+def _resumption(image: SessionImage, window_index: int, pane: Pane, resume: Resume) -> Resumption | None:
+    for window in image.windows:
+        if window.index == window_index:
+            for saved in window.panes:
+                if saved.index == pane.index:
+                    return resume(saved, window_index, image.default_shell)
+    return None
+
+
+def _siblings(
+    session: Session, broken: Mapping[str, Broken]
+) -> tuple[tuple[tuple[str, int], ...], tuple[tuple[str, int], ...]]:
+    untouched, replaced = [], []
+    for pane in session.panes():
+        part = broken.get(pane.id)
+        if part is None:
+            if not pane.dead:
+                untouched.append((pane.id, pane.pid))
+        elif part.unit is Unit.PANE:
+            replaced.append((pane.id, pane.pid))
+        else:
+            untouched.append((pane.id, pane.pid))
+    return tuple(untouched), tuple(replaced)
+
+
+Builder = Callable[[Situation, Resume], tuple[tuple[Step, ...], Expectation]]
+
+BUILDERS: Mapping[Strategy, Builder] = MappingProxyType(
+    {
+        Strategy.RECREATE_SOCKET: _socket_plan,
+        Strategy.RESTORE_CHECKPOINT: _restore_plan,
+        Strategy.REBUILD_WORKSPACE: _workspace_plan,
+        Strategy.RESPAWN_PANE: _parts_plan,
+        Strategy.RESUME_PROGRAM: _parts_plan,
+        Strategy.REBUILD_WINDOW: _window_plan,
+    }
+)
+"""By strategy: its steps, and what has to be true after them."""
+
+
+def plan_for(situation: Situation, strategy: Strategy, resume: Resume) -> Plan:
+    """The plan of this strategy, for which nothing is :func:`~sidecar.decide.material.lacking`."""
+    steps, expectation = BUILDERS[strategy](situation, resume)
+    return Plan(
+        session=situation.finding.failure.session,
+        strategy=strategy,
+        steps=steps,
+        expectation=expectation,
+        finding=situation.finding,
+        checkpoint=situation.checkpoint if expectation.workspace is None else None,
+    )

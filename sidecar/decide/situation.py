@@ -1,0 +1,59 @@
+"""All that bears on a decision, gathered by the corridor and weighed by ``choose``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from sidecar.model.archive import Order
+from sidecar.model.incident import Asker, Finding, IncidentState
+from sidecar.model.plan import Strategy
+from sidecar.model.policy import BreakerPolicy, BreakerState, Budget, Mode, Restore
+from sidecar.model.session import Checkpoint, Look, Session
+from sidecar.model.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What protects against loops, as configured."""
+
+    per_session: Budget
+    overall: Budget
+    slow_retry: float
+    circuit: BreakerPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """All that bears on the decision. Times are wall seconds."""
+
+    finding: Finding
+    asker: Asker
+    managed: bool
+    released: bool
+    restore: Restore
+    mode: Mode
+    ladder: tuple[Strategy, ...]
+    limits: Limits
+    now: float
+    look: Look
+    session: Session | None = None
+    """The live session with what its broken parts were; None when it is gone."""
+    checkpoint: Checkpoint | None = None
+    workspace: Workspace | None = None
+    """The session as a workspace file declares it, if one does."""
+    order: Order | None = None
+    """Set when a person has asked for one certain checkpoint."""
+    asked_strategy: Strategy | None = None
+    recent: Sequence[float] = ()
+    """When this session's recoveries began, as far back as the budget and the slow pace reach."""
+    origins: Mapping[str, float] = field(default_factory=dict)
+    """Incident origins of the last budget period, with their first recovery."""
+    circuits: Mapping[str, BreakerState] = field(default_factory=dict)
+    incident: IncidentState = IncidentState.OPEN
+    relapsed: bool = False
+    """It was given up lately, and what brought it back since was only the slow pace."""
+    missing: tuple[str, ...] = ()
+    """Folders of the checkpoint and of the workspace that do not exist."""
+    folders: tuple[tuple[str, str], ...] = ()
+    """Folders of the workspace, each with the one that it really is."""
