@@ -6,26 +6,17 @@ sidecar beside it, and counts what the sidecar did. One action is one too many.
 
 from __future__ import annotations
 
-import contextlib
-import os
 import random
-import shutil
-import signal
-import sqlite3
-import subprocess
 import sys
-import tempfile
-import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import click
 
-from chaos.keyboard import ACTS, Act, Desk, Unplayable
-from sidecar.edges.tmux.server import find_server
+from chaos.keyboard import ACTS, Act, Desk
+from chaos.stage import Service, Stage, Unplayable, service, stage
 
 _SESSIONS = ("agents", "servers", "training")
 _PROGRAMS = (
@@ -36,7 +27,6 @@ _PROGRAMS = (
 )
 """What a session is for: printing, computing, showing, waiting for a person."""
 _MOST_PANES = 60
-_START_SECONDS = 30.0
 
 
 @dataclass(slots=True)
@@ -74,23 +64,25 @@ class Day:
 def play(seconds: float, seed: int, acts: Sequence[Act] = ACTS) -> Day:
     """People work for so long, doing each of these acts once in a round."""
     day = Day(seed)
-    folder = Path(tempfile.mkdtemp(prefix="sc-healthy-"))
-    try:
-        with _server(folder, seed) as desk, _sidecar(desk, folder):
-            before = _keepers(desk)
-            desk.keepers = frozenset(before)
-            for session in _SESSIONS:
-                desk.attach(session)
-            _work(desk, day, acts, time.monotonic() + seconds)
-            desk.leave()
-            _see(desk, day, before)
-        _read(folder / "state" / "sidecar.db", day)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with stage() as place:
+        for session in _SESSIONS:
+            place.build(session, _PROGRAMS)
+        with service(place) as sidecar:
+            sidecar.stored(_SESSIONS)
+            before = _programs(place)
+            desk = Desk(place, random.Random(seed), keepers=frozenset(before))
+            try:
+                _work(desk, day, acts, time.monotonic() + seconds)
+            finally:
+                desk.leave()
+            _see(place, day, before)
+        _read(sidecar, day)
     return day
 
 
 def _work(desk: Desk, day: Day, acts: Sequence[Act], until: float) -> None:
+    for session in _SESSIONS:
+        desk.attach(session)
     round_: list[Act] = []
     while time.monotonic() < until:
         round_ = round_ or desk.dice.sample(acts, len(acts))
@@ -112,84 +104,26 @@ def _tidy(desk: Desk) -> None:
             desk.tmux("kill-pane", "-t", pane, check=False)
 
 
-def _keepers(desk: Desk) -> dict[str, str]:
+def _programs(place: Stage) -> dict[str, str]:
     """The panes that are there, each with its process."""
-    return dict(line.split(" ", 1) for line in desk.lines("list-panes", "-a", "-F", "#{pane_id} #{pane_pid}"))
+    panes = place.lines("list-panes", "-a", "-F", "#{pane_id} #{pane_pid}")
+    return {line.split()[0]: line.split()[1] for line in panes}
 
 
-def _see(desk: Desk, day: Day, before: dict[str, str]) -> None:
-    after = _keepers(desk)
-    day.touched = [f"{pane}: process {pid}, now {after.get(pane)}" for pane, pid in before.items()
-                   if after.get(pane) != pid]  # fmt: skip
-    names = desk.lines("list-sessions", "-F", "#{session_name}")
+def _see(place: Stage, day: Day, before: Mapping[str, str]) -> None:
+    after = _programs(place)
+    changed = {pane: pid for pane, pid in before.items() if after.get(pane) != pid}
+    day.touched = [f"{pane}: process {pid}, now {after.get(pane)}" for pane, pid in changed.items()]
+    names = place.lines("list-sessions", "-F", "#{session_name}")
     day.came_back = [name for name in names if name not in _SESSIONS]
 
 
-def _read(database: Path, day: Day) -> None:
-    with contextlib.closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as book:
-        day.recoveries = [
-            str(row) for row in book.execute("SELECT session, cause, strategy, verdict FROM recoveries")
-        ]
-        day.incidents = [
-            str(row)
-            for row in book.execute(
-                "SELECT session, failure, cause, state, reason, evidence FROM incidents"
-                " WHERE state <> 'dismissed'"
-            )
-        ]
-
-
-@contextlib.contextmanager
-def _server(folder: Path, seed: int) -> Iterator[Desk]:
-    kept = {key: value for key, value in os.environ.items() if key not in ("TMUX", "TMUX_PANE")}
-    environment = {**kept, "HOME": str(folder), "SHELL": "/bin/bash", "TMUX_TMPDIR": str(folder)}
-    desk = Desk(folder / "tmux.sock", environment, random.Random(seed))
-    try:
-        for session in _SESSIONS:
-            desk.tmux("new-session", "-d", "-s", session, "-x", "200", "-y", "50", "bash", "-c", _PROGRAMS[0])
-            for program in _PROGRAMS[1:]:
-                desk.tmux("new-window", "-d", "-t", f"={session}:", "bash", "-c", program)
-        yield desk
-    finally:
-        desk.leave()
-        if pid := find_server(desk.socket):
-            os.kill(pid, signal.SIGKILL)
-
-
-@contextlib.contextmanager
-def _sidecar(desk: Desk, folder: Path) -> Iterator[None]:
-    log = folder / "sidecar.log"
-    with log.open("w") as output:
-        service = subprocess.Popen(
-            [sys.executable, "-m", "sidecar", "run", "--listen", "127.0.0.1:0",
-             "--state", str(folder / "state"), "--tmux-socket-path", str(desk.socket)],
-            env=desk.environment, stderr=output,
-        )  # fmt: skip
-    try:
-        _adopted(folder / "state" / "sidecar.db", service, log)
-        yield
-    finally:
-        service.terminate()
-        service.wait(_START_SECONDS)
-
-
-def _adopted(database: Path, service: subprocess.Popen[bytes], log: Path) -> None:
-    deadline, pause = time.monotonic() + _START_SECONDS, threading.Event()
-    while not _all_stored(database):
-        if service.poll() is not None or time.monotonic() > deadline:
-            raise click.ClickException(f"the sidecar did not come up:\n{log.read_text()[-2000:]}")
-        pause.wait(0.05)
-
-
-def _all_stored(database: Path) -> bool:
-    if not database.exists():
-        return False
-    with contextlib.closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as book:
-        try:
-            stored = {name for (name,) in book.execute("SELECT DISTINCT session FROM checkpoints")}
-        except sqlite3.OperationalError:
-            return False
-    return stored >= set(_SESSIONS)
+def _read(sidecar: Service, day: Day) -> None:
+    done = sidecar.rows("SELECT session, cause, strategy, verdict FROM recoveries")
+    found = sidecar.rows(
+        "SELECT session, failure, cause, state, reason, evidence FROM incidents WHERE state <> 'dismissed'"
+    )
+    day.recoveries, day.incidents = list(map(str, done)), list(map(str, found))
 
 
 @click.command()

@@ -11,52 +11,34 @@ import os
 import random
 import subprocess
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
+
+from chaos.stage import Stage, until
 
 _CALL_SECONDS = 20.0
 _PATIENCE = 20.0
-_PAUSE = 0.01
-_WIDTH, _HEIGHT = 200, 50
-
-
-class Unplayable(Exception):
-    """The act could not be played to its end; the machine may be too slow for it."""
 
 
 @dataclass(slots=True)
 class Desk:
-    """One private tmux server, a seeded choice, and the clients that are attached to it."""
+    """Somebody in front of a private tmux server: a seeded choice, and the clients that are attached."""
 
-    socket: Path
-    environment: dict[str, str]
+    stage: Stage
     dice: random.Random
     clients: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     keepers: frozenset[str] = frozenset()
     """Ids of the panes that people leave alone."""
 
     def tmux(self, *arguments: str, check: bool = True) -> str:
-        """One tmux command; its output without the last line's end."""
-        done = subprocess.run(
-            ["tmux", "-u", "-S", str(self.socket), "-f", "/dev/null", *arguments],
-            env=self.environment, capture_output=True, text=True, timeout=_CALL_SECONDS, check=False,
-        )  # fmt: skip
-        if check and done.returncode:
-            raise Unplayable(f"tmux {' '.join(arguments)}: {done.stderr.strip()}")
-        return done.stdout.rstrip("\n")
+        return self.stage.tmux(*arguments, check=check)
 
     def lines(self, *arguments: str) -> list[str]:
-        return self.tmux(*arguments, check=False).splitlines()
+        return self.stage.lines(*arguments)
 
     def until(self, what: str, question: Callable[[], bool]) -> None:
         """Ask until it is true."""
-        deadline, pause = time.monotonic() + _PATIENCE, threading.Event()
-        while not question():
-            if time.monotonic() > deadline:
-                raise Unplayable(f"{what} did not come about")
-            pause.wait(_PAUSE)
+        until(what, question, _PATIENCE)
 
     def shell(self, session: str) -> str:
         """The pane id of a new window's shell, which waits at its prompt."""
@@ -90,8 +72,8 @@ class Desk:
         """Sit down in front of a session, at a terminal of our own that swallows what it is shown."""
         leader, terminal = os.openpty()
         client = subprocess.Popen(
-            ["tmux", "-u", "-S", str(self.socket), "attach-session", "-t", f"={session}"],
-            env=self.environment | {"TERM": "xterm"}, stdin=terminal, stdout=terminal,
+            self.stage.command("attach-session", "-t", f"={session}"),
+            env=self.stage.environment | {"TERM": "xterm"}, stdin=terminal, stdout=terminal,
             stderr=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
         os.close(terminal)
@@ -280,7 +262,7 @@ def start_over(desk: Desk, session: str) -> None:
 
 def open_and_close_a_session(desk: Desk, session: str) -> None:
     name = f"visit-{desk.dice.randrange(10**6)}"
-    desk.tmux("new-session", "-d", "-s", name, "-x", str(_WIDTH), "-y", str(_HEIGHT))
+    desk.tmux("new-session", "-d", "-s", name, "-x", "200", "-y", "50")
     desk.tmux("split-window", "-t", f"={name}:", "sleep 7007")
     desk.tmux("kill-session", "-t", f"={name}")
 
