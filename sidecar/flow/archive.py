@@ -141,10 +141,10 @@ class Archive:
             return await self._refused(order, refusal, request)
         case = self._case(order, look, request)
         # What is refused anyway leaves no incident behind.
-        rehearsed = await self._recoverer.rehearse(case)
+        planned = await self._recoverer.dry_run(case)
         if request.dry_run:
-            return rehearsed
-        refusal = rehearsed if isinstance(rehearsed, Refusal) else self._hindrance(order, look)
+            return planned
+        refusal = planned if isinstance(planned, Refusal) else self._hindrance(order, look)
         if refusal is not None:
             return await self._refused(order, refusal, request)
         self._watch.open_case(case)

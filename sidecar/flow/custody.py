@@ -14,7 +14,7 @@ from sidecar.model.incident import Asker, Failure, Finding, SignalKind
 from sidecar.model.plan import Refusal, RefusalReason
 from sidecar.model.record import Action, KnownSession, Standing
 from sidecar.model.session import Look, Session
-from sidecar.model.status import Rehearsed, UnknownSession
+from sidecar.model.status import DryRun, UnknownSession
 
 
 class Custody:
@@ -95,8 +95,8 @@ class Custody:
 
     async def _diagnosed(self, subject: Subject, failure: Failure, look: Look) -> Explanation:
         finding: Finding = self._watch.case_for(failure, look, Asker.OPERATOR).finding
-        on_request = await self._watch.rehearse(failure, look, asker=Asker.OPERATOR)
-        by_itself: Rehearsed | Refusal
+        on_request = await self._watch.dry_run(failure, look, asker=Asker.OPERATOR)
+        by_itself: DryRun | Refusal
         if subject.duty is Duty.NOT_EXPECTED:
             by_itself = Refusal(
                 RefusalReason.NOT_MANAGED,
@@ -104,7 +104,7 @@ class Custody:
                 hint=f"`sidecar recover {subject.name}` brings it back.",
             )
         else:
-            by_itself = await self._watch.rehearse(failure, look, asker=Asker.WATCHER)
+            by_itself = await self._watch.dry_run(failure, look, asker=Asker.WATCHER)
         return Explanation(subject, finding, by_itself, on_request)
 
     def _duty(self, name: str, live: Session | None) -> Duty:

@@ -65,7 +65,7 @@ class FrontDesk:
             )
         failure, look = asked
         if request.dry_run:
-            return await self._watch.rehearse(failure, look, request.strategy)
+            return await self._watch.dry_run(failure, look, request.strategy)
         joined = self._ward.cases.get(failure.session)
         if joined is not None:
             return await self._join(joined)

@@ -74,7 +74,7 @@ class Executor:
 
     async def _attempt(self, surgery: Surgery, step: Step) -> SidecarError | None:
         try:
-            await STEPS[step.kind](surgery, step)
+            await STEPS[step.kind].do(surgery, step)
         except (Temporary, Permanent) as error:
             self.log.say(
                 Action.STEP_ENDED,

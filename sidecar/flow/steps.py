@@ -153,18 +153,28 @@ async def furnish_workspace(surgery: Surgery, step: Step) -> None:
     await furnish(surgery.tmux, workspace, session, surgery.progress.furnished)
 
 
-STEPS: Mapping[StepKind, Callable[[Surgery, Step], Awaitable[None]]] = {
-    StepKind.SAVE: save,
-    StepKind.RESPAWN_PANE: respawn_pane,
-    StepKind.START_PROGRAM: start_program,
-    StepKind.REBUILD_SESSION: rebuild_session,
-    StepKind.REBUILD_WINDOW: rebuild_window,
-    StepKind.REPLACE_SESSION: replace_session,
-    StepKind.START_PROGRAMS: start_programs,
-    StepKind.SIGNAL_SERVER: signal_server,
-    StepKind.RUN_SCRIPT: run_script,
-    StepKind.BUILD_WORKSPACE: build_workspace,
-    StepKind.FURNISH_WORKSPACE: furnish_workspace,
+Work = Callable[[Surgery, Step], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Deed:
+    """What is done for one kind of step."""
+
+    do: Work
+
+
+STEPS: Mapping[StepKind, Deed] = {
+    StepKind.SAVE: Deed(save),
+    StepKind.RESPAWN_PANE: Deed(respawn_pane),
+    StepKind.START_PROGRAM: Deed(start_program),
+    StepKind.REBUILD_SESSION: Deed(rebuild_session),
+    StepKind.REBUILD_WINDOW: Deed(rebuild_window),
+    StepKind.REPLACE_SESSION: Deed(replace_session),
+    StepKind.START_PROGRAMS: Deed(start_programs),
+    StepKind.SIGNAL_SERVER: Deed(signal_server),
+    StepKind.RUN_SCRIPT: Deed(run_script),
+    StepKind.BUILD_WORKSPACE: Deed(build_workspace),
+    StepKind.FURNISH_WORKSPACE: Deed(furnish_workspace),
 }
 
 

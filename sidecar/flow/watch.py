@@ -44,7 +44,7 @@ from sidecar.model.plan import Refusal, Strategy
 from sidecar.model.policy import Mode, Restore
 from sidecar.model.record import Action, IncidentRow, KnownSession, Standing, Watched
 from sidecar.model.session import Look, Presence, Session
-from sidecar.model.status import Rehearsed
+from sidecar.model.status import DryRun
 
 LOOK_EVERY = 5.0
 """Seconds; the longest time between two full looks."""
@@ -484,17 +484,17 @@ class Watch:
             return None
         return Failure(name, FailureKind.REQUESTED, (Broken(Unit.SESSION),), look.taken), look
 
-    async def rehearse(
+    async def dry_run(
         self,
         failure: Failure,
         look: Look,
         strategy: Strategy | None = None,
         asker: Asker = Asker.OPERATOR,
-    ) -> Rehearsed | Refusal:
+    ) -> DryRun | Refusal:
         """What would be done about a failure if this one asked, without doing it."""
         case = self.case_for(failure, look, asker)
         case.strategy = strategy
-        return await self._t.recoverer.rehearse(case)
+        return await self._t.recoverer.dry_run(case)
 
     async def take_up(self, known: KnownSession) -> None:
         """A person wants the session to be looked after."""

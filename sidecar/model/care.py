@@ -9,7 +9,7 @@ from sidecar.model.incident import Finding
 from sidecar.model.plan import Refusal
 from sidecar.model.record import Standing
 from sidecar.model.session import Checkpoint, Health
-from sidecar.model.status import Rehearsed
+from sidecar.model.status import DryRun
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class Explanation:
     subject: Subject
     finding: Finding | None
     """None when it is in good order."""
-    by_itself: Rehearsed | Refusal
+    by_itself: DryRun | Refusal
     """What the watch would do, or why it does nothing."""
-    on_request: Rehearsed | Refusal
+    on_request: DryRun | Refusal
     """What `sidecar recover` would do."""

@@ -91,7 +91,7 @@ class Ticket:
 
 
 @dataclass(frozen=True, slots=True)
-class Rehearsed:
+class DryRun:
     """What a dry run would have done."""
 
     strategy: Strategy
@@ -107,4 +107,4 @@ class UnknownSession:
     session: str
 
 
-Answer = Ticket | Rehearsed | Refusal | UnknownSession
+Answer = Ticket | DryRun | Refusal | UnknownSession

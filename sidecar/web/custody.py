@@ -6,7 +6,7 @@ from aiohttp import web
 
 from sidecar.model.care import Care, Explanation
 from sidecar.model.plan import Refusal
-from sidecar.model.status import Rehearsed, UnknownSession
+from sidecar.model.status import DryRun, UnknownSession
 from sidecar.web import checkpoint_views, views
 from sidecar.web.payload import check_json
 from sidecar.web.ports import Custody
@@ -67,7 +67,7 @@ def _explanation(found: Explanation) -> dict[str, object]:
     }
 
 
-def _decision(decision: Rehearsed | Refusal) -> object:
+def _decision(decision: DryRun | Refusal) -> object:
     """``act`` tells which of the two it is."""
     if isinstance(decision, Refusal):
         return {
@@ -77,4 +77,4 @@ def _decision(decision: Rehearsed | Refusal) -> object:
             "hint": decision.hint,
             "retry_after": decision.retry_after,
         }
-    return views.rehearsed(decision) | {"act": True}
+    return views.dry_run(decision) | {"act": True}

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from aiohttp import web
 
 from sidecar.model.plan import Refusal
-from sidecar.model.status import Answer, Rehearsed, Ticket
+from sidecar.model.status import Answer, DryRun, Ticket
 from sidecar.web import views
 from sidecar.web.payload import positive
 from sidecar.web.problem import problem, retry_after
@@ -56,8 +56,8 @@ def answer_of(session: str, answer: Answer) -> web.Response:
     if isinstance(answer, Ticket):
         headers = {"Location": f"/api/v1/recoveries/{answer.recovery.id}"}
         return as_json(views.ticket(answer), status=202, headers=headers)
-    if isinstance(answer, Rehearsed):
-        return as_json(views.rehearsed(answer))
+    if isinstance(answer, DryRun):
+        return as_json(views.dry_run(answer))
     return refused(answer) if isinstance(answer, Refusal) else unknown(session)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from sidecar.model.record import Receipt, RecoveryRow
-from sidecar.model.status import Rehearsed, SessionStatus, Status, Ticket
+from sidecar.model.status import DryRun, SessionStatus, Status, Ticket
 
 
 def overview(status: Status) -> dict[str, Any]:
@@ -70,7 +70,7 @@ def ticket(answer: Ticket) -> dict[str, Any]:
     }
 
 
-def rehearsed(answer: Rehearsed) -> dict[str, Any]:
+def dry_run(answer: DryRun) -> dict[str, Any]:
     return {
         "dry_run": True,
         "strategy": answer.strategy,

@@ -96,7 +96,7 @@ def surgery(
 
 async def run(work: Surgery, *kinds: StepKind) -> None:
     for kind in kinds:
-        await STEPS[kind](work, Step(kind))
+        await STEPS[kind].do(work, Step(kind))
 
 
 BOTH = (StepKind.REBUILD_SESSION, StepKind.START_PROGRAMS)
@@ -166,7 +166,7 @@ async def test_a_respawned_agent_waits_for_its_turn() -> None:
     work, tmux, clock = surgery(starts=Budget(1, 3.0))
     for _ in range(2):
         step = Step(StepKind.RESPAWN_PANE, "%1", 201, "/srv", own)
-        await STEPS[step.kind](work, step)
+        await STEPS[step.kind].do(work, step)
     assert [kind for kind, *_ in tmux.done] == ["respawn", "report"] * 2
     assert tmux.done[0] == ("respawn", "%1", ("claude", "-r", ID))
     assert clock.slept == [3.0]

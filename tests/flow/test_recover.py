@@ -14,7 +14,7 @@ from sidecar.model.plan import Refusal, RefusalReason, Strategy
 from sidecar.model.policy import Budget
 from sidecar.model.record import Action
 from sidecar.model.session import Presence
-from sidecar.model.status import RecoverRequest, Rehearsed, Ticket
+from sidecar.model.status import DryRun, RecoverRequest, Ticket
 from tests.decide.builders import pane, session
 from tests.flow.corridor import Corridor, corridor
 
@@ -134,7 +134,7 @@ async def test_a_dry_run_opens_and_moves_nothing(tmp_path: Path) -> None:
         await world.until(lambda: world.log.of(Action.REFUSED), "given up")
         before, rows = await world.store.open_incidents(), await world.store.audit_rows(1)
         answer = await world.desk.request(RecoverRequest("web", dry_run=True))
-        assert isinstance(answer, Rehearsed)
+        assert isinstance(answer, DryRun)
         assert await world.store.open_incidents() == before
         assert await world.store.audit_rows(1) == rows
         await world.quiet()
@@ -149,7 +149,7 @@ async def test_a_dry_run_for_a_closed_session_leaves_no_incident(tmp_path: Path)
         world.watch.signal(SignalKind.TICK)
         await world.until(lambda: "web" not in world.ward.expected, "closed by a person")
         answer = await world.desk.request(RecoverRequest("web", dry_run=True))
-        assert isinstance(answer, Rehearsed)
+        assert isinstance(answer, DryRun)
         assert await world.store.open_incidents() == ()
 
 

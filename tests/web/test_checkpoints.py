@@ -20,7 +20,7 @@ from sidecar.model.archive import (
 )
 from sidecar.model.plan import Difference, Refusal, RefusalReason, Strategy
 from sidecar.model.session import Checkpoint, Operation, SavedPane, SavedWindow, ServerOrigin, SessionImage
-from sidecar.model.status import Rehearsed, Ticket, UnknownSession
+from sidecar.model.status import DryRun, Ticket, UnknownSession
 from tests.web.conftest import Windows, recovery
 
 ROW = GenerationRow(7, "web", 1.0, "interval", "i", "c", 10, 2, 3)
@@ -164,8 +164,8 @@ async def test_export(windows: Windows) -> None:
 
 async def test_restore(windows: Windows) -> None:
     body = b'{"as": "copy", "dry_run": true}'
-    rehearsed = Rehearsed(Strategy.RESTORE_CHECKPOINT, ("rebuild session",), "reported", ())
-    status, said = await ask(windows, "POST", f"{LIST}/7/restore", rehearsed, body)
+    planned = DryRun(Strategy.RESTORE_CHECKPOINT, ("rebuild session",), "reported", ())
+    status, said = await ask(windows, "POST", f"{LIST}/7/restore", planned, body)
     assert (status, said["steps"]) == (200, ["rebuild session"])
     status, said = await ask(windows, "POST", f"{LIST}/7/restore", Ticket(recovery(), undo=3), b"")
     assert (status, said["id"], said["undo"]) == (202, 7, 3)

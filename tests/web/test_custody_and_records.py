@@ -14,15 +14,13 @@ from sidecar.model.plan import Refusal, RefusalReason, Strategy
 from sidecar.model.policy import Circuit
 from sidecar.model.record import Action, AuditRow, CircuitRow, Standing
 from sidecar.model.session import Checkpoint, Health, Operation, SessionImage
-from sidecar.model.status import Rehearsed, UnknownSession
+from sidecar.model.status import DryRun, UnknownSession
 from tests.web.conftest import Windows, incident, recovery
 
 SESSION = "/api/v1/sessions/a%20b%2Fc"
 NAME = "a b/c"
 HELD = Refusal(RefusalReason.CAUSE_UNKNOWN, "held", hint="`sidecar recover`", retry_after=5.0)
-PLAN = Rehearsed(
-    Strategy.RESTORE_CHECKPOINT, ("rebuild session",), "unknown", ({"source": "s", "fact": "f"},)
-)
+PLAN = DryRun(Strategy.RESTORE_CHECKPOINT, ("rebuild session",), "unknown", ({"source": "s", "fact": "f"},))
 STORED = Checkpoint(
     7, NAME, 1.0, Operation.INTERVAL, "i", "c", 10, SessionImage(NAME, 80, 24, "", "", (("KEY", "x"),), ())
 )

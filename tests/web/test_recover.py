@@ -13,7 +13,7 @@ import pytest
 from sidecar.errors import Permanent, StoreUnavailable, Temporary
 from sidecar.model.incident import FailureKind
 from sidecar.model.plan import Refusal, RefusalReason, Strategy
-from sidecar.model.status import Answer, RecoverRequest, Rehearsed, Ticket, UnknownSession
+from sidecar.model.status import Answer, DryRun, RecoverRequest, Ticket, UnknownSession
 from sidecar.web import guard
 from tests.web.conftest import JSON, Windows, recovery
 
@@ -103,7 +103,7 @@ async def test_a_body_that_does_not_unpack_is_malformed(windows: Windows) -> Non
     [
         (Ticket(recovery(), joined=True), 202, {"joined": True}),
         (
-            Rehearsed(Strategy.RESPAWN_PANE, ("respawn pane %1",), "process_killed", ({"fact": "x"},)),
+            DryRun(Strategy.RESPAWN_PANE, ("respawn pane %1",), "process_killed", ({"fact": "x"},)),
             200,
             {"dry_run": True, "strategy": "respawn_pane", "steps": ["respawn pane %1"],
              "cause": "process_killed", "evidence": [{"fact": "x"}]},

@@ -1,0 +1,182 @@
+"""What became of a case: written into the book, told to whoever asked, and remembered for the next look."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+from sidecar.clock import Clock
+from sidecar.decide.breaker import BreakerEvent
+from sidecar.decide.detect import await_entry, recall
+from sidecar.errors import Permanent, SidecarError, Undone
+from sidecar.flow.checkpoint import Checkpointer
+from sidecar.flow.circuits import Circuits
+from sidecar.flow.execute import insist
+from sidecar.flow.person import Person
+from sidecar.flow.ports import Book, Logbook, Meter
+from sidecar.flow.ward import Case, Standstill, Ward
+from sidecar.model.incident import Asker, IncidentState
+from sidecar.model.plan import Entry, Outcome, Plan, Refusal, RefusalReason, Strategy, Verdict
+from sidecar.model.record import Action, Ending, IncidentRow, RecoveryRow
+from sidecar.model.session import Look, Presence
+
+_STATE_AFTER = {
+    RefusalReason.GIVEN_UP: IncidentState.GIVEN_UP,
+    RefusalReason.STALE: IncidentState.DISMISSED,
+    RefusalReason.HEALTHY: IncidentState.DISMISSED,
+}
+"""Where a refusal leaves an incident; every other one leaves it held."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One recovery under way."""
+
+    case: Case
+    incident: IncidentRow
+    record: RecoveryRow
+    plan: Plan
+    began: float
+    """Monotonic seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Conclusion:
+    """What a run has come to."""
+
+    verdict: Verdict
+    after: Look
+    error: SidecarError | None
+
+    @property
+    def verified(self) -> bool:
+        return self.verdict.holds and self.error is None
+
+    @property
+    def outcome(self) -> Outcome:
+        if self.verified:
+            return Outcome.VERIFIED
+        return Outcome.COMPENSATED if isinstance(self.error, Undone) else Outcome.FAILED
+
+    @property
+    def sentence(self) -> str:
+        return str(self.error) if self.error else self.verdict.sentence()
+
+
+@dataclass(frozen=True, slots=True)
+class Concluder:
+    """Brings cases to their end."""
+
+    ward: Ward
+    book: Book
+    clock: Clock
+    meter: Meter
+    log: Logbook
+    checkpointer: Checkpointer
+    circuits: Circuits
+    person: Person
+
+    async def refuse(self, case: Case, incident: IncidentRow, refusal: Refusal) -> None:
+        state = self._state_after(case, incident, refusal)
+        await self.book.refuse(case.session, refusal, case.asker, self.clock.wall(), incident.id, state)
+        self.meter.refusal(refusal.reason)
+        self.log.say(
+            Action.REFUSED,
+            level="warning",
+            session=case.session,
+            trace=incident.trace,
+            reason=refusal.reason,
+            sentence=refusal.sentence,
+            hint=refusal.hint,
+        )
+        if state is not IncidentState.DISMISSED and case.asker is Asker.WATCHER:
+            now = self.clock.monotonic()
+            retry_at = None if refusal.retry_after is None else now + refusal.retry_after
+            parts = case.finding.failure.broken
+            self.ward.hold(case.session, Standstill(parts, refusal.reason, refusal.sentence, retry_at), now)
+        case.reply(refusal)
+        if refusal.reason is RefusalReason.GIVEN_UP and incident.state is not IncidentState.GIVEN_UP:
+            await self.person.call(case.session, f"sidecar: {refusal.sentence}. {refusal.hint}")
+
+    async def end(self, run: Run, found: Conclusion) -> None:
+        ended = self.clock.monotonic()
+        case, plan = run.case, run.plan
+        took = ended - case.finding.failure.first_sign if found.verified else None
+        ending = Ending(
+            recovery=run.record.id,
+            incident=run.incident.id,
+            outcome=found.outcome,
+            verdict=found.sentence,
+            differences=tuple(asdict(difference) for difference in found.verdict.differences),
+            compared=found.verdict.compared,
+            duration=ended - run.began,
+            time_to_recovery=took,
+            at=self.clock.wall(),
+            given_up=run.incident.state is IncidentState.GIVEN_UP,
+        )
+        await insist(lambda: self.book.end_recovery(ending), self.clock, self.log)
+        event = _circuit_event(found)
+        await insist(lambda: self.circuits.settle(plan.strategy, event), self.clock, self.log)
+        self.meter.recovery(case.finding.failure.kind, plan.strategy, found.outcome, ending.duration, took)
+        if plan.checkpoint is not None and found.verified:
+            self.meter.checkpoint_restored(ending.duration)
+        self._settle(case, plan, found)
+        if found.verified:
+            self.ward.setbacks.pop(case.session, None)
+        else:
+            self.ward.set_back(case.session, ended)
+        if plan.workspace is not None and isinstance(found.error, Permanent):
+            self._wait_for_a_better_file(case, found.sentence)
+        self.log.say(
+            Action.RECOVERY_ENDED,
+            level="info" if found.verified else "error",
+            session=case.session,
+            trace=run.incident.trace,
+            recovery=run.record.id,
+            outcome=found.outcome,
+            verdict=found.sentence,
+            seconds=round(took if took is not None else ending.duration, 4),
+        )
+        if not found.verified:
+            await self.person.call(
+                case.session, f"sidecar: recovery of {case.session} failed: {found.sentence}"
+            )
+
+    def _state_after(self, case: Case, incident: IncidentRow, refusal: Refusal) -> IncidentState:
+        """What was refused to somebody who asked changes nothing about what the watcher waits for."""
+        if case.asker is Asker.WATCHER or refusal.reason in _STATE_AFTER:
+            return _STATE_AFTER.get(refusal.reason, IncidentState.HELD)
+        if case.session and case.session not in self.ward.expected:
+            return IncidentState.DISMISSED
+        return IncidentState.HELD if incident.state is IncidentState.OPEN else incident.state
+
+    def _settle(self, case: Case, plan: Plan, found: Conclusion) -> None:
+        """From now on, what is there is what has to be there."""
+        after = found.after
+        self.ward.standstills.pop(case.session, None)
+        # A plan that was cut short has not dealt with them: they are the evidence of the next attempt.
+        for part in () if found.error else case.finding.failure.broken:
+            self.ward.exits.pop(part.pid, None)
+        live = after.find(case.session) if after.presence is Presence.PRESENT else None
+        if live is not None and plan.strategy is Strategy.RESTORE_CHECKPOINT and plan.checkpoint is not None:
+            live = recall(live, plan.checkpoint.image)
+        if live is not None and plan.expectation.image is not None:
+            held = [(r.window, r.pane) for r in plan.expectation.resumptions if r.entry is Entry.HELD]
+            live = await_entry(live, plan.expectation.image, held)
+        if live is None:
+            return
+        entry = self.ward.expect(after, live)
+        if case.order is not None:
+            self.checkpointer.believe(entry.name, entry.instance)
+
+    def _wait_for_a_better_file(self, case: Case, sentence: str) -> None:
+        """What a file says wrong is as wrong at the next look: no script of it runs again at each."""
+        now = self.clock.monotonic()
+        retry_at = now + self.ward.settings.recovery.slow_retry
+        still = Standstill(case.finding.failure.broken, RefusalReason.GIVEN_UP, sentence, retry_at)
+        self.ward.hold(case.session, still, now)
+
+
+def _circuit_event(found: Conclusion) -> BreakerEvent:
+    if found.verified:
+        return BreakerEvent.SUCCESS
+    return BreakerEvent.CANCELLED if isinstance(found.error, Permanent) else BreakerEvent.FAILURE

@@ -1,0 +1,93 @@
+"""All that bears on a decision, gathered: what is stored, what is allowed, how programs would come back."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from sidecar.clock import Clock
+from sidecar.decide.restore import Resume, held
+from sidecar.decide.resume import Spot, resumption
+from sidecar.decide.situation import Limits, Situation
+from sidecar.decide.workspace import resume_rules
+from sidecar.flow.circuits import Circuits
+from sidecar.flow.claims import gather_claims
+from sidecar.flow.ports import Book, Host
+from sidecar.flow.ward import Case, Ward
+from sidecar.model.incident import IncidentState
+from sidecar.model.plan import Resumption
+from sidecar.model.session import Checkpoint, SavedPane, SessionImage, image_of
+
+
+@dataclass(frozen=True, slots=True)
+class Surveyor:
+    """Gathers what a decision about one case needs."""
+
+    ward: Ward
+    book: Book
+    host: Host
+    clock: Clock
+    circuits: Circuits
+
+    async def situation(self, case: Case, incident: IncidentState) -> Situation:
+        settings, now = self.ward.settings.recovery, self.clock.wall()
+        pace, period = settings.slow_retry, settings.per_session.period
+        checkpoint = await self._checkpoint(case)
+        workspace = self.ward.workspace(case.session)
+        folders = _folders(checkpoint.image) if checkpoint else set()
+        declared = workspace.folders if workspace else frozenset()
+        return Situation(
+            finding=case.finding,
+            asker=case.asker,
+            managed=not case.session or self.ward.manages(case.session, case.before),
+            released=case.session in self.ward.released,
+            restore=self.ward.restore_policy(case.session),
+            mode=settings.mode,
+            ladder=self.ward.ladder(case.finding.failure),
+            limits=Limits(settings.per_session, settings.overall, pace, settings.circuit),
+            now=now,
+            look=self.ward.look,
+            session=case.before,
+            checkpoint=checkpoint,
+            workspace=workspace,
+            order=case.order,
+            asked_strategy=case.strategy,
+            recent=await self.book.recoveries_since(case.session, now - max(pace, period)),
+            relapsed=await self.book.given_up_since(case.session, now - 2 * pace - period),
+            origins=await self.book.origins_since(now - settings.overall.period),
+            circuits=self.circuits.states,
+            incident=incident,
+            # A folder of a server that does not answer takes its time.
+            missing=await asyncio.to_thread(self.host.missing_folders, folders | declared),
+            folders=await asyncio.to_thread(self.host.real_folders, declared) if declared else (),
+        )
+
+    async def resume(self, case: Case, image: SessionImage | None) -> Resume:
+        """How the programs of this image come back: by the user's rules, by what a workspace file
+        starts, by ours; with all that other panes have a claim to."""
+        claims = await gather_claims(self.ward, self.book, self.host, case, image)
+        workspace = self.ward.workspace(case.session)
+        rules = (*self.ward.settings.resume, *(resume_rules(workspace) if workspace else ()))
+
+        def resume_pane(pane: SavedPane, window: int, shell: str) -> Resumption | None:
+            found = resumption(pane, Spot(case.session, window, shell, claims), rules)
+            return held(found) if case.order is not None and case.order.holds else found
+
+        return resume_pane
+
+    async def _checkpoint(self, case: Case) -> Checkpoint | None:
+        if case.order is not None:
+            return case.order.checkpoint
+        return await self.book.newest_checkpoint(case.session) if case.session else None
+
+
+def image_for(case: Case, situation: Situation) -> SessionImage | None:
+    """The session as its programs are to come back."""
+    if case.before is not None and case.order is None:
+        return image_of(case.before, width=0, height=0)
+    return situation.checkpoint.image if situation.checkpoint else None
+
+
+def _folders(image: SessionImage) -> set[str]:
+    panes = {pane.cwd for window in image.windows for pane in window.panes}
+    return panes | {image.path} if image.path else panes
