@@ -45,6 +45,7 @@ from sidecar.flow.custody import Custody
 from sidecar.flow.desk import FrontDesk
 from sidecar.flow.examine import Examination
 from sidecar.flow.execute import Executor
+from sidecar.flow.keeper import Keeper
 from sidecar.flow.pace import Pace
 from sidecar.flow.person import Person
 from sidecar.flow.picture import picture
@@ -294,6 +295,7 @@ class Sidecar:
         tasks.keep("rehearsal", rehearser.run)
         tasks.keep("usage", lambda: self._measure(host))
         tasks.keep("loop lag", self._feel_lag)
+        tasks.keep("keeper", Keeper(ward, store, clock, log).run)
         await self._listen()
         await self._desk.take_up_pending()
         tasks.spawn("replacements", self._archive.bring_back(cut_off))

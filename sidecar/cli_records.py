@@ -10,6 +10,7 @@ import click
 
 from sidecar import client
 from sidecar.cli_common import json_option, reaches_service, show_json, state_option
+from sidecar.model.audit import Head
 from sidecar.model.plan import Strategy
 from sidecar.model.policy import Circuit
 from sidecar.model.record import Action
@@ -65,16 +66,24 @@ def list_records(
 
 @audit.command()
 @state_option
-def verify(state: Path) -> None:
-    """Recompute the hash chain, with or without a running service; writes nothing."""
+@click.option("--head", metavar="ID:HASH", help="A head that was noted: the trail has to hold this record.")
+def verify(state: Path, head: str | None) -> None:
+    """Recompute the hash chain, with or without a running service; writes nothing.
+
+    The log tells the head at each start and every hour (action `audit_head`).
+    """
     # SQLite and the store take longer to import than the other commands take to run.
     from sidecar.edges.store.inspect import inspect_chain
 
-    count, broken = inspect_chain(state)
-    if broken is None:
-        click.echo(f"{count} records: the chain is whole")
+    number, _, digest = (head or "0:").partition(":")
+    if head is not None and not (number.isascii() and number.isdigit() and digest):
+        raise click.BadParameter(f"{head!r} is not ID:HASH", param_hint="--head")
+    chain = inspect_chain(state, Head(int(number), digest) if head is not None else None)
+    if chain.broken is None:
+        click.echo(f"{chain.records} records: the chain is whole")
+        click.echo(f"head {chain.last.newest}:{chain.last.hash}")
         return
-    click.echo(f"record {broken} does not follow from the one before it: it was changed, or one is missing")
+    click.echo(f"record {chain.broken.row}: {chain.broken.sentence}")
     click.get_current_context().exit(1)
 
 

@@ -132,6 +132,15 @@ class RecoverySettings:
 
 
 @dataclass(frozen=True, slots=True)
+class AuditSettings:
+    """How long the audit trail is kept."""
+
+    max_age: float = 90 * 86_400.0
+    """Seconds for which a record is kept; another record signs off what is removed. Never less than
+    ``checkpoints.max_age``: the trail knows since when a checkpoint is in quarantine."""
+
+
+@dataclass(frozen=True, slots=True)
 class AlertRoute:
     """Turns an alert that does not carry our own labels into a session and a failure."""
 
@@ -198,6 +207,7 @@ class Settings:
     sessions: SessionSettings = field(default_factory=SessionSettings)
     checkpoints: CheckpointSettings = field(default_factory=CheckpointSettings)
     recovery: RecoverySettings = field(default_factory=RecoverySettings)
+    audit: AuditSettings = field(default_factory=AuditSettings)
     resume: tuple[ResumeRule, ...] = ()
     """Rules for programs that ran in a shell; tried before the built-in ones."""
     alerts: tuple[AlertRoute, ...] = ()

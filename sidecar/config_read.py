@@ -19,6 +19,7 @@ from sidecar import config_units as units
 from sidecar.config import (
     DEFAULT_LADDERS,
     AlertRoute,
+    AuditSettings,
     CheckpointSettings,
     HttpSettings,
     NotifySettings,
@@ -239,6 +240,9 @@ _RECOVERY: Mapping[str, Reader[Any]] = {
     "starts": read_as(units.budget),
     "ladders": _LADDERS,
 }
+_AUDIT: Mapping[str, Reader[Any]] = {
+    "max_age": duration("1h", "3650d"),
+}
 _RESUME: Mapping[str, Reader[Any]] = {
     "match": regex,
     "command": _command("argv", "id", "program", "flags"),
@@ -266,6 +270,7 @@ _SETTINGS: Mapping[str, Reader[Any]] = {
     "sessions": record(SessionSettings, SESSIONS),
     "checkpoints": record(CheckpointSettings, CHECKPOINTS),
     "recovery": record(_recovery, _RECOVERY),
+    "audit": record(AuditSettings, _AUDIT),
     "resume": list_of(record(ResumeRule, _RESUME, required=("match", "command"))),
     "checks": unavailable,
     "alerts": list_of(record(AlertRoute, _ALERT, required=("match", "session"))),

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from sidecar.decide.detect import Expected
 from sidecar.model.archive import Doomed, GenerationFilter, GenerationRow
+from sidecar.model.audit import Head, Pruned
 from sidecar.model.incident import Asker, Cause, Finding, IncidentState
 from sidecar.model.plan import Plan, Refusal, Resumption, Start, Step
 from sidecar.model.policy import BreakerState, Retention
@@ -180,6 +181,12 @@ class Book(Protocol):
         action: Action | None = None,
     ) -> tuple[AuditRow, ...]:
         """Newest first."""
+
+    async def audit_head(self) -> Head | None:
+        """The newest audit row; None without one."""
+
+    async def prune_audit(self, max_age: float, now: float) -> Pruned:
+        """Remove some audit rows older than ``max_age`` seconds, signed off by a row; see ``more``."""
 
 
 class Scene(Protocol):

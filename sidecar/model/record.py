@@ -56,6 +56,9 @@ class Action(StrEnum):
     CONFIG_REFUSED = "config_refused"
     WORKSPACE_REFUSED = "workspace_refused"
     NOTIFIED = "notified"
+    AUDIT_HEAD = "audit_head"
+    AUDIT_PRUNED = "audit_pruned"
+    AUDIT_BROKEN = "audit_broken"
 
 
 class Standing(StrEnum):

@@ -70,7 +70,13 @@ def test_the_audit_trail(running: SidecarBox) -> None:
         (one["id"] for one in body["records"]), reverse=True
     )
     assert service.run(running.state, "audit", "list", "nobody").output == "no records\n"
-    assert service.run(running.state, "audit", "verify").output.endswith(" records: the chain is whole\n")
+    whole, head = service.run(running.state, "audit", "verify").output.splitlines()
+    assert whole.endswith(" records: the chain is whole")
+    noted = head.removeprefix("head ")
+    assert service.run(running.state, "audit", "verify", "--head", noted).exit_code == 0
+    wrong = service.run(running.state, "audit", "verify", "--head", "1:abc")
+    assert (wrong.exit_code, wrong.output) == (1, "record 1: it is not the record that was noted\n")
+    assert service.run(running.state, "audit", "verify", "--head", "newest").exit_code == 2
 
 
 def test_circuits(running: SidecarBox) -> None:
@@ -122,7 +128,7 @@ def test_a_chain_that_was_broken(tmux: TmuxBox, sidecar: SidecarBox) -> None:
         connection.execute("UPDATE audit SET actor = 'nobody' WHERE id = 1")
     done = service.run(sidecar.state, "audit", "verify")
     assert done.exit_code == 1
-    assert done.output.startswith("record 1 does not follow from the one before it")
+    assert done.output == "record 1: it was changed, or is not where it was\n"
 
 
 def test_a_chain_in_no_database(tmp_path: Path) -> None:

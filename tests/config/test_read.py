@@ -16,6 +16,7 @@ from sidecar import config_read
 from sidecar.config import (
     DEFAULT_LADDERS,
     AlertRoute,
+    AuditSettings,
     CheckpointSettings,
     HttpSettings,
     NotifySettings,
@@ -86,6 +87,7 @@ def test_everything(monkeypatch: pytest.MonkeyPatch) -> None:
         FailureKind.CRASHED: (),
         FailureKind.FROZEN: (Strategy.RESPAWN_PANE,),
     }
+    assert settings.audit == AuditSettings(30 * 86_400.0)
     assert settings.resume == (
         ResumeRule(r"^claude\b", "claude --resume {id}", "claude --continue"),
         ResumeRule("^run ", "{argv} | awk '{ print $1 }' ${HOME}", heavy=True),

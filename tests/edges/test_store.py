@@ -7,7 +7,7 @@ import json
 import sqlite3
 import stat
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +16,6 @@ import pytest
 from sidecar.clock import SystemClock
 from sidecar.decide import retain
 from sidecar.edges.store import Store, codec
-from sidecar.edges.store.audit import broken_link
 from sidecar.edges.store.database import FILE, schema, tables
 from sidecar.errors import AlreadyRunning, CheckpointUnusable, Permanent
 from sidecar.model.incident import Asker, Broken, Cause, Failure, FailureKind, Finding, Intent, Unit
@@ -258,31 +257,6 @@ async def test_an_alert_is_taken_once_and_stays_pending_until_settled(bench: Ben
     assert await bench.store.pending_alerts() == ()
     again = await bench.store.accept_alerts([alert], 3.0)
     assert again[0].skip is SkipReason.DUPLICATE
-
-
-TAMPERINGS: list[Callable[[Bench], None]] = [
-    lambda b: b.tamper("UPDATE audit SET reason = 'other' WHERE id = 2"),
-    lambda b: b.tamper("DELETE FROM audit WHERE id = 2"),
-    lambda b: b.tamper("DELETE FROM audit WHERE id = 1"),
-    lambda b: b.tamper("UPDATE audit SET at = at + 1 WHERE id = 3"),
-]
-
-
-@pytest.mark.parametrize("tampering", TAMPERINGS)
-async def test_the_audit_chain_tells_of_any_change(bench: Bench, tampering: Callable[[Bench], None]) -> None:
-    for number in range(4):
-        await bench.store.audit(Action.STARTED, float(number), reason=str(number))
-
-    def broken() -> int | None:
-        connection = sqlite3.connect(bench.folder / FILE)
-        connection.row_factory = sqlite3.Row
-        found = broken_link(connection.execute("SELECT * FROM audit ORDER BY id"))
-        connection.close()
-        return found
-
-    assert broken() is None
-    tampering(bench)
-    assert broken() is not None
 
 
 def test_the_schema_is_the_sum_of_the_migrations(bench: Bench) -> None:

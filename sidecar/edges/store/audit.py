@@ -1,7 +1,8 @@
 """The audit trail: rows that each carry a hash over themselves and the row before.
 
-Any edit, removal or change of order breaks the chain. The row is written in the same transaction
-as the change that it explains.
+Any edit, removal or change of order breaks the chain; the head, which names the newest row, stands in
+a table of its own, so that the loss of the newest rows is seen too (``chain`` checks it). The row is
+written in the same transaction as the change that it explains.
 """
 
 from __future__ import annotations
@@ -47,33 +48,36 @@ class Transaction:
         detail: Mapping[str, Any] | None = None,
     ) -> None:
         """Append one row to the chain."""
-        last = self.one("SELECT id, hash FROM audit ORDER BY id DESC LIMIT 1")
-        number, before = (last["id"] + 1, last["hash"]) if last else (1, "")
+        number, before = self._place()
         text = json.dumps(detail or {}, sort_keys=True, default=str)
-        values = (number, at, trace, session, action.value, actor, reason, text)
+        values = (number, float(at), trace, session, action.value, str(actor), str(reason), text)
+        digest = link(before, values)
         self.run(
             "INSERT INTO audit (id, at, trace, session, action, actor, reason, detail, hash)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             *values,
-            link(before, values),
+            digest,
         )
+        self.run("INSERT OR REPLACE INTO audit_head (id, newest, hash) VALUES (1, ?, ?)", number, digest)
         self.audited += 1
+
+    def _place(self) -> tuple[int, str]:
+        """The id of the next row, and the hash of the one before it, as the head has it.
+
+        Whatever somebody has done to the rows, the next one can be written and does not mend the chain:
+        it follows the newest that was written, behind every id that is taken. Where the head is gone, so
+        may be rows: an id is passed over for good, which tells of it.
+        """
+        last = self.one("SELECT id, hash FROM audit ORDER BY id DESC LIMIT 1")
+        head = self.one("SELECT newest, hash FROM audit_head")
+        if head is not None:
+            return max(head["newest"], last["id"] if last else 0) + 1, head["hash"]
+        return (last["id"] + 2, last["hash"]) if last else (1, "")
 
 
 def link(before: str, values: Iterable[object]) -> str:
     """The hash of a row, given the hash of the one before."""
-    return hashlib.sha256(json.dumps([before, *values]).encode()).hexdigest()
-
-
-def broken_link(rows: Iterable[sqlite3.Row]) -> int | None:
-    """The id of the first row, oldest first, that does not follow from the one before; None if all do."""
-    before = ""
-    for number, row in enumerate(rows, start=1):
-        values = [row[key] for key in ("id", "at", "trace", "session", "action", "actor", "reason", "detail")]
-        if row["id"] != number or row["hash"] != link(before, values):
-            return int(row["id"])
-        before = row["hash"]
-    return None
+    return hashlib.sha256(json.dumps([before, *values], default=repr).encode()).hexdigest()
 
 
 def read_audit(row: sqlite3.Row) -> AuditRow:

@@ -44,9 +44,7 @@ def first(db: sqlite_utils.Database) -> None:
 @migrations()
 def rehearsals(db: sqlite_utils.Database) -> None:
     """The results of rehearsals, for databases that were made without."""
-    for statement in schema().split(";\n"):
-        if statement.startswith("CREATE TABLE rehearsals "):
-            db.execute(statement.replace("CREATE TABLE", "CREATE TABLE IF NOT EXISTS", 1))
+    _create(db, "rehearsals")
 
 
 @migrations()
@@ -62,6 +60,23 @@ def sealed(db: sqlite_utils.Database) -> None:
     if "seal" not in db["checkpoints"].columns_dict:
         db.execute("ALTER TABLE checkpoints ADD COLUMN seal TEXT NOT NULL DEFAULT ''")
         seal_all(db.conn)
+
+
+@migrations()
+def headed(db: sqlite_utils.Database) -> None:
+    """The head of the audit trail, for databases that were made without."""
+    _create(db, "audit_head")
+    db.execute(
+        "INSERT OR IGNORE INTO audit_head (id, newest, hash)"
+        " SELECT 1, id, hash FROM audit ORDER BY id DESC LIMIT 1"
+    )
+
+
+def _create(db: sqlite_utils.Database, table: str) -> None:
+    """Make a table as it is now, unless it is there."""
+    for statement in schema().split(";\n"):
+        if statement.startswith(f"CREATE TABLE {table} "):
+            db.execute(statement.replace("CREATE TABLE", "CREATE TABLE IF NOT EXISTS", 1))
 
 
 def schema() -> str:

@@ -14,10 +14,12 @@ from typing import Any
 from urllib.parse import quote
 
 from sidecar.edges.store import checkpoints, scrollbacks
-from sidecar.edges.store.audit import Transaction, broken_link
+from sidecar.edges.store.audit import Transaction
+from sidecar.edges.store.chain import verify
 from sidecar.edges.store.database import FILE, is_in_use, lenient
 from sidecar.edges.store.wal import left_out
 from sidecar.errors import CheckpointUnusable, Permanent
+from sidecar.model.audit import Chain, Head
 from sidecar.model.session import Checkpoint
 
 _BUSY_MILLISECONDS = 5000
@@ -59,16 +61,15 @@ def inspect(folder: Path) -> Report:
         return Report(0, 0, 0, (Damage("database", f"it cannot be read: {error}"),))
 
 
-def inspect_chain(folder: Path) -> tuple[int, int | None]:
-    """How many audit records there are, and the first that does not follow from the one before it.
+def inspect_chain(folder: Path, noted: Head | None = None) -> Chain:
+    """Check the audit trail, against a head that was noted elsewhere too if there is one.
 
     Raises:
         Permanent: there is no database, or it cannot be read.
     """
     try:
         with _opened(folder) as tx:
-            count = tx.all("SELECT COUNT(*) FROM audit")[0][0]
-            return count, broken_link(tx.run("SELECT * FROM audit ORDER BY id"))
+            return verify(tx, noted)
     except sqlite3.DatabaseError as error:
         raise Permanent(
             f"the database cannot be read: {error}", hint="`sidecar checkpoint verify` tells more."
@@ -157,6 +158,6 @@ class _Inspection:
                     yield Damage(where, f"the scrollback of {place} is missing or damaged ({digest[:12]})")
 
     def _chain(self) -> Iterator[Damage]:
-        broken = broken_link(self._tx.run("SELECT * FROM audit ORDER BY id"))
+        broken = verify(self._tx).broken
         if broken is not None:
-            yield Damage(f"audit record {broken}", "it does not follow from the record before it")
+            yield Damage(f"audit record {broken.row}", broken.sentence)

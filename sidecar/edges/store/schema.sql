@@ -101,6 +101,11 @@ CREATE TABLE audit (
   hash TEXT NOT NULL
 );
 CREATE INDEX audit_by_session ON audit (session, id);
+CREATE TABLE audit_head (
+  id INTEGER PRIMARY KEY CHECK (id = 1),
+  newest INTEGER NOT NULL,
+  hash TEXT NOT NULL
+);
 CREATE TABLE alerts (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
   fingerprint TEXT NOT NULL,

@@ -23,13 +23,16 @@ from sidecar.edges.store import (
     rehearsals,
     retention,
     scrollbacks,
+    trail,
 )
 from sidecar.edges.store.audit import Transaction, read_audit
+from sidecar.edges.store.chain import read_head
 from sidecar.edges.store.database import lock_state, open_database, prepare_folder, unavailable
 from sidecar.edges.store.salvage import UNREADABLE
 from sidecar.edges.store.shelf import Shelf
 from sidecar.errors import StoreUnavailable
 from sidecar.model.archive import Doomed
+from sidecar.model.audit import Head, Pruned
 from sidecar.model.incident import Asker, Finding, IncidentState
 from sidecar.model.plan import Plan, Refusal, Step
 from sidecar.model.policy import BreakerState, Circuit, Retention
@@ -367,6 +370,14 @@ class Store:
             )
         )  # fmt: skip
         return tuple(read_audit(row) for row in rows)
+
+    async def prune_audit(self, max_age: float, now: float) -> Pruned:
+        """Remove audit rows older than ``max_age`` seconds; see :mod:`trail`."""
+        return await self._write(lambda tx: trail.prune(tx, max_age, now))
+
+    async def audit_head(self) -> Head | None:
+        """The newest audit row, for a note of it elsewhere."""
+        return await self._read(read_head)
 
     async def _read(self, work: Callable[[Transaction], T]) -> T:
         return await self._in_thread(lambda: work(Transaction(self._connection)))

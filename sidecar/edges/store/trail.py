@@ -1,0 +1,41 @@
+"""The old end of the audit trail: what retention removes, and the row that signs it off.
+
+Nothing is removed that is not as it was written: a trail with a break in it is evidence, and kept.
+"""
+
+from __future__ import annotations
+
+from sidecar.edges.store.audit import Transaction
+from sidecar.edges.store.chain import fault, start_of
+from sidecar.model.audit import Head, Pruned
+from sidecar.model.record import Action
+
+_MOST = 20_000
+"""Rows removed in one transaction, so that no other write waits long."""
+
+
+def prune(tx: Transaction, max_age: float, now: float, most: int = _MOST) -> Pruned:
+    """Remove the rows older than ``max_age`` seconds, oldest first, at most so many."""
+    start = start_of(tx)
+    end = _end(tx, now - max_age)
+    rows = tx.run("SELECT * FROM audit WHERE id <= ? ORDER BY id LIMIT ?", end, most)
+    last, count, times = start, 0, (0.0, 0.0)
+    for row in rows:
+        if (broken := fault(row, last)) is not None:
+            return Pruned(broken=broken)
+        last, count = Head(row["id"], row["hash"]), count + 1
+        times = (times[0] if count > 1 else row["at"], row["at"])
+    if count:
+        tx.run("DELETE FROM audit WHERE id <= ?", last.newest)
+        signed = {"from": start.newest + 1, "to": last.newest, "count": count, "hash": last.hash}
+        ages = {"from_at": times[0], "to_at": times[1], "max_age": max_age}
+        tx.audit(Action.AUDIT_PRUNED, now, reason="max_age", detail={**signed, **ages})
+    return Pruned(count, more=last.newest < end)
+
+
+def _end(tx: Transaction, before: float) -> int:
+    """The last row of those that are all older: a clock that was set back leaves younger ones behind it."""
+    kept = tx.one("SELECT id FROM audit WHERE at >= ? ORDER BY id LIMIT 1", before)
+    newest = tx.one("SELECT MAX(id) AS id FROM audit")
+    assert newest is not None
+    return int(kept["id"]) - 1 if kept else int(newest["id"] or 0)
