@@ -20,12 +20,12 @@ decide/          the quiet floor: detect, diagnose, choose (with fitting, materi
                  resume, workspace, breaker, ...
 edges/           the doors: tmux/ (run, snapshot, capture, rebuild, birth, doorbell, stage),
                  process (pidfds, /proc), inotify, pressure, memory (of our own), store/ (SQLite), metrics,
-                 logs
+                 logs, systemd
 flow/            the corridor: watch (inbox and cycle), recover (THE PIPELINE) with situation, confirm,
                  verify and conclude, execute and steps (plans), examine (what looks do not show),
                  furnish (declared sessions), checkpoint, rehearse, archive (what people ask of
                  generations), custody (release, adopt, explain), records, desk (requests and
-                 alerts), person (calls), ward (what is known)
+                 alerts), person (calls), pulse (the watchdog), ward (what is known)
 web/             the windows: routes, checkpoints, custody, records, payload, guard, middleware, views,
                  secrets, reply, problem, replay
 redact, formats  below all floors: no secrets in what is shown, no commands in tmux's formats

@@ -30,6 +30,7 @@ from sidecar.edges.logs import JsonLog, adopt_library_logs
 from sidecar.edges.metrics import Metrics
 from sidecar.edges.store import Store
 from sidecar.edges.store.database import lock
+from sidecar.edges.systemd import Notifier
 from sidecar.edges.tmux.birth import birth_environment
 from sidecar.edges.tmux.door import TmuxDoor
 from sidecar.edges.tmux.doorbell import Doorbell
@@ -49,6 +50,7 @@ from sidecar.flow.keeper import Keeper
 from sidecar.flow.pace import Pace
 from sidecar.flow.person import Person
 from sidecar.flow.picture import picture
+from sidecar.flow.pulse import Pulse
 from sidecar.flow.records import Records
 from sidecar.flow.recover import Recoverer
 from sidecar.flow.rehearse import Props, Rehearser
@@ -173,6 +175,7 @@ class Sidecar:
         self._clock = SystemClock()
         self._transcripts = Transcripts(self._clock, CONVERSATIONS, environment)
         self._log = JsonLog(self._clock, log_level)
+        self._manager = Notifier(environment)
         self._status = Status()
         self._incidents: tuple[IncidentRow, ...] = ()
         self._undo = contextlib.AsyncExitStack()
@@ -203,6 +206,7 @@ class Sidecar:
 
     async def stop(self) -> None:
         """Let running recoveries end, then take everything apart in reverse."""
+        self._manager.stopping()
         self._ward.draining = True
         await self._tasks.settle("recover ", _DRAIN_SECONDS)
         await self._undo.aclose()
@@ -215,10 +219,12 @@ class Sidecar:
             ConfigInvalid: it has faults; nothing has changed.
             StoreUnavailable: the change could not be put on record; nothing has changed.
         """
+        self._manager.reloading(self._clock.monotonic())
         try:
             await self._reloader.reload()
             self._watch.signal(SignalKind.REQUEST)
         finally:
+            self._manager.ready()
             self._redraw()
 
     def adopt_library_logs(self) -> None:
@@ -297,6 +303,10 @@ class Sidecar:
         tasks.keep("loop lag", self._feel_lag)
         tasks.keep("keeper", Keeper(ward, store, clock, log).run)
         await self._listen()
+        pulse = Pulse(
+            self._manager, store, clock, watch.first_cycle, lambda: watch.cycles, lambda: self._status
+        )
+        tasks.keep("pulse", pulse.run)
         await self._desk.take_up_pending()
         tasks.spawn("replacements", self._archive.bring_back(cut_off))
         log.say(Action.STARTED, address=self.address, version=__version__, mode=settings.recovery.mode)

@@ -173,6 +173,13 @@ class Book(Protocol):
     ) -> None:
         """A record that belongs to no other change."""
 
+    async def ready_to_write(self) -> None:
+        """Take the write lock and give it back, without writing anything; a full disk is no obstacle.
+
+        Raises:
+            StoreUnavailable: it could not be had in time.
+        """
+
     async def audit_rows(
         self,
         limit: int,
@@ -402,6 +409,21 @@ class Bell(Protocol):
 
     async def close(self) -> None:
         """Leave no hook and no client behind."""
+
+
+class Manager(Protocol):
+    """The service manager that has started us. Every call is cheap and never fails."""
+
+    @property
+    def watchdog(self) -> float | None:
+        """Seconds within which it wants to be fed; None if it keeps no watchdog over us."""
+
+    def ready(self) -> None: ...
+
+    def feed(self) -> None: ...
+
+    def status(self, sentence: str) -> None:
+        """One line for people."""
 
 
 class Processes(Protocol):

@@ -94,6 +94,8 @@ class Watch:
         """The instance of each session as the book has it, which may lag behind while it rests."""
         self.cycled = 0.0
         """Wall seconds of the last finished cycle."""
+        self.cycles = 0
+        """How many have finished."""
         self.first_cycle = asyncio.Event()
 
     def signal(self, kind: SignalKind, *, ended: Exit | None = None, session: str = "") -> None:
@@ -167,6 +169,7 @@ class Watch:
             began = self._t.clock.monotonic()
             await self._cycle(await self._fresh_look(max(signal.seen for signal in signals)))
             self.cycled = self._t.clock.wall()
+            self.cycles += 1
             self.first_cycle.set()
             if len(signals) > 1 or not self._inbox.empty():
                 took = self._t.clock.monotonic() - began

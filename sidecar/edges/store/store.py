@@ -355,6 +355,14 @@ class Store:
             )
         )
 
+    async def ready_to_write(self) -> None:
+        def work() -> None:
+            tx = Transaction(self._connection)
+            tx.run("BEGIN IMMEDIATE")
+            tx.run("ROLLBACK")
+
+        await self._in_thread(work)
+
     async def audit_rows(
         self,
         limit: int,
