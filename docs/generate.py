@@ -32,7 +32,7 @@ _RENAMED = {
     "recovery.overall": "recovery.budget.global",
     "notify.tmux": "notify[].tmux",
 }
-_NOT_IN_THE_FILE = {"declared", "source"}
+_NOT_IN_THE_FILE = {"declared", "source", "text"}
 _ITEMS: Mapping[str, tuple[type, str]] = {
     "sessions.overrides": (SessionOverride, "sessions.overrides.NAME"),
     "resume": (ResumeRule, "resume[]"),

@@ -13,8 +13,9 @@ demo             a private server, four injuries, the transcript
 app              composition root: one straight line, named tasks, teardown in reverse
 config           the settings, frozen; ``config_read`` reads YAML and names every fault, with
                  ``config_yaml``, ``config_fields`` (walking the nodes) and ``config_units``
-                 (durations, sizes); ``config_workspaces`` reads the files that declare sessions,
-                 with ``config_tmuxp`` (one session) and ``config_yesman`` (its folder)
+                 (durations, sizes); ``config_lastgood`` keeps what was last in force;
+                 ``config_workspaces`` reads the files that declare sessions, with
+                 ``config_tmuxp`` (one session) and ``config_yesman`` (its folder)
 model/           nouns: session, workspace, incident, plan, policy, record (rows), status
 decide/          the quiet floor: detect, diagnose, choose (with fitting, material, limits, plans), judge,
                  resume, workspace, breaker, ...

@@ -21,9 +21,10 @@ from typing import Any, TypeVar
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
-from sidecar import __version__
+from sidecar import __version__, config_lastgood
 from sidecar.clock import SystemClock, SystemDice
 from sidecar.config import Settings
+from sidecar.config_lastgood import Start
 from sidecar.decide import conversation, layout, retain
 from sidecar.edges import memory, pressure, process, script
 from sidecar.edges.logs import JsonLog, adopt_library_logs
@@ -165,10 +166,20 @@ class Sidecar:
         *,
         environment: Mapping[str, str] = os.environ,
         reread: Callable[[], Settings] | None = None,
+        found: Start | None = None,
         log_level: str = "info",
     ) -> None:
-        """``reread`` gives the settings anew, for a reload; without it they never change."""
+        """
+        Args:
+            settings: those to start with.
+            state: the state folder.
+            environment: the one that tmux and what is started get.
+            reread: gives the settings anew, for a reload; without it they never change.
+            found: how the file was found that they are from.
+            log_level: the least that is logged.
+        """
         self.settings = settings
+        self._found = found or Start(settings)
         self._state = state
         self._environment = environment
         self._reread = reread or (lambda: settings)
@@ -262,7 +273,7 @@ class Sidecar:
         executor = Executor(
             store, clock, SystemDice(), self.metrics, log, lambda: ward.settings.recovery.retry
         )
-        self._reloader = Reloader(ward, self._reread, store, clock, log)
+        self._reloader = Reloader(ward, self._reread, store, clock, log, self._keep_settings)
         person = Person(ward, tmux, self.metrics, log)
         examination = Examination((), log)
         recoverer = Recoverer(
@@ -310,6 +321,9 @@ class Sidecar:
         await self._desk.take_up_pending()
         tasks.spawn("replacements", self._archive.bring_back(cut_off))
         log.say(Action.STARTED, address=self.address, version=__version__, mode=settings.recovery.mode)
+
+    def _keep_settings(self, settings: Settings) -> None:
+        config_lastgood.keep(settings, self._state, self._clock.wall())
 
     def _open_store(self) -> Store:
         return Store(
@@ -369,6 +383,10 @@ class Sidecar:
         await self._interrupt_running()
         await self._circuits.load()
         await watch.load()
+        if self._found.loaded is None:
+            await self._reloader.keep()
+        else:
+            await self._reloader.fall_back(self._found.faults, self._found.loaded)
         await self._reloader.tell_workspace_faults()
         await checkpointer.count()
         await rehearser.load()
@@ -481,16 +499,13 @@ class Sidecar:
         )
 
 
-def serve(read: Callable[[], Settings], state: Path) -> int:
+def serve(begin: Start, read: Callable[[], Settings], state: Path) -> int:
     """Run the service until SIGTERM or SIGINT. Returns the exit status.
 
-    ``read`` gives the settings, now and at each SIGHUP.
-
-    Raises:
-        ConfigInvalid: every fault of the configuration.
+    ``read`` gives the settings anew at each SIGHUP.
     """
     give_way()
-    sidecar = Sidecar(read(), state, reread=read)
+    sidecar = Sidecar(begin.settings, state, reread=read, found=begin)
     sidecar.adopt_library_logs()
     run_loop(_serve(sidecar))
     return 0

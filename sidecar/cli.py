@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from sidecar import __version__, client, config_read
+from sidecar import __version__, client, config_lastgood, config_read
 from sidecar import config_units as units
 from sidecar.cli_checkpoints import checkpoint
 from sidecar.cli_common import (
@@ -73,6 +73,9 @@ def main() -> None:
 @click.option("--tmux-socket-name", metavar="NAME", callback=_checked(units.socket_name), help="As tmux -L.")
 @click.option("--tmux-socket-path", metavar="PATH", callback=_checked(units.socket_path), help="As tmux -S.")
 @click.option("--observe", is_flag=True, help="Decide and record everything, do nothing.")
+@click.option(
+    "--strict-config", is_flag=True, help="Do not start from the last good configuration if FILE has faults."
+)
 def run(
     config_file: Path | None,
     state: Path,
@@ -80,6 +83,7 @@ def run(
     tmux_socket_name: str | None,
     tmux_socket_path: str | None,
     observe: bool,
+    strict_config: bool,
 ) -> None:
     """Run the service in the foreground; SIGTERM and Ctrl-C end it cleanly, SIGHUP reloads."""
     if tmux_socket_name and tmux_socket_path:
@@ -87,8 +91,7 @@ def run(
     # A reload comes from anywhere: a relative path has to mean the same file then.
     file = config_file.absolute() if config_file else None
 
-    def read() -> Settings:
-        settings = config_read.load_or_default(file)
+    def as_asked(settings: Settings) -> Settings:
         if tmux_socket_name or tmux_socket_path:
             tmux = replace(settings.tmux, socket_name=tmux_socket_name, socket_path=tmux_socket_path)
             settings = replace(settings, tmux=tmux)
@@ -101,7 +104,10 @@ def run(
     # The service's libraries take longer to import than the other commands take to run.
     from sidecar.app import serve
 
-    click.get_current_context().exit(serve(read, state.absolute()))
+    begin = config_lastgood.load(file, state, strict=strict_config)
+    begin = replace(begin, settings=as_asked(begin.settings))
+    ended = serve(begin, lambda: as_asked(config_read.load_or_default(file)), state.absolute())
+    click.get_current_context().exit(ended)
 
 
 @main.command()

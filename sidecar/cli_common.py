@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from sidecar import client, config_read
+from sidecar import client, config_lastgood, config_read
 from sidecar.clock import pause
 from sidecar.errors import ConfigInvalid, ServiceRefused, SidecarError
 from sidecar.model.plan import Outcome
@@ -54,8 +54,10 @@ def reaches_service(command: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(command)
     def with_service(config_file: Path | None, state: Path, url: str | None, **rest: Any) -> None:
-        settings = config_read.load_or_default(config_file)
-        command(service=client.find(settings, state, url), **rest)
+        found = config_lastgood.load(config_file, state)
+        for fault in found.faults:
+            click.echo(safe(f"{fault} (the configuration that was last good is used)"), err=True)
+        command(service=client.find(found.settings, state, url), **rest)
 
     url_option = click.option(
         "--url", metavar="URL", help="Address of the service, as http://127.0.0.1:9847."

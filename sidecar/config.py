@@ -218,3 +218,5 @@ class Settings:
     """The sessions of ``sessions.workspaces``."""
     source: Path | None = None
     """The file that was read; None for the defaults."""
+    text: str = field(default="", repr=False)
+    """What it says, as it was read."""

@@ -92,9 +92,10 @@ def load(path: Path) -> Settings:
     Raises:
         ConfigInvalid: the file cannot be read, or every fault of it.
     """
-    settings = parse(read_text(path), str(path))
+    text = read_text(path)
+    settings = parse(text, str(path))
     declared = load_workspaces(settings.sessions)
-    return replace(settings, source=path, declared=declared)
+    return replace(settings, source=path, text=text, declared=declared)
 
 
 def parse(content: str, name: str) -> Settings:

@@ -157,7 +157,7 @@ class Book(Protocol):
     async def settle_alert(self, alert: int, reason: str, recovery: int | None, now: float) -> None: ...
 
     async def recall(self, key: str) -> Mapping[str, Any] | None:
-        """The answer stored under an idempotency key."""
+        """The answer stored under an idempotency key; an empty one if it is damaged."""
 
     async def keep_answer(self, key: str, answer: Mapping[str, Any], now: float) -> None: ...
 

@@ -7,12 +7,12 @@ its old value, and the log says so.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, fields, replace
 
 from sidecar.clock import Clock
 from sidecar.config import Settings
-from sidecar.errors import ConfigInvalid
+from sidecar.errors import ConfigInvalid, Fault, SidecarError
 from sidecar.flow.ports import Book, Logbook
 from sidecar.flow.ward import Loaded, Ward
 from sidecar.model.record import Action
@@ -20,21 +20,32 @@ from sidecar.model.record import Action
 AT_START_ONLY = ("tmux", "http")
 """Sections that a running service cannot follow."""
 
-_NO_SECTIONS = ("source",)
+_NO_SECTIONS = ("source", "text")
 
 
 class Reloader:
     """Reads the configuration again on request; one at a time."""
 
     def __init__(
-        self, ward: Ward, read: Callable[[], Settings], book: Book, clock: Clock, log: Logbook
+        self,
+        ward: Ward,
+        read: Callable[[], Settings],
+        book: Book,
+        clock: Clock,
+        log: Logbook,
+        keep: Callable[[Settings], None],
     ) -> None:
-        """``read`` gives the settings as at the start, command line included; it blocks."""
+        """
+        Args:
+            read: gives the settings as at the start, command line included; it blocks.
+            keep: stores those that are in force for a start that finds a broken file; it blocks.
+        """
         self._ward = ward
         self._read = read
         self._book = book
         self._clock = clock
         self._log = log
+        self._keep = keep
         self._one = asyncio.Lock()
 
     async def reload(self) -> None:
@@ -90,6 +101,31 @@ class Reloader:
             hint=f"Restart to take up: {', '.join(waiting)}." if waiting else "",
         )
         await self.tell_workspace_faults()
+        await self.keep()
+
+    async def fall_back(self, faults: Sequence[Fault], loaded: float) -> None:
+        """The file was broken at the start: what is in force is what was last good, at ``loaded``."""
+        self._ward.loaded = Loaded(good=False, at=loaded)
+        self._log.say(
+            Action.CONFIG_FELL_BACK,
+            level="error",
+            faults=[str(fault) for fault in faults],
+            hint="The configuration that was last good is in force. Mend the named lines, then reload.",
+        )
+        await self._book.audit(
+            Action.CONFIG_FELL_BACK,
+            self._clock.wall(),
+            detail={"faults": [asdict(fault) for fault in faults], "last_good": loaded},
+        )
+
+    async def keep(self) -> None:
+        """Store the settings that are in force; say so if that cannot be done."""
+        try:
+            await asyncio.to_thread(self._keep, self._ward.settings)
+        except SidecarError as error:
+            self._log.say(
+                Action.TASK_FAILED, level="warning", task="configuration", error=str(error), hint=error.hint
+            )
 
     async def tell_workspace_faults(self) -> None:
         """Put on record what is wrong in the workspace files; the sessions of the good ones are declared."""

@@ -18,6 +18,7 @@ from sidecar.web.ports import Desk
 from sidecar.web.problem import Rejected
 
 _KEPT_HEADERS = ("Location",)
+_KEPT = {"request": str, "status": int, "content_type": str, "headers": dict, "body": str}
 
 
 class Replays:
@@ -33,7 +34,7 @@ class Replays:
         """The kept answer, or that of ``work``, which also says whether it is to be kept.
 
         Raises:
-            Rejected: 422, the key was used for another body.
+            Rejected: 422, the key was used for another body; 500, the answer that was kept is damaged.
         """
         digest = hashlib.sha256(raw).hexdigest()
         async with self._turns.setdefault(key, asyncio.Lock()):
@@ -58,6 +59,14 @@ def _kept(response: web.Response, digest: str) -> dict[str, Any]:
 
 
 def _again(known: Mapping[str, Any], digest: str) -> web.Response:
+    if not _whole(known):
+        raise Rejected(
+            500,
+            "It failed",
+            "the answer that was kept under this Idempotency-Key is damaged; the request was carried out, "
+            "and is not carried out again",
+            hint="`sidecar status` shows what came of it. A new request needs a new key.",
+        )
     if known["request"] != digest:
         raise Rejected(
             422,
@@ -71,3 +80,7 @@ def _again(known: Mapping[str, Any], digest: str) -> web.Response:
         content_type=known["content_type"],
         headers=known["headers"],
     )
+
+
+def _whole(known: Mapping[str, Any]) -> bool:
+    return all(isinstance(known.get(name), kind) for name, kind in _KEPT.items())

@@ -73,3 +73,39 @@ def test_reloading_into_observe_mode_keeps_its_hands_off(tmux: TmuxBox) -> None:
         file.write_text("")
         assert sidecar.call("POST", "/-/reload")[0] == 200
         assert sidecar.verified("web")["strategy"] == "restore_checkpoint"
+
+
+def test_a_start_that_finds_a_broken_file_goes_on_with_the_last_good_one(tmux: TmuxBox) -> None:
+    tmux.run("new-session", "-d", "-s", "web", "sleep 5000")
+    tmux.run("new-session", "-d", "-s", "api", "sleep 5001")
+    file = configured(tmux, "sessions: {manage: [web]}\n")
+    with sidecar_box(tmux, "--config", str(file)) as sidecar:
+        sidecar.stored("web")
+        assert sidecar.process is not None
+        sidecar.stop(signal.SIGKILL)
+        file.write_text("sessions: {manage: [web, ap")
+        sidecar.start()
+        assert set(sidecar.sessions()) == {"web"}
+        assert sidecar.get("/api/v1/sessions")["config_good"] is False
+        assert gauge(sidecar, GOOD) == 0
+        (line,) = said(sidecar, "config_fell_back")
+        assert (line["level"], str(file) in str(line["faults"])) == ("error", True)
+        (row,) = sidecar.get("/api/v1/audit?action=config_fell_back")["records"]
+        assert row["detail"]["faults"][0]["file"] == str(file)
+        os.kill(tmux.server_pid(), signal.SIGKILL)
+        sidecar.verified("web")
+        # Mended, it is taken up as ever.
+        file.write_text("sessions: {manage: [web, api]}\n")
+        assert sidecar.call("POST", "/-/reload") == (200, {"reloaded": True})
+        assert gauge(sidecar, GOOD) == 1
+
+
+def test_a_strict_start_takes_no_other_file(tmux: TmuxBox) -> None:
+    file = configured(tmux, "")
+    with sidecar_box(tmux, "--config", str(file), "--strict-config") as sidecar:
+        sidecar.stop()
+        file.write_text("[")
+        sidecar.start(ready=False)
+        assert sidecar.process is not None
+        assert sidecar.process.wait(30) == 1
+        assert f"{file}:1: is not YAML" in sidecar.log.read_text()

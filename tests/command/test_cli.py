@@ -15,6 +15,7 @@ from click.testing import CliRunner, Result
 from sidecar import __version__
 from sidecar.cli import main
 from sidecar.config import Settings
+from sidecar.config_lastgood import Start
 from sidecar.errors import AlreadyRunning
 from sidecar.model.policy import Mode
 
@@ -66,8 +67,8 @@ class Served:
         self.state = Path()
         self.answer: int | Exception = 0
 
-    def serve(self, read: Callable[[], Settings], state: Path) -> int:
-        self.settings, self.state, self.read = read(), state, read
+    def serve(self, begin: Start, read: Callable[[], Settings], state: Path) -> int:
+        self.settings, self.state, self.read = begin.settings, state, read
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer

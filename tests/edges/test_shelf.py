@@ -186,17 +186,17 @@ async def test_inspect_of_what_a_killed_service_has_left(bench: Bench, tmp_path:
         ("UPDATE checkpoints SET body = replace(body, 'prog', 'bad') WHERE id = 2", "checkpoint 2 of web"),
         ("UPDATE checkpoints SET quarantined = 'bad' WHERE id = 2", "checkpoint 2 of web"),
         ("UPDATE scrollbacks SET packed = x'00'", "checkpoint 4 of web"),
-        ("DELETE FROM checkpoint_scrollbacks", None),
+        ("DELETE FROM checkpoint_scrollbacks", "checkpoint 4 of web"),
         ("UPDATE audit SET reason = 'x' WHERE id = 2", "audit record 2"),
         ("UPDATE checkpoints SET body = CAST(x'ff41' AS TEXT) WHERE id = 2", "checkpoint 2 of web"),
     ],
 )
-async def test_inspect_names_what_is_wrong(bench: Bench, damage: str, where: str | None) -> None:
+async def test_inspect_names_what_is_wrong(bench: Bench, damage: str, where: str) -> None:
     await fill(bench, 2)
     await bench.store.add_checkpoint(with_text(b"text\n", "t", 9.0), Operation.INTERVAL)
     bench.tamper(damage)
     report = inspect(bench.folder)
-    assert [fault.where for fault in report.faults] == ([where] if where else [])
+    assert [fault.where for fault in report.faults] == [where]
     assert bench.corrupt == 0
 
 

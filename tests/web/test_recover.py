@@ -222,3 +222,14 @@ async def test_a_body_that_does_not_arrive_is_to_be_sent_again(
     answer = await windows.post("/recover", stalled())
     ended.set()
     assert answer.status == 503
+
+
+@pytest.mark.parametrize("kept", [{}, {"request": "x"}, {"request": 1, "status": "200"}])
+async def test_a_damaged_answer_is_told_and_nothing_is_done_again(
+    windows: Windows, kept: dict[str, Any]
+) -> None:
+    windows.desk.kept["k"] = kept
+    answer = await windows.post("/recover", BODY, JSON | {"Idempotency-Key": "k"})
+    assert answer.status == 500
+    assert "is damaged; the request was carried out" in (await answer.json())["detail"]
+    assert windows.desk.asked == []

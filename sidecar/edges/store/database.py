@@ -72,6 +72,17 @@ def headed(db: sqlite_utils.Database) -> None:
     )
 
 
+@migrations()
+def counted(db: sqlite_utils.Database) -> None:
+    """How many texts a checkpoint has, so that a lost row of them shows."""
+    if "texts" not in db["checkpoints"].columns_dict:
+        db.execute("ALTER TABLE checkpoints ADD COLUMN texts INTEGER NOT NULL DEFAULT 0")
+        db.execute(
+            "UPDATE checkpoints SET texts ="
+            " (SELECT COUNT(*) FROM checkpoint_scrollbacks WHERE checkpoint = checkpoints.id)"
+        )
+
+
 def _create(db: sqlite_utils.Database, table: str) -> None:
     """Make a table as it is now, unless it is there."""
     for statement in schema().split(";\n"):

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from sidecar.edges.store import checkpoints, scrollbacks
+from sidecar.edges.store import checkpoints, links, scrollbacks
 from sidecar.edges.store.audit import Transaction
 from sidecar.edges.store.chain import verify
 from sidecar.edges.store.database import FILE, is_in_use, lenient
@@ -144,6 +144,9 @@ class _Inspection:
                 yield Damage(where, str(error))
             else:
                 yield from self._scrollback(where, found)
+                if lost := links.missing(self._tx, number, found.image):
+                    sentence = f"{len(lost)} of its texts are not on its list; the next start mends that"
+                    yield Damage(where, sentence)
 
     def _scrollback(self, where: str, found: Checkpoint) -> Iterator[Damage]:
         for window in found.image.windows:

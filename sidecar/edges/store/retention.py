@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 
-from sidecar.edges.store import checkpoints, scrollbacks
+from sidecar.edges.store import checkpoints, links, scrollbacks
 from sidecar.edges.store.audit import Transaction
 from sidecar.model.archive import Doomed, PruneReason
 from sidecar.model.policy import Retention
@@ -30,6 +30,7 @@ def prune(tx: Transaction, chooser: Chooser, retention: Retention, now: float) -
     for one in gone:
         tx.run("DELETE FROM checkpoints WHERE id = ?", one.id)
     if gone:
+        links.mend(tx, now)
         scrollbacks.sweep(tx)
         tx.audit(Action.CHECKPOINTS_PRUNED, now, detail={"removed": len(gone)})
     return gone

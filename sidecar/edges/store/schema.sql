@@ -15,7 +15,8 @@ CREATE TABLE checkpoints (
   size INTEGER NOT NULL,
   body TEXT NOT NULL,
   quarantined TEXT NOT NULL DEFAULT '',
-  seal TEXT NOT NULL DEFAULT ''
+  seal TEXT NOT NULL DEFAULT '',
+  texts INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX checkpoints_by_session ON checkpoints (session, id);
 CREATE TABLE scrollbacks (

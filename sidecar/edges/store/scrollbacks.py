@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Mapping
 from sidecar.edges.store.audit import Transaction
 from sidecar.errors import TextsMissing
 from sidecar.model.record import Capture
-from sidecar.model.scrollback import StoredText, assemble, digest_of
+from sidecar.model.scrollback import StoredText, assemble, decode, digest_of
 
 _AT_ONCE = 500
 """Parameters of one statement; SQLite allows at least 999."""
@@ -59,6 +59,7 @@ def add(
         "INSERT INTO checkpoint_scrollbacks (checkpoint, digest) VALUES (?, ?)",
         ((checkpoint, digest) for digest in wanted),
     )
+    tx.run("UPDATE checkpoints SET texts = ? WHERE id = ?", len(wanted), checkpoint)
 
 
 def read(tx: Transaction, digest: str) -> tuple[StoredText, frozenset[str]]:
@@ -72,6 +73,17 @@ def read(tx: Transaction, digest: str) -> tuple[StoredText, frozenset[str]]:
         return blob
 
     return assemble(find(digest), find), frozenset(bad)
+
+
+def pieces(tx: Transaction, digest: str) -> frozenset[str]:
+    """The digests of the pieces that a stored manifest names; none if it is damaged or a whole text."""
+    blob = _blob(tx, digest)
+    manifest = decode(blob) if blob is not None else None
+    return frozenset(piece.digest for piece in manifest.pieces) if manifest else frozenset()
+
+
+def is_stored(tx: Transaction, digest: str) -> bool:
+    return tx.one("SELECT 1 FROM scrollbacks WHERE digest = ?", digest) is not None
 
 
 def sweep(tx: Transaction) -> None:

@@ -20,8 +20,11 @@ from sidecar.edges.store import (
     checkpoints,
     codec,
     incidents,
+    links,
     rehearsals,
+    renaming,
     retention,
+    rows,
     scrollbacks,
     trail,
 )
@@ -103,7 +106,8 @@ class Store:
         def work(tx: Transaction) -> int:
             if cut_off:
                 tx.audit(Action.DATABASE_LOG_DAMAGED, self._clock.wall())
-            return checkpoints.inspect(tx, self._clock.wall()) + cut_off
+            now = self._clock.wall()
+            return rows.mend(tx, now) + checkpoints.inspect(tx, now) + links.mend(tx, now) + cut_off
 
         try:
             bad, _ = self._transact(work)
@@ -166,12 +170,17 @@ class Store:
         await self._write(write)
 
     async def rename(self, old: str, new: KnownSession) -> None:
-        def write(tx: Transaction) -> None:
+        def write(tx: Transaction) -> int:
             tx.run("DELETE FROM sessions WHERE name = ?", old)
             _remember(tx, new)
-            tx.audit(Action.SESSION_RENAMED, new.last_seen, session=new.name, detail={"old": old})
+            moved, bad = renaming.rename(tx, old, new.name, new.last_seen)
+            detail = {"old": old, "checkpoints": moved}
+            tx.audit(Action.SESSION_RENAMED, new.last_seen, session=new.name, detail=detail)
+            return bad
 
-        await self._write(write)
+        bad = await self._write(write)
+        if bad:
+            self._on_corrupt(bad)
 
     async def add_checkpoint(self, capture: Capture, operation: Operation) -> Checkpoint:
         body, packed = await asyncio.to_thread(
@@ -329,7 +338,7 @@ class Store:
 
     async def recall(self, key: str) -> Mapping[str, Any] | None:
         row = await self._read(lambda tx: tx.one("SELECT answer FROM answers WHERE key = ?", key))
-        return None if row is None else json.loads(row["answer"])
+        return None if row is None else _object(row["answer"])
 
     async def keep_answer(self, key: str, answer: Mapping[str, Any], now: float) -> None:
         text = json.dumps(answer)
@@ -429,6 +438,15 @@ def _identity(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return facts.st_dev, facts.st_ino
+
+
+def _object(text: str) -> Mapping[str, Any]:
+    """A stored JSON object; an empty one if it is damaged."""
+    try:
+        body = json.loads(text)
+    except ValueError:
+        return {}
+    return body if isinstance(body, dict) else {}
 
 
 def _remember(tx: Transaction, session: KnownSession) -> None:
