@@ -11,6 +11,7 @@ import pytest
 
 from sidecar import app
 from sidecar.config import Settings
+from sidecar.config_lastgood import Start
 from sidecar.edges.logs import LibraryHandler
 
 
@@ -33,5 +34,5 @@ def test_what_libraries_log_takes_our_form(
         work.close()
 
     monkeypatch.setattr(app, "run_loop", no_loop)
-    assert app.serve(Settings, tmp_path / "state") == 0
+    assert app.serve(Start(Settings()), Settings, tmp_path / "state") == 0
     assert [type(handler) for handler in root_handlers] == [LibraryHandler]
