@@ -1,0 +1,99 @@
+"""Questions to name servers and their answers, as bytes (RFC 1035). Pure, and calm about any bytes."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+from sidecar.model.probe import RecordType
+
+_NUMBERS = {
+    RecordType.A: 1, RecordType.NS: 2, RecordType.CNAME: 5, RecordType.SOA: 6, RecordType.PTR: 12,
+    RecordType.MX: 15, RecordType.TXT: 16, RecordType.AAAA: 28, RecordType.SRV: 33,
+}  # fmt: skip
+_INTERNET = 1
+_HEADER = struct.Struct("!HHHHHH")
+_RECORD = struct.Struct("!HHIH")
+_RESPONSE, _TRUNCATED, _RECURSE = 0x8000, 0x0200, 0x0100
+_POINTER = 0xC0
+RCODES = {0: "NOERROR", 1: "FORMERR", 2: "SERVFAIL", 3: "NXDOMAIN", 4: "NOTIMP", 5: "REFUSED"}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a server says."""
+
+    code: str
+    """``NOERROR``, ``NXDOMAIN``, ``SERVFAIL`` and the like."""
+    records: int
+    """How many records of the wanted type it has."""
+    truncated: bool
+
+
+def encode_name(name: str) -> bytes:
+    """A name as labels.
+
+    Raises:
+        ValueError: a label or the whole is empty, too long, or cannot be written.
+    """
+    labels = [_label(label) for label in name.removesuffix(".").split(".")]
+    encoded = b"".join(bytes([len(label)]) + label for label in labels) + b"\0"
+    if len(encoded) > 255:
+        raise ValueError(f"{name!r} is longer than a name can be")
+    return encoded
+
+
+def _label(text: str) -> bytes:
+    label = text.encode("ascii") if text.isascii() else text.encode("idna")
+    if not 0 < len(label) < 64:
+        raise ValueError(f"{text!r} is no part of a name; it takes 1 to 63 letters")
+    return label
+
+
+def question(number: int, name: str, kind: RecordType) -> bytes:
+    """One question, with the wish that the server asks others.
+
+    Raises:
+        ValueError: it is no name.
+    """
+    return _HEADER.pack(number, _RECURSE, 1, 0, 0, 0) + _asked(name, kind)
+
+
+def answer(datagram: bytes, number: int, name: str, kind: RecordType) -> Answer | None:
+    """The answer to this question; None when it is another one's, or no answer at all."""
+    asked = _asked(name, kind)
+    body = _HEADER.size
+    if len(datagram) < body:
+        return None
+    told, flags, questions, count, _, _ = _HEADER.unpack_from(datagram)
+    if told != number or not flags & _RESPONSE:
+        return None
+    if questions and datagram[body : body + len(asked)].lower() != asked.lower():
+        return None
+    try:
+        records = _count(datagram, body + len(asked), count, _NUMBERS[kind]) if questions else 0
+    except (struct.error, IndexError):
+        return None
+    return Answer(RCODES.get(flags & 0xF, f"code {flags & 0xF}"), records, bool(flags & _TRUNCATED))
+
+
+def _asked(name: str, kind: RecordType) -> bytes:
+    return encode_name(name) + struct.pack("!HH", _NUMBERS[kind], _INTERNET)
+
+
+def _count(datagram: bytes, place: int, count: int, wanted: int) -> int:
+    found = 0
+    for _ in range(count):
+        place = _past_name(datagram, place)
+        kind, _, _, length = _RECORD.unpack_from(datagram, place)
+        place += _RECORD.size + length
+        found += kind == wanted
+    return found
+
+
+def _past_name(datagram: bytes, place: int) -> int:
+    while (length := datagram[place]) != 0:
+        if length & _POINTER == _POINTER:
+            return place + 2
+        place += 1 + length
+    return place + 1

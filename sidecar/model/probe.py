@@ -1,0 +1,193 @@
+"""Probes: what is asked of a program or of something that it needs, and what came back.
+
+A probe says one thing about one moment. What a row of results means (an outage, packet loss, a
+program that has stopped working) is for the quiet floor to say.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from urllib.parse import urlsplit
+
+from sidecar import redact
+
+
+class ProbeKind(StrEnum):
+    """The ways of asking."""
+
+    HTTP = "http"
+    TCP = "tcp"
+    DNS = "dns"
+    COMMAND = "command"
+
+
+class ProbeFault(StrEnum):
+    """The ``fault`` label: why a probe was not content."""
+
+    REFUSED = "refused"
+    TIMED_OUT = "timed_out"
+    NO_ANSWER = "no_answer"
+    RESET = "reset"
+    UNREACHABLE = "unreachable"
+    NAME_NOT_FOUND = "name_not_found"
+    NAME_SERVER_FAILED = "name_server_failed"
+    NAME_TIMED_OUT = "name_timed_out"
+    TLS_FAULT = "tls_fault"
+    BAD_ANSWER = "bad_answer"
+    BAD_STATUS = "bad_status"
+    BODY_MISMATCH = "body_mismatch"
+    COMMAND_FAILED = "command_failed"
+    COMMAND_HUNG = "command_hung"
+    COMMAND_FLOODED = "command_flooded"
+
+
+class RecordType(StrEnum):
+    """Which records a DNS probe asks for."""
+
+    A = "A"
+    AAAA = "AAAA"
+    CNAME = "CNAME"
+    MX = "MX"
+    NS = "NS"
+    PTR = "PTR"
+    SOA = "SOA"
+    SRV = "SRV"
+    TXT = "TXT"
+
+
+class Redirects(StrEnum):
+    """How far an HTTP probe follows where it is sent."""
+
+    NEVER = "never"
+    SAME_ORIGIN = "same_origin"
+    ANYWHERE = "anywhere"
+
+
+@dataclass(frozen=True, slots=True)
+class HttpProbe:
+    """A GET request."""
+
+    url: str
+    """Begins with ``http://`` or ``https://``; may hold no password."""
+    status: tuple[int, ...] = ()
+    """The statuses that are right; empty: 200 to 299."""
+    match: str = ""
+    """Regular expression that has to be found in the first 64 KiB of the body."""
+    redirects: Redirects = Redirects.SAME_ORIGIN
+    """``never``; ``same_origin``: only to the same scheme, host and port; ``anywhere``. At most five."""
+    verify: bool = True
+    """Whether the certificate of an ``https`` server has to be valid."""
+
+    @property
+    def kind(self) -> ProbeKind:
+        return ProbeKind.HTTP
+
+    @property
+    def address(self) -> str:
+        parts = urlsplit(self.url)
+        return join_address(parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80))
+
+    def describe(self) -> str:
+        return f"GET {redact.text(self.url)}"
+
+
+@dataclass(frozen=True, slots=True)
+class TcpProbe:
+    """A connection, closed again at once."""
+
+    host: str
+    port: int
+
+    @property
+    def kind(self) -> ProbeKind:
+        return ProbeKind.TCP
+
+    @property
+    def address(self) -> str:
+        return join_address(self.host, self.port)
+
+    def describe(self) -> str:
+        return f"a connection to {self.address}"
+
+
+@dataclass(frozen=True, slots=True)
+class DnsProbe:
+    """A question to a name server."""
+
+    name: str
+    """The name that is asked for."""
+    server: str = ""
+    """IP address of the server, with or without a port; empty: the servers of this machine."""
+    type: RecordType = RecordType.A
+    """Which records are wanted."""
+
+    @property
+    def kind(self) -> ProbeKind:
+        return ProbeKind.DNS
+
+    @property
+    def address(self) -> str:
+        if not self.server:
+            return "resolver"
+        host, port = split_address(self.server, 53)
+        return join_address(host, port)
+
+    def describe(self) -> str:
+        return f"the {self.type} records of {self.name}" + (f" at {self.server}" if self.server else "")
+
+
+@dataclass(frozen=True, slots=True)
+class CommandProbe:
+    """A program that ends with 0 where all is well. No shell is involved."""
+
+    argv: tuple[str, ...]
+
+    @property
+    def kind(self) -> ProbeKind:
+        return ProbeKind.COMMAND
+
+    @property
+    def address(self) -> str:
+        """A command depends on nothing that we know of."""
+        return ""
+
+    def describe(self) -> str:
+        return f"`{redact.command(self.argv)}`"
+
+
+Probe = HttpProbe | TcpProbe | DnsProbe | CommandProbe
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeResult:
+    """What one try gave."""
+
+    fault: ProbeFault | None
+    """None: all was well."""
+    took: float
+    """Seconds."""
+    fact: str
+    """What was observed, for people."""
+    resent: int = 0
+    """Packets that had to be sent again, as far as it is known."""
+
+
+def join_address(host: str, port: int) -> str:
+    """``HOST:PORT``; an IPv6 address gets its brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def split_address(text: str, port: int) -> tuple[str, int]:
+    """Host and port of ``HOST``, ``HOST:PORT``, ``[IPV6]:PORT`` or a bare IPv6 address; else ``port``.
+
+    Raises:
+        ValueError: the port is no number.
+    """
+    if text.startswith("["):
+        host, _, rest = text[1:].partition("]")
+        return host, int(rest.removeprefix(":")) if rest else port
+    host, colon, rest = text.partition(":")
+    if not colon or ":" in rest:
+        return text, port
+    return host, int(rest)
