@@ -30,6 +30,7 @@ flow/            the corridor: watch (inbox and cycle), recover (THE PIPELINE) w
 web/             the windows: routes, checkpoints, custody, records, payload, guard, middleware, views,
                  secrets, reply, problem, replay
 redact, formats  below all floors: no secrets in what is shown, no commands in tmux's formats
+errand           below all floors: on whose behalf something is done, and under which trace
 ===============  =========================================================================
 
 Where the boxes of the classic plan live: Health Monitor ``flow/watch``; Failure Detector

@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
-from sidecar import __version__, config_lastgood
+from sidecar import __version__, config_lastgood, errand
 from sidecar.clock import SystemClock, SystemDice
 from sidecar.config import Settings
 from sidecar.config_lastgood import Start
@@ -248,7 +248,7 @@ class Sidecar:
 
     async def _reload_on_hang_up(self) -> None:
         # What is wrong with the file has been logged, fault by fault.
-        with contextlib.suppress(ConfigInvalid):
+        with contextlib.suppress(ConfigInvalid), errand.sent_by("operator", signal="SIGHUP"):
             await self.reload()
 
     async def _start(self) -> None:
@@ -295,11 +295,12 @@ class Sidecar:
         self._archive = Archive(
             ward, tmux, store, store.shelf, clock, self.metrics, checkpointer, watch, recoverer
         )
-        self._custody = Custody(ward, tmux, store, clock, log, watch)
+        self._custody = Custody(ward, tmux, store, clock, self.metrics, log, watch)
         self._records = Records(ward, store, self._circuits, clock, watch)
         self._desk = FrontDesk(ward, watch, store, clock, self.metrics, tasks.spawn)
+        keeper = Keeper(ward, store, clock, log)
         self._undo.push_async_callback(self._leave_tmux, tmux, bell)
-        await self._reconcile(watch, checkpointer, rehearser)
+        await self._reconcile(watch, checkpointer, rehearser, keeper)
         cut_off = await self._archive.cut_off()
         self._undo.push_async_callback(self._leave_nothing_running)
         self._undo.push_async_callback(tasks.cancel)
@@ -312,7 +313,7 @@ class Sidecar:
         tasks.keep("rehearsal", rehearser.run)
         tasks.keep("usage", lambda: self._measure(host))
         tasks.keep("loop lag", self._feel_lag)
-        tasks.keep("keeper", Keeper(ward, store, clock, log).run)
+        tasks.keep("keeper", keeper.run)
         await self._listen()
         pulse = Pulse(
             self._manager, store, clock, watch.first_cycle, lambda: watch.cycles, lambda: self._status
@@ -372,7 +373,9 @@ class Sidecar:
         self._undo.callback(os.close, descriptor)
         self._undo.callback(path.unlink, missing_ok=True)
 
-    async def _reconcile(self, watch: Watch, checkpointer: Checkpointer, rehearser: Rehearser) -> None:
+    async def _reconcile(
+        self, watch: Watch, checkpointer: Checkpointer, rehearser: Rehearser, keeper: Keeper
+    ) -> None:
         """Take up what an earlier run left: its sessions, its incidents, its circuits."""
         now = self._clock.wall()
         if self._store.set_aside is not None:
@@ -391,6 +394,13 @@ class Sidecar:
         await checkpointer.count()
         await rehearser.load()
         await self._store.audit(Action.STARTED, now, detail={"version": __version__, "pid": os.getpid()})
+        self._undo.push_async_callback(self._sign_off, keeper)
+
+    async def _sign_off(self, keeper: Keeper) -> None:
+        # Where the book cannot take it, the next start tells that an end is missing.
+        with contextlib.suppress(SidecarError):
+            await self._store.audit(Action.STOPPED, self._clock.wall(), detail={"pid": os.getpid()})
+            await keeper.note_head()
 
     async def _interrupt_running(self) -> None:
         """What is cut off, by a crash or by our end, is not left as if it still ran."""

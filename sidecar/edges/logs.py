@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from enum import Enum
 from itertools import islice
 
+from sidecar import errand
 from sidecar.clock import Clock
 from sidecar.model.record import Action
 
@@ -47,7 +48,11 @@ class JsonLog:
     def say(
         self, action: Action, *, level: str = "info", session: str = "", trace: str = "", **detail: object
     ) -> None:
-        """Write one line. Below the threshold, or without a stderr, nothing happens."""
+        """Write one line, under the trace of the errand unless another is named.
+
+        Below the threshold, or without a stderr, nothing happens.
+        """
+        trace = trace or errand.current().trace
         self.line(level, action.value, {"session": session, "trace": trace, **detail})
 
     def line(self, level: str, action: str, detail: Mapping[str, object]) -> None:

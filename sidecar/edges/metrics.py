@@ -16,6 +16,7 @@ from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
+from sidecar import errand
 from sidecar.errors import StoreUnavailable, TmuxAbsent, TmuxRefused, TmuxUnknown
 from sidecar.model.incident import Cause, FailureKind
 from sidecar.model.plan import Outcome, RefusalReason, StepKind, Strategy
@@ -137,9 +138,11 @@ class Metrics:
         self, failure: str, strategy: str, outcome: str, duration: float, time_to_recovery: float | None
     ) -> None:
         self._recoveries.labels(failure, strategy, outcome).inc()
-        self._duration.labels(strategy).observe(duration)
+        trace = errand.current().trace
+        exemplar = {"trace_id": trace} if trace else None
+        self._duration.labels(strategy).observe(duration, exemplar)
         if time_to_recovery is not None:
-            self._mttr.labels(failure).observe(time_to_recovery)
+            self._mttr.labels(failure).observe(time_to_recovery, exemplar)
 
     def refusal(self, reason: str) -> None:
         self._refusals.labels(reason).inc()

@@ -6,7 +6,7 @@ from sidecar.clock import Clock
 from sidecar.decide.detect import Expected, instance_of
 from sidecar.errors import SidecarError
 from sidecar.flow.picture import health_of
-from sidecar.flow.ports import Book, Logbook, Tmux
+from sidecar.flow.ports import Book, Logbook, Meter, Tmux
 from sidecar.flow.ward import DRAINING, Ward, busy
 from sidecar.flow.watch import Watch
 from sidecar.model.care import Care, Duty, Explanation, Subject
@@ -26,6 +26,7 @@ class Custody:
         tmux: Tmux,
         book: Book,
         clock: Clock,
+        meter: Meter,
         log: Logbook,
         watch: Watch,
     ) -> None:
@@ -33,6 +34,7 @@ class Custody:
         self._tmux = tmux
         self._book = book
         self._clock = clock
+        self._meter = meter
         self._log = log
         self._watch = watch
 
@@ -40,7 +42,7 @@ class Custody:
         """Look after the session no longer: nothing is recovered or stored until it is adopted."""
         refusal = self._hindrance(name)
         if refusal is not None:
-            return refusal
+            return await self._refused(name, refusal)
         look = await self._tmux.look()
         live = look.find(name)
         if name in self._ward.released:
@@ -58,18 +60,19 @@ class Custody:
         """Look after the session again."""
         refusal = self._hindrance(name)
         if refusal is not None:
-            return refusal
+            return await self._refused(name, refusal)
         look = await self._tmux.look()
         live = look.find(name)
         released = name in self._ward.released
         if not released and live is None and name not in self._ward.expected:
             return UnknownSession(name)
         if live is not None and not self._ward.manages(name, live):
-            return Refusal(
+            unmanaged = Refusal(
                 RefusalReason.NOT_MANAGED,
                 f"{name} is not managed: sessions.manage, sessions.ignore or its option @sidecar says so",
                 hint=f"Change the configuration, or: tmux set-option -u -t '={name}' @sidecar",
             )
+            return await self._refused(name, unmanaged)
         if released:
             await self._take_up(name, live, look)
         return Care(name, Standing.LIVE, live is not None, changed=released)
@@ -118,6 +121,11 @@ class Custody:
         if self._ward.draining:
             return DRAINING
         return busy(name) if name in self._ward.cases else None
+
+    async def _refused(self, name: str, refusal: Refusal) -> Refusal:
+        await self._book.refuse(name, refusal, Asker.OPERATOR, self._clock.wall(), None, None)
+        self._meter.refusal(refusal.reason)
+        return refusal
 
     async def _let_go(self, name: str, entry: Expected | None, instance: str) -> None:
         # First in memory: a cycle that comes in between must not take it up again.

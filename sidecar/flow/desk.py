@@ -6,10 +6,11 @@ end with it; what is pending when the sidecar dies is taken up again at the next
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from sidecar import errand
 from sidecar.clock import Clock
 from sidecar.errors import SidecarError
 from sidecar.flow.ports import Book, Meter
@@ -47,11 +48,22 @@ class FrontDesk:
 
     async def request(self, request: RecoverRequest, asker: Asker = Asker.OPERATOR) -> Answer:
         """Decide; a plan has begun when this returns, and goes on by itself."""
+        answer = await self._at_once(request, asker)
+        if isinstance(answer, Awaitable):
+            return await answer
+        # What the pipeline refuses is on its record; an alert's end tells why by itself.
+        if isinstance(answer, Refusal) and asker is Asker.OPERATOR and not request.dry_run:
+            await self._book.refuse(request.session, answer, asker, self._clock.wall(), None, None)
+            self._meter.refusal(answer.reason)
+        return answer
+
+    async def _at_once(self, request: RecoverRequest, asker: Asker) -> Answer | Awaitable[Answer]:
+        """What can be answered without the pipeline; else what the pipeline will answer."""
         if self._ward.draining:
             return DRAINING
         joined = self._ward.cases.get(request.session)
         if joined is not None:
-            return busy(request.session) if request.dry_run else await self._join(joined)
+            return busy(request.session) if request.dry_run else self._join(joined)
         if not await self._known(request.session):
             return UnknownSession(request.session)
         asked = await self._watch.ask(request.session)
@@ -68,13 +80,13 @@ class FrontDesk:
             return await self._watch.dry_run(failure, look, request.strategy)
         joined = self._ward.cases.get(failure.session)
         if joined is not None:
-            return await self._join(joined)
+            return self._join(joined)
         if self._ward.draining:
             return DRAINING
         case = self._watch.case_for(failure, look, asker)
         case.strategy = request.strategy
         self._watch.open_case(case)
-        return await case.answer
+        return case.answer
 
     async def accept_alerts(self, alerts: Sequence[AlertIntake]) -> tuple[Receipt, ...]:
         """Commit, then work off the fresh ones.
@@ -117,10 +129,12 @@ class FrontDesk:
 
     async def _work_off(self, row: AlertRow) -> None:
         """Until it is settled, or the service stops: it stays pending in the book for as long."""
+        name = row.labels.get("alertname", "")
         try:
-            await self._watch.first_cycle.wait()
-            while not await self._settled(row):
-                await self._clock.sleep(_ALERT_PAUSE)
+            with errand.sent_by(Asker.ALERT, fingerprint=row.fingerprint, alertname=name):
+                await self._watch.first_cycle.wait()
+                while not await self._settled(row):
+                    await self._clock.sleep(_ALERT_PAUSE)
         finally:
             self._in_hand.discard(row.id)
 

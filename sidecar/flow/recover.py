@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, replace
 
+from sidecar import errand
 from sidecar.clock import Clock
 from sidecar.decide.choose import choose
 from sidecar.flow.checkpoint import Checkpointer
@@ -85,6 +86,7 @@ class Recoverer:
         # The wall clock may be set at any time, so the difference is taken anew.
         first_sign = finding.failure.first_sign + self._clock.wall() - self._clock.monotonic()
         incident = await self._book.open_incident(finding, first_sign, self._clock.wall())
+        errand.under(incident.trace)
         self._meter.failure(case.session, finding.failure.kind)
         self._meter.finding(finding.cause)
         self._log.say(

@@ -12,6 +12,7 @@ from dataclasses import asdict, fields, replace
 
 from sidecar.clock import Clock
 from sidecar.config import Settings
+from sidecar.decide.changes import changes
 from sidecar.errors import ConfigInvalid, Fault, SidecarError
 from sidecar.flow.ports import Book, Logbook
 from sidecar.flow.ward import Loaded, Ward
@@ -84,11 +85,17 @@ class Reloader:
         ]
         changed = [name for name in different if name not in AT_START_ONLY]
         waiting = [name for name in different if name in AT_START_ONLY]
+        keys = changes(old, settings)
         await self._book.audit(
             Action.CONFIG_RELOADED,
             now,
             actor="operator",
-            detail={"changed": changed, "after_restart": waiting},
+            detail={
+                "changed": changed,
+                "after_restart": waiting,
+                "before": {key: before for key, (before, _) in keys.items()},
+                "after": {key: after for key, (_, after) in keys.items()},
+            },
         )
         self._ward.settings = replace(settings, **{name: getattr(old, name) for name in AT_START_ONLY})
         self._ward.declare()

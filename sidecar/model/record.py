@@ -224,6 +224,7 @@ class AlertRow:
     reason: str
     received: float
     recovery: int | None
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

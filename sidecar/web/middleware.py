@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Middleware
 
+from sidecar import errand
 from sidecar.clock import Clock
 from sidecar.errors import SidecarError
 from sidecar.web.guard import OPEN_ROUTES, check_host, check_token
@@ -36,7 +37,8 @@ def framed(observe: Observe, clock: Clock) -> Middleware:
     async def frame(request: web.Request, handler: Handler) -> web.StreamResponse:
         began = clock.monotonic()
         request_id = secrets.token_hex(8)
-        response = await _answered(request, handler, request_id)
+        with errand.sent_by("", request=request_id):
+            response = await _answered(request, handler, request_id)
         method = request.method if request.method in hdrs.METH_ALL else "other"
         observe(method, route_of(request), response.status, clock.monotonic() - began)
         for name, value in _HEADERS.items():
@@ -53,9 +55,12 @@ def guarded(token: str) -> Middleware:
     @web.middleware
     async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
         check_host(request)
-        if route_of(request) not in OPEN_ROUTES:
-            check_token(request, token)
-        return await handler(request)
+        if route_of(request) in OPEN_ROUTES:
+            return await handler(request)
+        check_token(request, token)
+        who = {"scope": "admin", "address": request.remote or "", **errand.current().by}
+        with errand.sent_by("operator", **who):
+            return await handler(request)
 
     return guard
 

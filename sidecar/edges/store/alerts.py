@@ -84,4 +84,5 @@ def read_alert(row: sqlite3.Row) -> AlertRow:
         reason=row["reason"],
         received=row["received"],
         recovery=row["recovery"],
+        labels=json.loads(row["labels"]),
     )

@@ -11,16 +11,24 @@ import hashlib
 import json
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
+from sidecar.errand import OUR_OWN, Errand
+from sidecar.model.plan import Plan
 from sidecar.model.record import Action, AuditRow
+
+SIDECAR = "sidecar"
+"""The actor of what nobody has asked for."""
 
 
 class Transaction:
     """One write transaction: plain SQL, and the audit rows that belong to it."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, errand: Errand = OUR_OWN) -> None:
+        """``errand``: on whose behalf it is, which every row tells."""
         self._connection = connection
+        self._errand = errand
         self.audited = 0
 
     def run(self, sql: str, *values: object) -> sqlite3.Cursor:
@@ -42,14 +50,21 @@ class Transaction:
         at: float,
         *,
         session: str = "",
-        actor: str = "sidecar",
+        actor: str = SIDECAR,
         reason: str = "",
         trace: str = "",
         detail: Mapping[str, Any] | None = None,
     ) -> None:
-        """Append one row to the chain."""
+        """Append one row to the chain.
+
+        Who has sent the errand stands in ``detail`` as ``by``, and as the actor where the sidecar itself
+        would; its trace is the row's unless another one is named.
+        """
         number, before = self._place()
-        text = json.dumps(detail or {}, sort_keys=True, default=str)
+        told = {**(detail or {}), **({"by": dict(self._errand.by)} if self._errand.by else {})}
+        text = json.dumps(told, sort_keys=True, default=str)
+        actor = self._errand.actor or actor if actor == SIDECAR else actor
+        trace = trace or self._errand.trace
         values = (number, float(at), trace, session, action.value, str(actor), str(reason), text)
         digest = link(before, values)
         self.run(
@@ -78,6 +93,21 @@ class Transaction:
 def link(before: str, values: Iterable[object]) -> str:
     """The hash of a row, given the hash of the one before."""
     return hashlib.sha256(json.dumps([before, *values], default=repr).encode()).hexdigest()
+
+
+def decision(plan: Plan) -> dict[str, Any]:
+    """What a record of a decision to act tells: the whole of it, and what it rests on."""
+    finding = plan.finding
+    return {
+        "failure": finding.failure.kind,
+        "unit": finding.failure.unit,
+        "cause": finding.cause,
+        "intent": finding.intent,
+        "evidence": [asdict(fact) for fact in finding.evidence],
+        "checkpoint": plan.checkpoint.id if plan.checkpoint else None,
+        "fallback": plan.fallback,
+        "steps": [step.describe() for step in plan.steps],
+    }
 
 
 def read_audit(row: sqlite3.Row) -> AuditRow:

@@ -7,7 +7,7 @@ import secrets
 import sqlite3
 from dataclasses import asdict
 
-from sidecar.edges.store.audit import Transaction
+from sidecar.edges.store.audit import Transaction, decision
 from sidecar.model.incident import Asker, Cause, FailureKind, Finding, IncidentState, Intent
 from sidecar.model.plan import Plan, Refusal, Step, Strategy
 from sidecar.model.record import Action, Ending, IncidentRow, RecoveryRow, StepRow
@@ -53,6 +53,7 @@ def open_incident(tx: Transaction, finding: Finding, first_sign: float, now: flo
         trace=trace,
         detail={
             "incident": number,
+            "failure": failure.kind,
             "unit": failure.unit,
             "intent": finding.intent,
             "evidence": json.loads(evidence),
@@ -100,7 +101,7 @@ def refuse(
         actor=asker,
         reason=refusal.reason,
         trace=row["trace"] if row else "",
-        detail={"sentence": refusal.sentence, "hint": refusal.hint},
+        detail={"incident": incident, "sentence": refusal.sentence, "hint": refusal.hint},
     )
     if incident is not None and state is not None:
         move(tx, incident, state, now, refusal.reason, refusal.sentence)
@@ -127,7 +128,7 @@ def begin_recovery(tx: Transaction, incident: int, plan: Plan, asker: Asker, now
         actor=asker,
         reason=plan.strategy,
         trace=row["trace"],
-        detail={"recovery": number, "steps": [step.describe() for step in plan.steps]},
+        detail={"recovery": number, "incident": incident, **decision(plan)},
     )
     begun = recovery(tx, int(number or 0))
     assert begun is not None

@@ -14,6 +14,9 @@ from sidecar.model.archive import Doomed, PruneReason
 from sidecar.model.policy import Retention
 from sidecar.model.record import Action, Generation
 
+_NAMED = 200
+"""Checkpoints that the record of a pruning names."""
+
 Chooser = Callable[[Sequence[Generation], Retention, float], Collection[int]]
 """Which generations are kept."""
 
@@ -32,7 +35,12 @@ def prune(tx: Transaction, chooser: Chooser, retention: Retention, now: float) -
     if gone:
         links.mend(tx, now)
         scrollbacks.sweep(tx)
-        tx.audit(Action.CHECKPOINTS_PRUNED, now, detail={"removed": len(gone)})
+        detail = {
+            "removed": len(gone),
+            "bytes": sum(one.size for one in gone),
+            "checkpoints": [one.id for one in gone[:_NAMED]],
+        }
+        tx.audit(Action.CHECKPOINTS_PRUNED, now, detail=detail)
     return gone
 
 

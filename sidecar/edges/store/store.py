@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
+from sidecar import errand
 from sidecar.clock import Clock
 from sidecar.edges.store import (
     alerts,
@@ -33,6 +34,7 @@ from sidecar.edges.store.chain import read_head
 from sidecar.edges.store.database import lock_state, open_database, prepare_folder, unavailable
 from sidecar.edges.store.salvage import UNREADABLE
 from sidecar.edges.store.shelf import Shelf
+from sidecar.errand import OUR_OWN, Errand
 from sidecar.errors import StoreUnavailable
 from sidecar.model.archive import Doomed
 from sidecar.model.audit import Head, Pruned
@@ -110,7 +112,7 @@ class Store:
             return rows.mend(tx, now) + checkpoints.inspect(tx, now) + links.mend(tx, now) + cut_off
 
         try:
-            bad, _ = self._transact(work)
+            bad = self._transact(work)
         except UNREADABLE as error:
             self.close()
             raise unavailable(error) from error
@@ -156,16 +158,21 @@ class Store:
         actor: str = "sidecar",
     ) -> None:
         def write(tx: Transaction) -> None:
+            before = _standing(tx, session.name)
             _remember(tx, session)
             if action is not None:
-                tx.audit(action, session.last_seen, session=session.name, reason=reason, actor=actor)
+                moved = {"before": before, "after": session.standing}
+                tx.audit(
+                    action, session.last_seen, session=session.name, reason=reason, actor=actor, detail=moved
+                )
 
         await self._write(write)
 
     async def forget(self, name: str, action: Action, reason: str, actor: str = "sidecar") -> None:
         def write(tx: Transaction) -> None:
+            moved = {"before": _standing(tx, name), "after": ""}
             tx.run("DELETE FROM sessions WHERE name = ?", name)
-            tx.audit(action, self._clock.wall(), session=name, reason=reason, actor=actor)
+            tx.audit(action, self._clock.wall(), session=name, reason=reason, actor=actor, detail=moved)
 
         await self._write(write)
 
@@ -401,13 +408,13 @@ class Store:
 
     async def _write(self, work: Callable[[Transaction], T]) -> T:
         began = self._clock.monotonic()
-        result, audited = await self._in_thread(lambda: self._transact(work))
+        sent = errand.current()
+        result = await self._in_thread(lambda: self._transact(work, sent))
         self._on_write(self._clock.monotonic() - began)
-        self._on_audit(audited)
         return result
 
-    def _transact(self, work: Callable[[Transaction], T]) -> tuple[T, int]:
-        tx = Transaction(self._connection)
+    def _transact(self, work: Callable[[Transaction], T], sent: Errand = OUR_OWN) -> T:
+        tx = Transaction(self._connection, sent)
         tx.run("BEGIN IMMEDIATE")
         try:
             result = work(tx)
@@ -416,7 +423,9 @@ class Store:
             if self._connection.in_transaction:
                 tx.run("ROLLBACK")
             raise
-        return result, tx.audited
+        # Here and not where it was asked for: whoever has given up waiting does not count.
+        self._on_audit(tx.audited)
+        return result
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         job = asyncio.get_running_loop().run_in_executor(self._thread, work)
@@ -447,6 +456,12 @@ def _object(text: str) -> Mapping[str, Any]:
     except ValueError:
         return {}
     return body if isinstance(body, dict) else {}
+
+
+def _standing(tx: Transaction, name: str) -> str:
+    """What the book says of a session; empty if nothing."""
+    row = tx.one("SELECT standing FROM sessions WHERE name = ?", name)
+    return row["standing"] if row else ""
 
 
 def _remember(tx: Transaction, session: KnownSession) -> None:
