@@ -29,6 +29,7 @@ from sidecar.decide import conversation, layout, retain
 from sidecar.edges import memory, pressure, process, script
 from sidecar.edges.logs import JsonLog, adopt_library_logs
 from sidecar.edges.metrics import Metrics
+from sidecar.edges.stopped import StoppedDoor
 from sidecar.edges.store import Store
 from sidecar.edges.store.database import lock
 from sidecar.edges.systemd import Notifier
@@ -47,6 +48,7 @@ from sidecar.flow.custody import Custody
 from sidecar.flow.desk import FrontDesk
 from sidecar.flow.examine import Examination
 from sidecar.flow.execute import Executor
+from sidecar.flow.frozen import ServerExaminer
 from sidecar.flow.keeper import Keeper
 from sidecar.flow.pace import Pace
 from sidecar.flow.person import Person
@@ -79,9 +81,14 @@ _STALE_CYCLE = 30.0
 class LocalHost:
     """Facts about this machine."""
 
-    def __init__(self, transcripts: Transcripts) -> None:
+    def __init__(self, transcripts: Transcripts, stopped: StoppedDoor) -> None:
         self._transcripts = transcripts
         self._boot_id = process.boot_id()
+        self._stopped = stopped
+
+    @property
+    def stopped(self) -> StoppedDoor:
+        return self._stopped
 
     @property
     def boot_id(self) -> str:
@@ -257,7 +264,7 @@ class Sidecar:
         if shutil.which("tmux", path=self._environment.get("PATH")) is None:
             raise Permanent("tmux is not installed", hint="On Debian: apt-get install tmux.")
         self._descriptors = process.raise_descriptor_limit()
-        host = LocalHost(self._transcripts)
+        host = LocalHost(self._transcripts, StoppedDoor(clock))
         self.metrics = Metrics(
             CollectorRegistry(), lambda: self._status, version=__version__, python=platform.python_version()
         )
@@ -275,7 +282,10 @@ class Sidecar:
         )
         self._reloader = Reloader(ward, self._reread, store, clock, log, self._keep_settings)
         person = Person(ward, tmux, self.metrics, log)
-        examination = Examination((), log)
+        server_examiner = ServerExaminer(
+            ward, tmux, host.stopped, clock, lambda: self._watch.signal(SignalKind.STOPPED)
+        )
+        examination = Examination((server_examiner,), log)
         recoverer = Recoverer(
             ward, tmux, store, host, clock, self.metrics, log, checkpointer, executor, self._circuits, person,
             Pace(clock, lambda: ward.settings.recovery.starts), examination,
@@ -306,6 +316,7 @@ class Sidecar:
         self._undo.push_async_callback(tasks.cancel)
         tasks.keep("watch", watch.run)
         tasks.keep("tick", watch.tick)
+        tasks.keep("server state", server_examiner.glance)
         tasks.keep("doorbell", watch.doorbell)
         tasks.keep("socket", watch.socket)
         tasks.keep("checkpoint", checkpointer.run)

@@ -97,6 +97,7 @@ DEFAULT_LADDERS: Mapping[FailureKind, tuple[Strategy, ...]] = MappingProxyType(
             Strategy.REBUILD_WORKSPACE,
         ),
         FailureKind.DISCONNECTED: (Strategy.RECREATE_SOCKET,),
+        FailureKind.FROZEN: (Strategy.CONTINUE_PROCESS,),
         FailureKind.REQUESTED: (
             Strategy.RESUME_PROGRAM,
             Strategy.RESPAWN_PANE,

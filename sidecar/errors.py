@@ -4,7 +4,8 @@
 
     SidecarError                  has a sentence for the log and a hint for the operator
     ├── Temporary                 may pass: worth another attempt, after ``delay`` seconds
-    │   ├── TmuxUnknown           tmux did not answer, so nothing is known about it
+    │   ├── TmuxUnknown           tmux gave no usable answer, so nothing is known about it
+    │   │   └── TmuxSilent        it gave none at all
     │   ├── StoreUnavailable      the database is locked, full or not writable just now
     │   └── TextsMissing          a capture counts on stored scrollback that is not there
     └── Permanent                 will not pass by waiting
@@ -51,6 +52,10 @@ class Permanent(SidecarError):
 
 class TmuxUnknown(Temporary):
     """tmux gave no usable answer (time-out, EAGAIN, permission): neither present nor absent."""
+
+
+class TmuxSilent(TmuxUnknown):
+    """tmux was asked, and its server gave no answer in time, or was seen to be stopped."""
 
 
 class StoreUnavailable(Temporary):

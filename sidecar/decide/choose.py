@@ -9,6 +9,7 @@ protect against loops, never those that protect healthy sessions.
 from __future__ import annotations
 
 from sidecar.decide.fitting import fitting
+from sidecar.decide.frozen import hopeless
 from sidecar.decide.limits import exceeded, resting
 from sidecar.decide.material import lacking
 from sidecar.decide.plans import plan_for
@@ -40,6 +41,9 @@ def choose(situation: Situation, resume: Resume) -> Plan | Refusal:
 
 def _strategy(situation: Situation) -> Strategy | Refusal:
     fits = fitting(situation.finding.failure, situation.finding.cause)
+    refusal = hopeless(situation.finding)
+    if refusal is not None:
+        return refusal
     if not fits:
         return Refusal(
             RefusalReason.NO_STRATEGY,

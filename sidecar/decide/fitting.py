@@ -12,6 +12,8 @@ from sidecar.model.incident import Cause, Failure, FailureKind, Unit
 from sidecar.model.plan import Strategy
 
 _ANY_BREAK = frozenset(FailureKind) - {FailureKind.DISCONNECTED}
+_FROZEN = frozenset({FailureKind.FROZEN})
+_STOPPED = frozenset({Cause.SERVER_SUSPENDED, Cause.CLIENT_WEDGED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,8 @@ TABLE: tuple[Fit, ...] = (
     Fit(Unit.PANE, (Strategy.RESPAWN_PANE,)),
     Fit(Unit.WINDOW, (Strategy.REBUILD_WINDOW,)),
     Fit(Unit.SESSION, (Strategy.RESTORE_CHECKPOINT, Strategy.REBUILD_WORKSPACE)),
+    Fit(Unit.SERVER, (Strategy.CONTINUE_PROCESS,), _FROZEN, _STOPPED),
+    Fit(Unit.SERVER, (), _FROZEN),
     Fit(Unit.SERVER, (Strategy.RESTORE_CHECKPOINT, Strategy.REBUILD_WORKSPACE)),
 )
 """The first row that suits is used, so one with causes stands above one without."""

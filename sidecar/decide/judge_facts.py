@@ -79,7 +79,8 @@ class Facts:
     def gather(cls, expectation: Expectation, before: Look | None, after: Look) -> Facts:
         image = expectation.image
         partial = bool(expectation.untouched or expectation.replaced)
-        same_server = before is None or before.server == after.server
+        # A look without an answer knows no server; the processes tell all the same.
+        same_server = before is None or before.server in (None, after.server)
         earlier = before.find(image.name) if before and image and partial and same_server else None
         session = after.find(image.name) if image else None
         replaced = {pane for pane, _ in expectation.replaced}

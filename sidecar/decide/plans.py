@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from sidecar.decide import restore
+from sidecar.decide import frozen, restore
 from sidecar.decide.restore import Resume
 from sidecar.decide.situation import Situation
 from sidecar.model.incident import Broken, Cause, Unit
@@ -15,6 +15,11 @@ from sidecar.model.session import Pane, Session, SessionImage, image_of
 
 def _socket_plan(situation: Situation, resume: Resume) -> tuple[tuple[Step, ...], Expectation]:
     return (Step(StepKind.SIGNAL_SERVER),), Expectation(image=None)
+
+
+def _continue_plan(situation: Situation, resume: Resume) -> tuple[tuple[Step, ...], Expectation]:
+    siblings = _siblings(situation.session, {})[0] if situation.session else situation.standing
+    return frozen.continue_plan(situation.finding, siblings)
 
 
 def _restore_plan(situation: Situation, resume: Resume) -> tuple[tuple[Step, ...], Expectation]:
@@ -115,6 +120,7 @@ BUILDERS: Mapping[Strategy, Builder] = MappingProxyType(
         Strategy.RESPAWN_PANE: _parts_plan,
         Strategy.RESUME_PROGRAM: _parts_plan,
         Strategy.REBUILD_WINDOW: _window_plan,
+        Strategy.CONTINUE_PROCESS: _continue_plan,
     }
 )
 """By strategy: its steps, and what has to be true after them."""

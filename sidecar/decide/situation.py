@@ -57,3 +57,5 @@ class Situation:
     """Folders of the checkpoint and of the workspace that do not exist."""
     folders: tuple[tuple[str, str], ...] = ()
     """Folders of the workspace, each with the one that it really is."""
+    standing: tuple[tuple[str, int], ...] = ()
+    """(pane id, pid) of what lives in a server that is broken as a whole, and has to outlive its recovery."""

@@ -16,9 +16,11 @@ import struct
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from sidecar import redact
 from sidecar.clock import Clock
 from sidecar.model.incident import Exit
 from sidecar.model.record import Usage, Watched
+from sidecar.model.running import ProcessState, Running
 from sidecar.model.session import Look, Pane, Presence, Process, Session, Window
 
 _INFO_SIZE = 64
@@ -26,13 +28,17 @@ _PIDFD_GET_INFO = (3 << 30) | (_INFO_SIZE << 16) | (0xFF << 8) | 11
 _PIDFD_INFO_EXIT = 1 << 3
 _STAT_PARENT = 1
 _STAT_GROUP = 2
+_STAT_SESSION = 3
+_STAT_TERMINAL = 4
 _STAT_TPGID = 5
 _STAT_TIMES = slice(11, 13)
 _STAT_STARTED = 19
 _STAT_PAGES = 21
 _STAT_EXIT_CODE = 49
-"""Positions among the fields after ``comm``: parent, process group, the terminal's foreground group, user
-and system time in ticks, start in ticks, resident pages, wait status."""
+"""Positions among the fields after ``comm``: parent, process group, session, terminal, its foreground group,
+user and system time in ticks, start in ticks, resident pages, wait status."""
+_GONE = (b"Z", b"X")
+_RUNNING = {each.value.encode(): each for each in Running}
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _ARGV_USUAL = 4096
@@ -70,6 +76,35 @@ def complete(look: Look) -> Look:
         return look
     seen: dict[str, _Facts] = {}
     return replace(look, sessions=tuple(_complete_session(session, seen) for session in look.sessions))
+
+
+def state(pid: int) -> ProcessState | None:
+    """What the process does just now; None if there is none, or only what is left of it."""
+    fields = _stat(pid)
+    if not fields or fields[0] in _GONE:
+        return None
+    running = _RUNNING.get(fields[0], Running.OTHER)
+    return ProcessState(
+        pid=pid,
+        started=int(fields[_STAT_STARTED]),
+        running=running,
+        group=int(fields[_STAT_GROUP]),
+        session=int(fields[_STAT_SESSION]),
+        front=int(fields[_STAT_TPGID]),
+        ticks=sum(map(int, fields[_STAT_TIMES])),
+        tracer=_tracer(pid) if running is Running.STOPPED else 0,
+    )
+
+
+def terminal_of(pid: int) -> int:
+    """The device number of the process's controlling terminal; 0 if it has none, or is gone."""
+    fields = _stat(pid)
+    return int(fields[_STAT_TERMINAL]) if fields else 0
+
+
+def command_line(pid: int) -> str:
+    """Its command line for people, without its secrets; empty if it cannot be read."""
+    return redact.command(_argv(pid))
 
 
 def in_front(pid: int) -> bool:
@@ -243,7 +278,7 @@ def _group_lives(shell: int, leader: int) -> bool:
     """Whether a child of the shell lives in this process group."""
     for child in _read(f"/proc/{shell}/task/{shell}/children").split():
         fields = _stat(int(child))
-        if fields and int(fields[_STAT_GROUP]) == leader and fields[0] not in (b"Z", b"X"):
+        if fields and int(fields[_STAT_GROUP]) == leader and fields[0] not in _GONE:
             return True
     return False
 
@@ -263,6 +298,13 @@ def _argv(pid: int) -> tuple[str, ...]:
     if not raw:
         return ()
     return tuple(part.decode("utf-8", "surrogateescape") for part in raw.removesuffix(b"\0").split(b"\0"))
+
+
+def _tracer(pid: int) -> int:
+    for line in _read(f"/proc/{pid}/status").splitlines():
+        if line.startswith(b"TracerPid:"):
+            return int(line.split()[1])
+    return 0
 
 
 def _stat(pid: int) -> list[bytes]:

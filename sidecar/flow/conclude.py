@@ -94,7 +94,9 @@ class Concluder:
             parts = case.finding.failure.broken
             self.ward.hold(case.session, Standstill(parts, refusal.reason, refusal.sentence, retry_at), now)
         case.reply(refusal)
-        if refusal.reason is RefusalReason.GIVEN_UP and incident.state is not IncidentState.GIVEN_UP:
+        given_up = refusal.reason is RefusalReason.GIVEN_UP and incident.state is not IncidentState.GIVEN_UP
+        helpless = refusal.reason is RefusalReason.NO_CURE and incident.state is IncidentState.OPEN
+        if given_up or helpless:
             await self.person.call(case.session, f"sidecar: {refusal.sentence}. {refusal.hint}")
 
     async def end(self, run: Run, found: Conclusion) -> None:

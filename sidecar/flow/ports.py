@@ -33,6 +33,7 @@ from sidecar.model.record import (
     Usage,
     Watched,
 )
+from sidecar.model.running import ProcessState, ServerState
 from sidecar.model.scrollback import StoredText
 from sidecar.model.session import Checkpoint, Look, Operation, Session, SessionImage
 from sidecar.model.workspace import Command, Pairs, Workspace
@@ -321,6 +322,22 @@ class Tmux(Scene, Protocol):
         """The pid of a live server of ours, whether or not its socket answers; 0 if there is none."""
 
 
+class Stopped(Protocol):
+    """Processes that were stopped, and terminals: what the kernel says of them, and letting them go on."""
+
+    def state(self, pid: int) -> ProcessState | None:
+        """What a process does just now; None if it is gone."""
+
+    async def states(self, pids: Iterable[int]) -> Mapping[int, ProcessState]:
+        """The same of many; those that are gone are left out."""
+
+    async def server(self, pid: int) -> ServerState | None:
+        """A server that does not answer, from outside; None if it is gone."""
+
+    async def let_go_on(self, pid: int, started: int) -> bool:
+        """SIGCONT, only while the pid is still the process that began then. False: it is not."""
+
+
 class Examiner(Protocol):
     """Finds failures of one kind that a look alone does not show."""
 
@@ -447,6 +464,10 @@ class SocketFile(Protocol):
 
 class Host(Protocol):
     """Facts about the machine that cost nothing to ask."""
+
+    @property
+    def stopped(self) -> Stopped:
+        """The door to what was stopped."""
 
     @property
     def boot_id(self) -> str: ...

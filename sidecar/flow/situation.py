@@ -60,6 +60,7 @@ class Surveyor:
             # A folder of a server that does not answer takes its time.
             missing=await asyncio.to_thread(self.host.missing_folders, folders | declared),
             folders=await asyncio.to_thread(self.host.real_folders, declared) if declared else (),
+            standing=self.ward.standing(case.finding.failure),
         )
 
     async def resume(self, case: Case, image: SessionImage | None) -> Resume:

@@ -11,6 +11,7 @@ from typing import NoReturn
 from sidecar.clock import Clock
 from sidecar.decide.conversation import agent_name
 from sidecar.errors import Permanent, SidecarError, Temporary, Undone
+from sidecar.flow import steps_gentle
 from sidecar.flow.checkpoint import Checkpointer
 from sidecar.flow.furnish import furnish
 from sidecar.flow.pace import Pace
@@ -175,6 +176,7 @@ STEPS: Mapping[StepKind, Deed] = {
     StepKind.RUN_SCRIPT: Deed(run_script),
     StepKind.BUILD_WORKSPACE: Deed(build_workspace),
     StepKind.FURNISH_WORKSPACE: Deed(furnish_workspace),
+    StepKind.CONTINUE: Deed(steps_gentle.go_on),
 }
 
 

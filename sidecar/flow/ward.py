@@ -170,6 +170,19 @@ class Ward:
         elif entry.name not in self.cases:
             self.forget(entry.name)
 
+    def standing(self, failure: Failure) -> tuple[tuple[str, int], ...]:
+        """(pane id, pid) of all that lives in a server that is broken as a whole, as last seen in it."""
+        if failure.unit is not Unit.SERVER:
+            return ()
+        panes = {
+            pane.id: pane.pid
+            for entry in self.expected.values()
+            if entry.session is not None
+            for pane in entry.session.panes()
+            if not pane.dead and pane.pid not in self.exits
+        }
+        return tuple(panes.items())
+
     def ladder(self, failure: Failure) -> tuple[Strategy, ...]:
         override = self.settings.sessions.overrides.get(failure.session)
         if override is not None and failure.kind in override.ladder:

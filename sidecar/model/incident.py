@@ -18,6 +18,7 @@ class SignalKind(StrEnum):
     PROCESS_EXIT = "process_exit"
     SERVER_EXIT = "server_exit"
     SOCKET = "socket"
+    STOPPED = "stopped"
     REQUEST = "request"
     RETRY = "retry"
 
@@ -58,6 +59,10 @@ class Cause(StrEnum):
     COMMAND_FAILED = "command_failed"
     PROCESS_ENDED = "process_ended"
     SOCKET_REMOVED = "socket_removed"
+    SERVER_SUSPENDED = "server_suspended"
+    SERVER_BLOCKED = "server_blocked"
+    SERVER_UNRESPONSIVE = "server_unresponsive"
+    CLIENT_WEDGED = "client_wedged"
     NEVER_STARTED = "never_started"
     REPORTED = "reported"
     UNKNOWN = "unknown"
@@ -123,6 +128,8 @@ class Broken:
     """How it ended, if known."""
     window: int | None = None
     """Window index, for unit WINDOW."""
+    started: int = 0
+    """Clock ticks after the boot at which the process began, where it lives and is to be signalled."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,7 @@ class StepKind(StrEnum):
     REBUILD_WINDOW = "rebuild_window"
     REPLACE_SESSION = "replace_session"
     SIGNAL_SERVER = "signal_server"
+    CONTINUE = "continue"
 
 
 class Entry(StrEnum):
@@ -111,6 +112,8 @@ class Step:
     """Window index, for REBUILD_WINDOW."""
     undo: int = 0
     """The checkpoint that brings back what this step takes away."""
+    started: int = 0
+    """Guard of a step that signals: clock ticks after the boot at which the process began."""
 
     def describe(self) -> str:
         """One line for people and the audit trail."""
@@ -122,6 +125,8 @@ class Step:
         if self.resumption is not None:
             line = redact.text(self.resumption.line)
             return f"{words} in {self.pane or 'pane'}: {self.resumption.entry} `{line}`"
+        if self.started:
+            return f"{words} process {self.pid} {self.pane or self.what}".rstrip()
         return f"{words} {self.pane or self.what}".rstrip()
 
 
@@ -192,6 +197,7 @@ class RefusalReason(StrEnum):
     OCCUPIED = "occupied"
     NO_STRATEGY = "no_strategy"
     SERVER_UNKNOWN = "server_unknown"
+    NO_CURE = "no_cure"
     DRAINING = "draining"
 
 

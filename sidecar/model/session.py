@@ -158,6 +158,8 @@ class Look:
     sessions: tuple[Session, ...] = ()
     reason: str = ""
     """Why it is absent or unknown, in tmux's words or ours."""
+    silent: bool = False
+    """It is unknown because the server was asked and gave no answer."""
     _named: Mapping[str, Session] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

@@ -19,13 +19,14 @@ from sidecar.edges.tmux.fingerprint import fingerprint_script, read_fingerprints
 from sidecar.edges.tmux.furnish import LayoutCheck
 from sidecar.edges.tmux.history import History, Reading
 from sidecar.edges.tmux.parts import new_mark
+from sidecar.edges.tmux.patience import unless_stopped
 from sidecar.edges.tmux.run import TmuxRunner, classify
 from sidecar.edges.tmux.server import ask_for_socket, find_server
 from sidecar.edges.tmux.sharing import SharedLook
 from sidecar.edges.tmux.snapshot import LOOK_COMMAND, parse_look
 from sidecar.edges.tmux.text import command, in_one, literal, message, script, unvis
 from sidecar.edges.tmux.workspace import option_lines
-from sidecar.errors import SidecarError, Temporary, TmuxAbsent, TmuxRefused
+from sidecar.errors import SidecarError, Temporary, TmuxAbsent, TmuxRefused, TmuxSilent
 from sidecar.model.plan import Resumption, Start
 from sidecar.model.record import Capture
 from sidecar.model.session import Look, Presence, Session, SessionImage
@@ -72,6 +73,8 @@ class TmuxDoor:
         self._complete = complete
         self._typist = prompt.Typist(runner, clock, in_front)
         self._shared = SharedLook(self._look)
+        self._server = 0
+        """The pid of the server that answered last; 0 before."""
         self._history = History()
         self._builder = Builder(
             runner,
@@ -89,12 +92,15 @@ class TmuxDoor:
     async def _look(self) -> Look:
         taken = self._clock.monotonic()
         try:
-            raw = await self._runner.call(*LOOK_COMMAND)
+            raw = await unless_stopped(self._runner.call(*LOOK_COMMAND), self._server)
         except TmuxAbsent as error:
             return Look(Presence.ABSENT, taken, reason=str(error))
         except SidecarError as error:
-            return Look(Presence.UNKNOWN, taken, reason=str(error))
-        return await asyncio.to_thread(lambda: self._complete(parse_look(raw, taken, self._boot_id)))
+            silent = isinstance(error, TmuxSilent)
+            return Look(Presence.UNKNOWN, taken, reason=str(error), silent=silent)
+        look = await asyncio.to_thread(lambda: self._complete(parse_look(raw, taken, self._boot_id)))
+        self._server = look.server.pid if look.server else 0
+        return look
 
     async def capture(self, session: Session, look: Look, lines: int, taken: float, private: bool) -> Capture:
         """Everything a checkpoint needs, as a rule in one client. ``taken`` is wall seconds.

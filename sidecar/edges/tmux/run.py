@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sidecar.config import TmuxSettings
-from sidecar.errors import Permanent, SidecarError, TmuxAbsent, TmuxRefused, TmuxUnknown
+from sidecar.errors import Permanent, SidecarError, TmuxAbsent, TmuxRefused, TmuxSilent, TmuxUnknown
 
 _NOBODY_LISTENS = ("(No such file or directory)", "(Connection refused)")
 _LOST = ("server exited", "lost server", "access not allowed")
@@ -147,7 +147,7 @@ class TmuxRunner:
         """As :meth:`finish`, without judging the answer.
 
         Raises:
-            TmuxUnknown: it took longer than ``seconds`` (by default the configured time-out).
+            TmuxSilent: it took longer than ``seconds`` (by default the configured time-out).
         """
         limit = self.settings.timeout if seconds is None else seconds
         try:
@@ -155,7 +155,7 @@ class TmuxRunner:
                 output, complaint = await _converse(client, stdin)
         except TimeoutError as error:
             await end_client(client)
-            raise TmuxUnknown(
+            raise TmuxSilent(
                 f"tmux did not answer `{name}` within {limit:g} s",
                 hint="The server may be stopped or busy; nothing is concluded from silence.",
             ) from error

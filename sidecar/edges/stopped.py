@@ -1,0 +1,179 @@
+"""The door to processes and terminals that were stopped: what the kernel says, and letting them go on.
+
+Nothing here ends a process. What is signalled is held by a pidfd first and then asked who it is, so
+that a pid which has become another's is never hit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import select
+import signal
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+from sidecar.clock import Clock
+from sidecar.edges import pressure, process
+from sidecar.model.running import Holder, Jam, ProcessState, ServerState
+
+_APART = 0.05
+"""Seconds between two looks at a server that does not answer: long enough for a tick of the processor."""
+_TERMINAL = "/dev/pts/"
+_MULTIPLEXER = ("/dev/ptmx", "/dev/pts/ptmx")
+_CLIENT = b"tmux: client"
+
+
+class StoppedDoor:
+    """Implements :class:`sidecar.flow.ports.Stopped`."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    def state(self, pid: int) -> ProcessState | None:
+        """What a process does just now; None if it is gone. Reads one small file, or two."""
+        return process.state(pid)
+
+    async def states(self, pids: Iterable[int]) -> Mapping[int, ProcessState]:
+        """The same of many; those that are gone are left out."""
+        return await asyncio.to_thread(_states, tuple(pids))
+
+    async def server(self, pid: int) -> ServerState | None:
+        """A server that does not answer, from outside; None if it is gone."""
+        earlier, began = process.state(pid), self._clock.monotonic()
+        await self._clock.sleep(_APART)
+        now = process.state(pid)
+        if earlier is None or now is None or not now.same(earlier):
+            return None
+        apart = self._clock.monotonic() - began
+        return await asyncio.to_thread(_server, earlier, now, apart)
+
+    async def let_go_on(self, pid: int, started: int) -> bool:
+        """SIGCONT, only while the pid is the process that began then. False: it is not, or not ours."""
+        return await asyncio.to_thread(_signal, pid, started, signal.SIGCONT)
+
+
+def _states(pids: Iterable[int]) -> dict[int, ProcessState]:
+    return {pid: found for pid in pids if (found := process.state(pid)) is not None}
+
+
+def _server(earlier: ProcessState, now: ProcessState, apart: float) -> ServerState:
+    return ServerState(earlier, now, apart, _waits_in(now.pid), tuple(_jams(now.pid)), _pressed())
+
+
+def _waits_in(pid: int) -> str:
+    try:
+        function = Path(f"/proc/{pid}/wchan").read_text()
+    except OSError:
+        return ""
+    return "" if function == "0" else function
+
+
+def _pressed() -> str:
+    now = pressure.read()
+    stalls = {"processor": now.cpu_stalled, "memory": now.memory_stalled}
+    told = [f"{name} stalled {share:g} %" for name, share in stalls.items() if share is not None]
+    return ", ".join([f"load {now.load:.1f} for each processor", *told])
+
+
+def _jams(server: int) -> Iterator[Jam]:
+    """Terminals of clients that take no more, and for which the server would wait."""
+    for number, terminal in _terminals(server):
+        if _would_wait(server, number) and not writable(terminal):
+            yield Jam(terminal, tuple(_holders(terminal)))
+
+
+def _terminals(pid: int) -> Iterator[tuple[str, str]]:
+    folder = f"/proc/{pid}/fd"
+    for number in _names(folder):
+        target = _link(f"{folder}/{number}")
+        if target.startswith(_TERMINAL) and target not in _MULTIPLEXER:
+            yield number, target
+
+
+def _would_wait(pid: int, number: str) -> bool:
+    """tmux opens terminals so that it need not wait; another program may have taken that back."""
+    return not _described(pid, number, "flags", 8) & os.O_NONBLOCK
+
+
+def _described(pid: int, number: str, what: str, base: int) -> int:
+    """A number from what the kernel tells of a descriptor; -1 if it does not."""
+    try:
+        lines = Path(f"/proc/{pid}/fdinfo/{number}").read_text().splitlines()
+    except OSError:
+        return -1
+    return next((int(line.split()[1], base) for line in lines if line.startswith(f"{what}:")), -1)
+
+
+def writable(terminal: str) -> bool:
+    """Whether the terminal takes anything just now. True as well where that cannot be told."""
+    try:
+        descriptor = os.open(terminal, os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return True
+    try:
+        asked = select.poll()
+        asked.register(descriptor, select.POLLOUT)
+        return bool(asked.poll(0))
+    finally:
+        os.close(descriptor)
+
+
+def _holders(terminal: str) -> Iterator[Holder]:
+    """The clients that are attached there, and whoever has the terminal's other end."""
+    index = int(terminal.removeprefix(_TERMINAL))
+    device = os.stat(terminal).st_rdev
+    for pid in map(int, filter(str.isdigit, _names("/proc"))):
+        is_client = process.terminal_of(pid) == device and _comm(pid).startswith(_CLIENT)
+        if not is_client and not _has_other_end(pid, index):
+            continue
+        found = process.state(pid)
+        if found is not None:
+            yield Holder(found, process.command_line(pid), is_client)
+
+
+def _has_other_end(pid: int, index: int) -> bool:
+    folder = f"/proc/{pid}/fd"
+    return any(
+        _link(f"{folder}/{number}") in _MULTIPLEXER and _described(pid, number, "tty-index", 10) == index
+        for number in _names(folder)
+    )
+
+
+def _comm(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/comm").read_bytes()
+    except OSError:
+        return b""
+
+
+def _names(folder: str) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except OSError:
+        return []
+
+
+def _link(path: str) -> str:
+    try:
+        return os.readlink(path)
+    except OSError:
+        return ""
+
+
+def _signal(pid: int, started: int, number: signal.Signals) -> bool:
+    try:
+        descriptor = os.pidfd_open(pid)
+    except OSError:
+        return False
+    try:
+        # Asked with the descriptor in hand: until then the pid might have become another's.
+        found = process.state(pid)
+        if found is None or found.started != started:
+            return False
+        signal.pidfd_send_signal(descriptor, number)
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)

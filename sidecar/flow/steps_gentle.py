@@ -1,0 +1,20 @@
+"""Steps that end nothing: what was stopped goes on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sidecar.errors import Permanent
+from sidecar.model.plan import Step
+
+if TYPE_CHECKING:
+    from sidecar.flow.steps import Surgery
+
+
+async def go_on(surgery: Surgery, step: Step) -> None:
+    """SIGCONT to what was stopped; to a process that goes on already, it means nothing."""
+    if not await surgery.host.stopped.let_go_on(step.pid, step.started):
+        raise Permanent(
+            f"process {step.pid} is not the one that was stopped any more",
+            hint="Nothing was done; the next look tells what is there now.",
+        )
