@@ -39,6 +39,7 @@ _ITEMS: Mapping[str, tuple[type, str]] = {
     "alerts": (AlertRoute, "alerts[]"),
 }
 _PLAIN_NUMBERS = {"base"}
+_SHARES = {"failure_rate", "slow_rate"}
 _RULES = re.compile(
     r"(?<=<!-- rules: written by docs/generate.py -->\n).*(?=<!-- end of rules -->)", re.DOTALL
 )
@@ -157,6 +158,8 @@ def _show(name: str, value: Any) -> str:
             text = f"`{str(value).lower()}`"
         case int() if "bytes" in name:
             text = f"`{units.show_size(value)}`"
+        case float() if name in _SHARES:
+            text = f"`{value:.0%}`"
         case float() if name not in _PLAIN_NUMBERS:
             text = f"`{units.show_seconds(value)}`"
         case int() | float():

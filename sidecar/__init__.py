@@ -23,8 +23,8 @@ edges/           the doors: tmux/ (run, snapshot, capture, rebuild, birth, doorb
                  process (pidfds, /proc), inotify, pressure, memory (of our own), store/ (SQLite), metrics,
                  logs, systemd
 flow/            the corridor: watch (inbox and cycle), recover (THE PIPELINE) with situation, confirm,
-                 verify and conclude, execute and steps (plans), examine (what looks do not show),
-                 furnish (declared sessions), checkpoint, rehearse, archive (what people ask of
+                 verify and conclude, execute and steps (plans), circuits, examine (what looks do not
+                 show), furnish (declared sessions), checkpoint, rehearse, archive (what people ask of
                  generations), custody (release, adopt, explain), records, desk (requests and
                  alerts), person (calls), pulse (the watchdog), ward (what is known)
 web/             the windows: routes, checkpoints, custody, records, payload, guard, middleware, views,

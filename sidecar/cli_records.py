@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
 import click
 
 from sidecar import client
 from sidecar.cli_common import json_option, reaches_service, show_json, state_option
 from sidecar.model.audit import Head
+from sidecar.model.circuits import is_name
 from sidecar.model.plan import Strategy
 from sidecar.model.policy import Circuit
 from sidecar.model.record import Action
@@ -97,37 +101,61 @@ class _Listing(click.Group):
 
 @click.group(cls=_Listing)
 def circuits() -> None:
-    """Show the circuit of each strategy, or put one back."""
+    """Show the circuits, open one, or put one back."""
 
 
 @circuits.command("list")
 @reaches_service
 @json_option
 def list_circuits(service: client.Client, as_json: bool) -> None:
-    """Show the circuit of each strategy."""
+    """Show the circuit of each strategy, and those of sessions for which one failed lately."""
     body = service.get("/api/v1/circuits")
     if as_json:
         show_json(body)
         return
     rows = [
         (
-            row["name"],
+            safe(row["name"]),
             Cell(row["state"], _COLOURS[Circuit(row["state"])]),
             str(row["failures"]),
-            f"in {row['retry_after']:.0f} s" if row["retry_after"] else "-",
+            _tried_again(row),
         )
         for row in body["circuits"]
     ]
     click.echo(table(_CIRCUIT_HEAD, rows))
 
 
+def _circuit_name(context: click.Context, parameter: click.Parameter, name: str) -> str:
+    if not is_name(name):
+        strategies = ", ".join(Strategy)
+        raise click.BadParameter(f"{name!r} is no circuit; there are {strategies}, and STRATEGY:SESSION")
+    return name
+
+
+@circuits.command("open")
+@reaches_service
+@click.argument("name", callback=_circuit_name)
+def force_open(service: client.Client, name: str) -> None:
+    """Open the circuit NAME: a strategy, or STRATEGY:SESSION. It rests until it is reset."""
+    _show_circuit(service.post(f"/api/v1/circuits/{quote(name, safe='')}/open", {})["circuit"])
+
+
 @circuits.command()
 @reaches_service
-@click.argument("name", type=click.Choice([word.value for word in Strategy]))
+@click.argument("name", callback=_circuit_name)
 def reset(service: client.Client, name: str) -> None:
     """Close the circuit NAME, so that the strategy is tried again at once."""
-    row = service.post(f"/api/v1/circuits/{name}/reset", {})["circuit"]
+    _show_circuit(service.post(f"/api/v1/circuits/{quote(name, safe='')}/reset", {})["circuit"])
+
+
+def _show_circuit(row: Mapping[str, Any]) -> None:
     click.echo(safe(f"{row['name']}: {row['state']}"))
+
+
+def _tried_again(row: Mapping[str, Any]) -> str:
+    if row["retry_after"] is None:
+        return "once reset"
+    return f"in {row['retry_after']:.0f} s" if row["retry_after"] else "-"
 
 
 def _shortened(text: str) -> str:

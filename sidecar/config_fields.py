@@ -29,6 +29,7 @@ _TAG = "tag:yaml.org,2002:"
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _WHOLE = re.compile(r"-?[0-9]{1,15}")
 _DECIMAL = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,15})?")
+_SHARE = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,6})?) ?%")
 _KINDS = {
     "int": "a number",
     "float": "a number",
@@ -275,6 +276,15 @@ def decimal(least: float, most: float) -> Reader[float]:
         return value
 
     return read
+
+
+def share(place: Place) -> float:
+    """A share of a whole, in percent: ``50%`` is 0.5."""
+    word = scalar(place, "a share in percent")
+    match = _SHARE.fullmatch(word)
+    if match is None or not 0 < float(match[1]) <= 100:
+        raise Wrong(f"{word!r} is no share; write one above 0% and up to 100%, as 50%")
+    return float(match[1]) / 100
 
 
 def switch(place: Place) -> bool:

@@ -44,6 +44,7 @@ from sidecar.config_fields import (
     record,
     regex,
     section,
+    share,
     size,
     switch,
     table,
@@ -227,6 +228,11 @@ _CIRCUIT: Mapping[str, Reader[Any]] = {
     "failure_threshold": whole(1, 1_000),
     "window": duration("1s", "7d"),
     "recovery_timeout": duration("1s", "7d"),
+    "minimum_calls": whole(1, 1_000),
+    "failure_rate": share,
+    "slow_call": duration("100ms", "1d"),
+    "slow_rate": share,
+    "probes": whole(1, 100),
 }
 _BUDGETS: Mapping[str, Reader[Any]] = {
     "per_session": read_as(units.budget),

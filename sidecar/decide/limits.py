@@ -5,6 +5,7 @@ from __future__ import annotations
 from sidecar.decide import breaker, budget
 from sidecar.decide.situation import Situation
 from sidecar.decide.wall import age
+from sidecar.model.circuits import for_session
 from sidecar.model.incident import Asker, IncidentState
 from sidecar.model.plan import Refusal, RefusalReason, Strategy
 from sidecar.model.policy import BreakerState
@@ -20,18 +21,23 @@ def exceeded(situation: Situation, strategy: Strategy) -> Refusal | None:
 
 
 def resting(situation: Situation, strategy: Strategy) -> Refusal | None:
-    """Whether this strategy has failed too often lately."""
-    state = situation.circuits.get(strategy, BreakerState())
-    allowed, _ = breaker.ask(state, situation.limits.circuit, situation.now)
-    if allowed:
-        return None
-    wait = breaker.retry_after(state, situation.limits.circuit, situation.now)
-    return Refusal(
-        RefusalReason.CIRCUIT_OPEN,
-        f"{strategy} has failed {situation.limits.circuit.failure_threshold} times lately and rests",
-        hint="It is tried again by itself.",
-        retry_after=wait,
-    )
+    """Whether this strategy has failed too often lately, as a whole or for this session."""
+    session, policy = situation.finding.failure.session, situation.limits.circuit
+    for name in (strategy.value, for_session(strategy, session)):
+        state = situation.circuits.get(name, BreakerState())
+        wait = breaker.retry_after(state, policy, situation.now)
+        if wait != 0.0:
+            return rests(name, wait)
+    return None
+
+
+def rests(circuit: str, wait: float | None) -> Refusal:
+    """The refusal of a circuit that rests for ``wait`` seconds; None: until a person closes it."""
+    if wait is None:
+        words, hint = "was opened by a person", f"`sidecar circuits reset {circuit}` closes it."
+    else:
+        words, hint = "has failed too often lately and rests", "It is tried again by itself."
+    return Refusal(RefusalReason.CIRCUIT_OPEN, f"{circuit} {words}", hint=hint, retry_after=wait)
 
 
 def _given_up(situation: Situation) -> Refusal | None:

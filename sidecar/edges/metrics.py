@@ -17,10 +17,10 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
 from sidecar import errand
+from sidecar.edges.metrics_circuits import CircuitCounts, valid_label
 from sidecar.errors import StoreUnavailable, TmuxAbsent, TmuxRefused, TmuxUnknown
 from sidecar.model.incident import Cause, FailureKind
 from sidecar.model.plan import Outcome, RefusalReason, StepKind, Strategy
-from sidecar.model.policy import BreakerState, Circuit
 from sidecar.model.record import HoldBackReason, HoldOffReason, RehearsalOutcome, SkipReason
 from sidecar.model.session import Health
 from sidecar.model.status import SessionStatus, Status
@@ -31,7 +31,6 @@ SERIES_CAP = 200
 RECOVERY_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 _FAST_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
 _CAPTURE_ERRORS = (TmuxUnknown, TmuxAbsent, TmuxRefused, StoreUnavailable)
-_CALL_OUTCOMES = ("success", "failure", "cancelled")
 
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
@@ -44,6 +43,7 @@ class Metrics:
     ) -> None:
         self._registry = registry
         self._failures = _Failures()
+        self._circuits = CircuitCounts()
 
         def counter(name: str, text: str, *labels: str) -> Counter:
             return Counter(f"sidecar_{name}", text, labels, registry=registry)
@@ -51,7 +51,8 @@ class Metrics:
         def histogram(name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
             return Histogram(f"sidecar_{name}", text, labels, buckets=buckets, registry=registry)
 
-        registry.register(_Picture(status, self._failures, {"version": version, "python": python}))
+        versions = {"version": version, "python": python}
+        registry.register(_Picture(status, self._failures, self._circuits, versions))
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
         self._findings = counter("findings", "Causes named.", "cause")
@@ -67,8 +68,6 @@ class Metrics:
         )
         self._refusals = counter("refusals", "Decisions not to act.", "reason")
         self._retries = counter("retries", "Attempts repeated after a temporary error.", "operation")
-        self._calls = counter("circuit_calls", "Calls through a circuit.", "circuit", "outcome")
-        self._moves = counter("circuit_transitions", "Changes of a circuit's state.", "circuit", "to")
         self._taken = histogram(
             "checkpoint_duration_seconds", "Time to capture and store a checkpoint.", _FAST_BUCKETS
         )
@@ -106,8 +105,6 @@ class Metrics:
             (self._mttr, (FailureKind,)),
             (self._refusals, (RefusalReason,)),
             (self._retries, (StepKind,)),
-            (self._calls, (Strategy, _CALL_OUTCOMES)),
-            (self._moves, (Strategy, Circuit)),
             (self._checkpoint_failures, ([*HoldBackReason, *(kind.__name__ for kind in _CAPTURE_ERRORS)],)),
             (self._rehearsals, (RehearsalOutcome,)),
             (self._held_off, (HoldOffReason,)),
@@ -151,10 +148,10 @@ class Metrics:
         self._retries.labels(operation).inc()
 
     def circuit_call(self, circuit: str, outcome: str) -> None:
-        self._calls.labels(circuit, outcome).inc()
+        self._circuits.called(circuit, outcome)
 
     def circuit_moved(self, circuit: str, to: str) -> None:
-        self._moves.labels(circuit, to).inc()
+        self._circuits.moved(circuit, to)
 
     def checkpoint(self, seconds: float) -> None:
         self._taken.observe(seconds)
@@ -202,6 +199,7 @@ class Metrics:
 
     def forget_session(self, session: str) -> None:
         self._failures.forget(session)
+        self._circuits.forget(session)
 
 
 class _Failures:
@@ -223,7 +221,7 @@ class _Failures:
     def family(self, sessions: Iterable[str]) -> Metric:
         family = CounterMetricFamily("sidecar_failures", "Failures noticed.", labels=["session", "failure"])
         for session, failure in product(sessions, FailureKind):
-            family.add_metric([_label(session), failure], self._counts.get((session, failure), 0))
+            family.add_metric([valid_label(session), failure], self._counts.get((session, failure), 0))
         return family
 
 
@@ -231,10 +229,15 @@ class _Picture(Collector):
     """What is shown of the present picture."""
 
     def __init__(
-        self, status: Callable[[], Status], failures: _Failures, versions: Mapping[str, str]
+        self,
+        status: Callable[[], Status],
+        failures: _Failures,
+        circuits: CircuitCounts,
+        versions: Mapping[str, str],
     ) -> None:
         self._status = status
         self._failures = failures
+        self._circuits = circuits
         self._versions = versions
 
     def collect(self) -> Iterable[Metric]:
@@ -268,7 +271,7 @@ class _Picture(Collector):
         yield _restorable(shown)
         yield _health(shown)
         yield _cpu(shown)
-        yield _circuits(status.circuits)
+        yield from self._circuits.families(status.circuits, {session.name for session in shown})
 
 
 _SESSION_GAUGES: tuple[tuple[str, str, Callable[[SessionStatus], float]], ...] = (
@@ -297,7 +300,7 @@ def _session_gauges(sessions: tuple[SessionStatus, ...]) -> Iterator[Metric]:
     for name, text, read in _SESSION_GAUGES:
         family = GaugeMetricFamily(f"sidecar_{name}", text, labels=["session"])
         for session in sessions:
-            family.add_metric([_label(session.name)], float(read(session)))
+            family.add_metric([valid_label(session.name)], float(read(session)))
         yield family
 
 
@@ -310,7 +313,7 @@ def _restorable(sessions: tuple[SessionStatus, ...]) -> Metric:
     )
     for session in sessions:
         if session.restorable is not None:
-            family.add_metric([_label(session.name)], float(session.restorable))
+            family.add_metric([valid_label(session.name)], float(session.restorable))
     return family
 
 
@@ -320,7 +323,7 @@ def _health(sessions: tuple[SessionStatus, ...]) -> Metric:
     )
     for session in sessions:
         for state in Health:
-            family.add_metric([_label(session.name), state], float(session.health is state))
+            family.add_metric([valid_label(session.name), state], float(session.health is state))
     return family
 
 
@@ -329,25 +332,9 @@ def _cpu(sessions: tuple[SessionStatus, ...]) -> Metric:
         "sidecar_session_cpu_seconds", "Processor time of the processes under the panes.", labels=["session"]
     )
     for session in sessions:
-        family.add_metric([_label(session.name)], session.cpu_seconds)
-    return family
-
-
-def _circuits(circuits: Mapping[str, BreakerState]) -> Metric:
-    family = GaugeMetricFamily(
-        "sidecar_circuit_state", "1 for the state the circuit is in.", labels=["circuit", "state"]
-    )
-    for name in dict.fromkeys([*(strategy.value for strategy in Strategy), *circuits]):
-        state = circuits.get(name, BreakerState())
-        for circuit in Circuit:
-            family.add_metric([name, circuit], float(state.circuit is circuit))
+        family.add_metric([valid_label(session.name)], session.cpu_seconds)
     return family
 
 
 def _gauge(name: str, text: str, value: float) -> Metric:
     return GaugeMetricFamily(f"sidecar_{name}", text, value=value)
-
-
-def _label(text: str) -> str:
-    """Valid UTF-8, whatever bytes a session name has."""
-    return text.encode("utf-8", "backslashreplace").decode()

@@ -9,7 +9,7 @@ from sidecar.decide.breaker import BreakerEvent
 from sidecar.decide.detect import await_entry, recall
 from sidecar.errors import Permanent, SidecarError, Undone
 from sidecar.flow.checkpoint import Checkpointer
-from sidecar.flow.circuits import Circuits
+from sidecar.flow.circuits import Circuits, permit_for
 from sidecar.flow.execute import insist
 from sidecar.flow.person import Person
 from sidecar.flow.ports import Book, Logbook, Meter
@@ -117,7 +117,8 @@ class Concluder:
         )
         await insist(lambda: self.book.end_recovery(ending), self.clock, self.log)
         event = _circuit_event(found)
-        await insist(lambda: self.circuits.settle(plan.strategy, event), self.clock, self.log)
+        permit = permit_for(plan, run.incident)
+        await insist(lambda: self.circuits.settle(permit, event, ending.duration), self.clock, self.log)
         self.meter.recovery(case.finding.failure.kind, plan.strategy, found.outcome, ending.duration, took)
         if plan.checkpoint is not None and found.verified:
             self.meter.checkpoint_restored(ending.duration)

@@ -146,9 +146,10 @@ class Book(Protocol):
 
     async def circuits(self) -> Mapping[str, BreakerState]: ...
 
-    async def save_circuit(
-        self, name: str, state: BreakerState, now: float, actor: str = "sidecar"
-    ) -> None: ...
+    async def save_circuits(
+        self, states: Mapping[str, BreakerState], gone: Sequence[str], now: float, actor: str = "sidecar"
+    ) -> tuple[str, ...]:
+        """Keep these circuits, and those no longer. Returns which have moved; that is audited."""
 
     async def accept_alerts(self, alerts: Sequence[AlertIntake], now: float) -> tuple[Receipt, ...]:
         """Commit all or nothing; a key seen before is a duplicate and not acted on again."""

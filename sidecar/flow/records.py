@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from sidecar.clock import Clock
-from sidecar.decide import breaker
 from sidecar.flow.circuits import Circuits
 from sidecar.flow.ports import Book
 from sidecar.flow.ward import Ward
 from sidecar.flow.watch import Watch
 from sidecar.model.incident import SignalKind
 from sidecar.model.plan import RefusalReason, Strategy
-from sidecar.model.policy import BreakerState
 from sidecar.model.record import Action, AuditRow, CircuitRow, IncidentRow, RecoveryRow
 
 
@@ -41,17 +39,21 @@ class Records:
         return await self._book.incident(number)
 
     def circuits(self) -> tuple[CircuitRow, ...]:
-        """Every strategy's circuit, also of those that never failed."""
-        return tuple(self._row(name) for name in Strategy)
+        """Every strategy's circuit, also of those that never failed, and the others that were used lately."""
+        return tuple(self._row(name) for name in dict.fromkeys([*Strategy, *sorted(self._circuits.states)]))
 
-    async def reset(self, name: Strategy) -> CircuitRow:
+    async def reset(self, name: str) -> CircuitRow:
         """Close the circuit, and ask again about what stood still because of it."""
         await self._circuits.reset(name)
         self._ward.ask_again(RefusalReason.CIRCUIT_OPEN)
         self._watch.signal(SignalKind.REQUEST)
         return self._row(name)
 
-    def _row(self, name: Strategy) -> CircuitRow:
-        state = self._circuits.states.get(name, BreakerState())
-        now, policy = self._clock.wall(), self._ward.settings.recovery.circuit
-        return CircuitRow(name, state.circuit, len(state.failures), breaker.retry_after(state, policy, now))
+    async def force_open(self, name: str) -> CircuitRow:
+        """Let nothing through this circuit until it is reset."""
+        await self._circuits.force_open(name)
+        return self._row(name)
+
+    def _row(self, name: str) -> CircuitRow:
+        state, wait = self._circuits.state(name), self._circuits.retry_after(name)
+        return CircuitRow(name, state.circuit, state.failures, wait, state.forced)

@@ -11,8 +11,9 @@ from dataclasses import asdict, replace
 from sidecar import errand
 from sidecar.clock import Clock
 from sidecar.decide.choose import choose
+from sidecar.decide.limits import rests
 from sidecar.flow.checkpoint import Checkpointer
-from sidecar.flow.circuits import Circuits
+from sidecar.flow.circuits import Circuits, permit_for
 from sidecar.flow.conclude import Concluder, Conclusion, Run
 from sidecar.flow.confirm import Confirmer
 from sidecar.flow.examine import Examination
@@ -70,6 +71,8 @@ class Recoverer:
         decision = await self._decide(case, incident.state)
         if isinstance(decision, Plan):
             decision = await self._confirmer.confirm(case, decision)
+        if isinstance(decision, Plan):
+            decision = await self._lend(incident, decision)
         if isinstance(decision, Refusal):
             await self._concluder.refuse(case, incident, decision)
             return
@@ -105,9 +108,17 @@ class Recoverer:
         situation = await self._surveyor.situation(case, incident)
         return choose(situation, await self._surveyor.resume(case, image_for(case, situation)))
 
+    async def _lend(self, incident: IncidentRow, plan: Plan) -> Plan | Refusal:
+        """Take the permit that the decision has counted on; another session may have got it meanwhile."""
+        circuit = await self._circuits.lend(permit_for(plan, incident))
+        return rests(circuit, self._circuits.retry_after(circuit)) if circuit else plan
+
     async def _begin(self, case: Case, incident: IncidentRow, plan: Plan) -> Run:
-        await self._circuits.lend(plan.strategy)
-        record = await self._book.begin_recovery(incident.id, plan, case.asker, self._clock.wall())
+        try:
+            record = await self._book.begin_recovery(incident.id, plan, case.asker, self._clock.wall())
+        except BaseException:
+            self._circuits.give_back(permit_for(plan, incident))
+            raise
         self._log.say(
             Action.RECOVERY_BEGUN,
             session=case.session,

@@ -46,14 +46,25 @@ class RetryPolicy:
 
 @dataclass(frozen=True, slots=True)
 class BreakerPolicy:
-    """A circuit opens after ``failure_threshold`` failures within ``window`` seconds."""
+    """When a circuit opens, and how it closes again."""
 
     failure_threshold: int = 5
-    """Failures within the window that open the circuit."""
+    """Failures within the window that open the circuit, however many calls went well."""
     window: float = 60.0
-    """Seconds that a failure counts."""
+    """Seconds that a call counts."""
     recovery_timeout: float = 60.0
-    """Seconds that an open circuit lets nothing through; then one attempt may try."""
+    """Seconds that an open circuit lets nothing through; then it is probed. A probe that has not reported
+    back after as long has lost its permit."""
+    minimum_calls: int = 10
+    """Calls within the window before a share of them says anything."""
+    failure_rate: float = 0.5
+    """Share of failed calls that opens the circuit."""
+    slow_call: float = 60.0
+    """Seconds from which on a call counts as slow."""
+    slow_rate: float = 1.0
+    """Share of slow calls that opens the circuit."""
+    probes: int = 1
+    """Calls that a half-open circuit lets through in all; once so many went well, it closes."""
 
 
 class Circuit(StrEnum):
@@ -65,15 +76,45 @@ class Circuit(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Call:
+    """How one call through a circuit ended."""
+
+    at: float
+    failed: bool
+    slow: bool = False
+    target: str = ""
+    """What it was for, where one circuit serves many; only the last call for each counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A permit of a half-open circuit, until its holder reports back or its time is over."""
+
+    holder: str
+    until: float
+
+
+@dataclass(frozen=True, slots=True)
 class BreakerState:
     """One circuit, as a value. Times are wall seconds, so that it survives a restart."""
 
     circuit: Circuit = Circuit.CLOSED
-    failures: tuple[float, ...] = ()
-    """When the failures within the window happened."""
+    calls: tuple[Call, ...] = ()
+    """Those within the window, oldest first."""
     opened: float = 0.0
-    probe_until: float = 0.0
-    """Half-open: the one permit is lent until then."""
+    forced: bool = False
+    """A person has opened it: it stays open until a person closes it."""
+    leases: tuple[Lease, ...] = ()
+    """Half-open: the permits that are out."""
+    proven: int = 0
+    """Half-open: the probes that went well."""
+    used: float = 0.0
+    """When a call last began to probe it, or ended."""
+
+    @property
+    def failures(self) -> int:
+        """Failed calls that it remembers."""
+        return sum(call.failed for call in self.calls)
 
 
 @dataclass(frozen=True, slots=True)

@@ -171,14 +171,16 @@ class AuditRow:
 
 @dataclass(frozen=True, slots=True)
 class CircuitRow:
-    """One strategy's breaker as it is now."""
+    """One breaker as it is now."""
 
-    name: Strategy
+    name: str
     state: Circuit
     failures: int
     """Within the window that counts."""
-    retry_after: float
-    """Seconds until it may be tried again; 0 when it may now."""
+    retry_after: float | None
+    """Seconds until it may be tried again; 0 when it may now, None when a person has to close it."""
+    forced: bool
+    """A person has opened it."""
 
 
 class SkipReason(StrEnum):

@@ -16,7 +16,7 @@ from sidecar.model.archive import (
     RestoreRequest,
 )
 from sidecar.model.care import Care, Explanation
-from sidecar.model.plan import Refusal, Strategy
+from sidecar.model.plan import Refusal
 from sidecar.model.record import (
     Action,
     AlertIntake,
@@ -117,7 +117,10 @@ class Records(Protocol):
         """One with its recoveries, oldest first."""
 
     def circuits(self) -> Sequence[CircuitRow]:
-        """Every strategy's circuit, also of those that never failed."""
+        """Every strategy's circuit, also of those that never failed, and the others that were used lately."""
 
-    async def reset(self, name: Strategy) -> CircuitRow:
+    async def reset(self, name: str) -> CircuitRow:
         """Close the circuit, and ask again about what stood still because of it."""
+
+    async def force_open(self, name: str) -> CircuitRow:
+        """Let nothing through this circuit until it is reset."""

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from sidecar.model.circuits import is_name
 from sidecar.model.plan import Strategy
 from sidecar.model.record import Action, AuditRow, IncidentRow, RecoveryRow
 from sidecar.web.payload import check_json, one_of, positive, read_number, yes
@@ -25,6 +26,7 @@ def routes(records: Records) -> list[web.RouteDef]:
         web.get("/api/v1/incidents", windows.incidents),
         web.get("/api/v1/incidents/{id}", windows.incident),
         web.get("/api/v1/circuits", windows.circuits),
+        web.post("/api/v1/circuits/{name}/open", windows.force_open),
         web.post("/api/v1/circuits/{name}/reset", windows.reset),
     ]
 
@@ -57,11 +59,20 @@ class _Records:
 
     async def reset(self, request: web.Request) -> web.Response:
         check_json(request)
-        given = request.match_info["name"]
-        name = next((strategy for strategy in Strategy if strategy == given), None)
-        if name is None:
-            raise _not_there("circuit", given, f"There are {', '.join(Strategy)}.")
-        return as_json({"circuit": await self._records.reset(name)})
+        return as_json({"circuit": await self._records.reset(_circuit(request))})
+
+    async def force_open(self, request: web.Request) -> web.Response:
+        check_json(request)
+        return as_json({"circuit": await self._records.force_open(_circuit(request))})
+
+
+def _circuit(request: web.Request) -> str:
+    name = request.match_info["name"]
+    if not is_name(name):
+        raise _not_there(
+            "circuit", name, f"There are {', '.join(Strategy)}; for one session, STRATEGY:SESSION."
+        )
+    return name
 
 
 def _records(rows: Sequence[AuditRow]) -> list[Any]:

@@ -91,6 +91,19 @@ def test_circuits(running: SidecarBox) -> None:
     assert service.run(running.state, "circuits", "reset", "nothing").exit_code == 2
 
 
+def test_a_circuit_that_a_person_opens_rests_until_it_is_reset(running: SidecarBox) -> None:
+    name = "restore_checkpoint:odd name"
+    assert service.run(running.state, "circuits", "open", name).output == f"{name}: open\n"
+    (row,) = [line for line in service.run(running.state, "circuits").output.splitlines() if name in line]
+    assert row.split()[-4:] == ["open", "0", "once", "reset"]
+    assert service.run(running.state, "circuits", "reset", name).output == f"{name}: closed\n"
+    moved = running.get("/api/v1/audit?action=circuit_moved")["records"]
+    assert [(each["actor"], each["detail"]["to"]) for each in moved] == [
+        ("operator", "closed"),
+        ("operator", "open"),
+    ]
+
+
 def test_a_circuit_that_is_put_back_is_tried_again(tmux: TmuxBox) -> None:
     """What stood still because of it is taken up at once, and the record says who did it."""
     file = tmux.folder / "always.yml"
@@ -105,8 +118,8 @@ def put_back(tmux: TmuxBox, sidecar: SidecarBox) -> None:
     sidecar.stored("web", "keep")
     sidecar.stop()
     with closing(sqlite3.connect(sidecar.state / "sidecar.db", isolation_level=None)) as connection:
-        values = ("restore_checkpoint", "open", "[]", SystemClock().wall(), 0)
-        connection.execute("INSERT OR REPLACE INTO circuits VALUES (?, ?, ?, ?, ?)", values)
+        values = ("restore_checkpoint", "open", "[]", SystemClock().wall(), 0, "[]", 0, 0)
+        connection.execute("INSERT OR REPLACE INTO circuits VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
     tmux.run("kill-session", "-t", "=web")
     sidecar.start()
     note = eventually(lambda: sidecar.sessions()["web"]["note"], "it stands still")
@@ -120,7 +133,7 @@ def put_back(tmux: TmuxBox, sidecar: SidecarBox) -> None:
         for row in sidecar.get("/api/v1/audit?action=circuit_moved")["records"]
         if row["actor"] == "operator"
     ]
-    assert moved["detail"] == {"from": "open", "to": "closed"}
+    assert moved["detail"] == {"from": "open", "to": "closed", "forced": False}
 
 
 def test_a_chain_that_was_broken(tmux: TmuxBox, sidecar: SidecarBox) -> None:

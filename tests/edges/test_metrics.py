@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -171,12 +172,27 @@ def test_exactly_one_state_of_health_is_one(health: Health) -> None:
 
 @pytest.mark.parametrize("state", Circuit)
 def test_exactly_one_state_of_a_circuit_is_one(state: Circuit) -> None:
-    page = Page()
-    page.status = Status(circuits={"respawn_pane": BreakerState(state), "custom/web": BreakerState(state)})
-    for circuit in ("respawn_pane", "custom/web"):
+    page = Page(session("web"))
+    names = ("respawn_pane", "custom:web", "dependency:localhost:80")
+    page.status = replace(page.status, circuits={name: BreakerState(state) for name in names})
+    for circuit in names:
         shown = {one: page.value("circuit_state", circuit=circuit, state=one) for one in Circuit}
         assert shown == {one: float(one is state) for one in Circuit}
     assert page.value("circuit_state", circuit="restore_checkpoint", state="closed") == 1
+
+
+def test_circuits_of_sessions_without_series_have_none() -> None:
+    page = Page(session("web"))
+    for name in ("web", "gone"):
+        page.metrics.circuit_call(f"custom:{name}", "failure")
+        page.metrics.circuit_moved(f"custom:{name}", Circuit.OPEN)
+    circuits = {f"custom:{name}": BreakerState(Circuit.OPEN) for name in ("web", "gone")}
+    page.status = replace(page.status, circuits=circuits)
+    assert page.value("circuit_calls_total", circuit="custom:web", outcome="failure") == 1
+    assert page.value("circuit_transitions_total", circuit="custom:web", to="open") == 1
+    assert "custom:gone" not in page.text()
+    page.metrics.forget_session("web")
+    assert page.value("circuit_calls_total", circuit="custom:web", outcome="failure") == 0
 
 
 def test_known_labels_start_at_zero() -> None:

@@ -20,7 +20,7 @@ from sidecar.edges.store.database import FILE, schema, tables
 from sidecar.errors import AlreadyRunning, CheckpointUnusable, Permanent
 from sidecar.model.incident import Asker, Broken, Cause, Failure, FailureKind, Finding, Intent, Unit
 from sidecar.model.plan import Difference, Expectation, Outcome, Plan, Strategy
-from sidecar.model.policy import BreakerState, Circuit, Retention
+from sidecar.model.policy import BreakerState, Call, Circuit, Lease, Retention
 from sidecar.model.record import (
     Action,
     AlertIntake,
@@ -235,9 +235,13 @@ async def test_pruning_keeps_the_newest_and_drops_unused_text(bench: Bench) -> N
 
 async def test_sessions_circuits_and_answers_survive_a_restart(bench: Bench) -> None:
     known = KnownSession("web", Standing.LIVE, "i", True, 5.0)
-    state = BreakerState(Circuit.OPEN, (1.0, 2.0), 3.0, 4.0)
+    state = BreakerState(
+        Circuit.HALF_OPEN, (Call(1.0, True, False, "web"), Call(2.0, False, True)), 3.0, False,
+        (Lease("a", 9.0),), 1, 4.0,
+    )  # fmt: skip
     await bench.store.remember(known, Action.SESSION_ADOPTED)
-    await bench.store.save_circuit("respawn_pane", state, 1.0)
+    await bench.store.save_circuits({"respawn_pane": state, "custom:web": state}, (), 1.0)
+    await bench.store.save_circuits({}, ("custom:web",), 1.0)
     await bench.store.keep_answer("key", {"status": 202}, 1.0)
     bench.store.close()
     bench.store = bench.open()
@@ -337,6 +341,20 @@ async def test_the_last_rehearsal_of_a_session_is_kept_as_long_as_it_has_checkpo
     bench.tamper("DELETE FROM checkpoints WHERE session = 'api'")
     await bench.store.keep_rehearsal(rehearsal(), None)
     assert await bench.store.rehearsals() == (rehearsal(),)
+
+
+async def test_a_circuit_of_an_earlier_release_is_still_open(bench: Bench) -> None:
+    bench.store.close()
+    bench.tamper("DROP TABLE circuits")
+    bench.tamper(
+        "CREATE TABLE circuits (name TEXT PRIMARY KEY, state TEXT NOT NULL, failures TEXT NOT NULL,"
+        " opened REAL NOT NULL, probe_until REAL NOT NULL)"
+    )
+    bench.tamper("INSERT INTO circuits VALUES ('respawn_pane', 'open', '[1.0]', 3.0, 0.0)")
+    bench.tamper("DELETE FROM _sqlite_migrations WHERE name = 'probed'")
+    bench.store = bench.open()
+    assert await bench.store.circuits() == {"respawn_pane": BreakerState(Circuit.OPEN, opened=3.0, used=3.0)}
+    test_the_schema_is_the_sum_of_the_migrations(bench)
 
 
 async def test_a_database_without_rehearsals_is_brought_up_to_date(bench: Bench) -> None:

@@ -16,7 +16,7 @@ from sidecar.edges.store.database import FILE
 from sidecar.edges.store.inspect import inspect
 from sidecar.model.incident import Asker, FailureKind
 from sidecar.model.plan import Strategy
-from sidecar.model.policy import BreakerState, Circuit, Retention
+from sidecar.model.policy import BreakerState, Call, Circuit, Retention
 from sidecar.model.record import Action, AlertIntake, KnownSession, Rehearsal, Standing
 from sidecar.model.session import Checkpoint, Operation
 from tests.edges.test_store import FINDING, PLAN, Bench, capture, with_text
@@ -48,7 +48,8 @@ async def fill(bench: Bench) -> None:
     await store.begin_recovery(incident.id, PLAN, Asker.WATCHER, 3.0)
     intake = AlertIntake("f", "2026", "firing", {"a": "b"}, "web", FailureKind.CRASHED, Strategy.RESPAWN_PANE)
     await store.accept_alerts([intake], 1.0)
-    await store.save_circuit("respawn_pane", BreakerState(Circuit.OPEN, (1.0,), 1.0), 1.0)
+    open_one = BreakerState(Circuit.OPEN, (Call(1.0, True),), 1.0)
+    await store.save_circuits({"respawn_pane": open_one}, (), 1.0)
     await store.keep_rehearsal(Rehearsal("web", 1, "c", True, 1.0), None)
     await store.keep_answer("k", {"a": 1}, 1.0)
 
@@ -101,13 +102,13 @@ async def test_garbage_in_a_row_keeps_nobody_from_starting(
 async def test_what_a_row_said_goes_on_record(bench: Bench) -> None:
     await fill(bench)
     bench.store.close()
-    forced(bench, "circuits", "failures", "[1.0, garb")
+    forced(bench, "circuits", "calls", "[1.0, garb")
     forced(bench, "incidents", "state", "asleep")
     bench.store = bench.open()
     assert bench.corrupt == 2
     found = [row.detail for row in await bench.store.audit_rows(9) if row.action is Action.ROW_MENDED]
     assert {(one["table"], one["column"], one["was"], one["is"]) for one in found} == {
-        ("circuits", "failures", "'[1.0, garb'", "[]"),
+        ("circuits", "calls", "'[1.0, garb'", "[]"),
         ("incidents", "state", "'asleep'", "dismissed"),
     }
     assert await bench.store.open_incidents() == ()

@@ -187,8 +187,12 @@ class FakeRecords:
     def circuits(self) -> Any:
         return self.answer
 
-    async def reset(self, name: Strategy) -> Any:
+    async def reset(self, name: str) -> Any:
         self.asked.append(("reset", name))
+        return self.answer
+
+    async def force_open(self, name: str) -> Any:
+        self.asked.append(("open", name))
         return self.answer
 
 

@@ -112,13 +112,16 @@ async def test_incidents(windows: Windows) -> None:
 
 
 async def test_circuits(windows: Windows) -> None:
-    row = CircuitRow(Strategy.RESPAWN_PANE, Circuit.OPEN, 5, 12.5)
+    row = CircuitRow("respawn_pane:a b", Circuit.OPEN, 5, 12.5, False)
     windows.records.answer = (row,)
-    shown = {"name": "respawn_pane", "state": "open", "failures": 5, "retry_after": 12.5}
+    shown = {
+        "name": "respawn_pane:a b", "state": "open", "failures": 5, "retry_after": 12.5, "forced": False,
+    }  # fmt: skip
     assert await get(windows, "/api/v1/circuits") == (200, {"circuits": [shown]})
     windows.records.answer = row
-    assert await post(windows, "/api/v1/circuits/respawn_pane/reset") == (200, {"circuit": shown})
-    assert windows.records.asked == [("reset", Strategy.RESPAWN_PANE)]
+    for word in ("reset", "open"):
+        assert await post(windows, f"/api/v1/circuits/respawn_pane:a%20b/{word}") == (200, {"circuit": shown})
+    assert windows.records.asked == [("reset", "respawn_pane:a b"), ("open", "respawn_pane:a b")]
 
 
 @pytest.mark.parametrize(
@@ -127,6 +130,7 @@ async def test_circuits(windows: Windows) -> None:
         ("GET", "/api/v1/incidents/9"),
         ("GET", "/api/v1/incidents/x"),
         ("POST", "/api/v1/circuits/nothing/reset"),
+        ("POST", "/api/v1/circuits/nothing:web/open"),
     ],
 )
 async def test_what_is_not_there(windows: Windows, method: str, path: str) -> None:

@@ -83,6 +83,20 @@ def counted(db: sqlite_utils.Database) -> None:
         )
 
 
+@migrations()
+def probed(db: sqlite_utils.Database) -> None:
+    """Circuits with all their calls and their permits. What failed before is remembered by the open ones."""
+    if "probe_until" not in db["circuits"].columns_dict:
+        return
+    db.execute("ALTER TABLE circuits RENAME TO circuits_before")
+    _create(db, "circuits")
+    db.execute(
+        "INSERT INTO circuits SELECT name, state, '[]', opened, 0, '[]', 0, MAX(opened, probe_until)"
+        " FROM circuits_before"
+    )
+    db.execute("DROP TABLE circuits_before")
+
+
 def _create(db: sqlite_utils.Database, table: str) -> None:
     """Make a table as it is now, unless it is there."""
     for statement in schema().split(";\n"):

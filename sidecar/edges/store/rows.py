@@ -75,9 +75,12 @@ SOUND: Mapping[str, Mapping[str, Sound]] = {
     },
     "circuits": {
         "state": _word(Circuit, Circuit.CLOSED),
-        "failures": _json("array", "[]"),
+        "calls": _json("array", "[]"),
         "opened": _NUMBER,
-        "probe_until": _NUMBER,
+        "forced": _NUMBER,
+        "leases": _json("array", "[]"),
+        "proven": _NUMBER,
+        "used": _NUMBER,
     },
     "rehearsals": {"differences": _json("array", "[]"), "at": _NUMBER},
 }

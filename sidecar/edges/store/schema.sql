@@ -126,9 +126,12 @@ CREATE INDEX alerts_pending ON alerts (id) WHERE state = 'pending';
 CREATE TABLE circuits (
   name TEXT PRIMARY KEY,
   state TEXT NOT NULL,
-  failures TEXT NOT NULL,
+  calls TEXT NOT NULL,
   opened REAL NOT NULL,
-  probe_until REAL NOT NULL
+  forced INTEGER NOT NULL,
+  leases TEXT NOT NULL,
+  proven INTEGER NOT NULL,
+  used REAL NOT NULL
 );
 CREATE TABLE answers (
   key TEXT PRIMARY KEY,

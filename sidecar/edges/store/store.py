@@ -19,6 +19,7 @@ from sidecar.clock import Clock
 from sidecar.edges.store import (
     alerts,
     checkpoints,
+    circuits,
     codec,
     incidents,
     links,
@@ -40,7 +41,7 @@ from sidecar.model.archive import Doomed
 from sidecar.model.audit import Head, Pruned
 from sidecar.model.incident import Asker, Finding, IncidentState
 from sidecar.model.plan import Plan, Refusal, Step
-from sidecar.model.policy import BreakerState, Circuit, Retention
+from sidecar.model.policy import BreakerState, Retention
 from sidecar.model.record import (
     Action,
     AlertIntake,
@@ -310,28 +311,12 @@ class Store:
         return {row["origin"]: row["first"] for row in rows}
 
     async def circuits(self) -> Mapping[str, BreakerState]:
-        rows = await self._read(lambda tx: tx.all("SELECT * FROM circuits"))
-        return {
-            row["name"]: BreakerState(
-                Circuit(row["state"]), tuple(json.loads(row["failures"])), row["opened"], row["probe_until"]
-            )
-            for row in rows
-        }
+        return await self._read(circuits.read)
 
-    async def save_circuit(self, name: str, state: BreakerState, now: float, actor: str = "sidecar") -> None:
-        def write(tx: Transaction) -> None:
-            old = tx.one("SELECT state FROM circuits WHERE name = ?", name)
-            tx.run(
-                "INSERT OR REPLACE INTO circuits (name, state, failures, opened, probe_until)"
-                " VALUES (?, ?, ?, ?, ?)",
-                name, state.circuit.value, json.dumps(state.failures), state.opened, state.probe_until,
-            )  # fmt: skip
-            before = old["state"] if old else Circuit.CLOSED.value
-            if before != state.circuit:
-                moved = {"from": before, "to": state.circuit}
-                tx.audit(Action.CIRCUIT_MOVED, now, reason=name, actor=actor, detail=moved)
-
-        await self._write(write)
+    async def save_circuits(
+        self, states: Mapping[str, BreakerState], gone: Sequence[str], now: float, actor: str = "sidecar"
+    ) -> tuple[str, ...]:
+        return await self._write(lambda tx: circuits.save(tx, states, gone, now, actor))
 
     async def accept_alerts(self, batch: Sequence[AlertIntake], now: float) -> tuple[Receipt, ...]:
         return await self._write(lambda tx: alerts.accept(tx, batch, now))
