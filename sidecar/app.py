@@ -270,6 +270,7 @@ class Sidecar:
         )
         self._store = store = await asyncio.to_thread(self._open_store)
         self._undo.callback(store.close)
+        self.metrics.reserve(store.reserve_bytes)
         self._lock_server(runner.socket)
         self._ward = ward = Ward(settings, clock.wall())
         tmux = self._open_door(host, runner, self._state / "scrollback")
@@ -325,6 +326,7 @@ class Sidecar:
         tasks.keep("usage", lambda: self._measure(host))
         tasks.keep("loop lag", self._feel_lag)
         tasks.keep("keeper", keeper.run)
+        tasks.keep("reserve", keeper.guard_reserve)
         await self._listen()
         pulse = Pulse(
             self._manager, store, clock, watch.first_cycle, lambda: watch.cycles, lambda: self._status
@@ -345,7 +347,20 @@ class Sidecar:
             on_corrupt=self.metrics.checkpoint_corrupt,
             on_write=self.metrics.written,
             on_audit=self.metrics.audited,
+            on_reserve=self._tell_reserve,
         )
+
+    def _tell_reserve(self, size: int) -> None:
+        """From whichever thread: the space that is kept for the record is another now."""
+        self.metrics.reserve(size)
+        if size:
+            self._log.say(Action.RESERVE_MADE, bytes=size)
+        else:
+            self._log.say(
+                Action.RESERVE_GIVEN_UP,
+                level="error",
+                hint="The disk is full, and the record goes on in what was kept for it. Free some space.",
+            )
 
     def _complete(self, look: Look) -> Look:
         return self._transcripts.complete(process.complete(look))

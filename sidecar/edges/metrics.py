@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import product
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.platform_collector import PlatformCollector
@@ -92,6 +92,7 @@ class Metrics:
             "store_write_duration_seconds", "Time of a write transaction.", _FAST_BUCKETS
         )
         self._audited = counter("audit_records", "Rows appended to the audit trail.")
+        self._reserve = Gauge("sidecar_store_reserve_bytes", "Space kept for the record.", registry=registry)
         self._lag = histogram("event_loop_lag_seconds", "How late the event loop wakes.", _FAST_BUCKETS)
         self._restarts = counter("tasks_restarted", "Tasks that ended unexpectedly.", "task")
         self._start_at_zero()
@@ -192,6 +193,9 @@ class Metrics:
 
     def audited(self, rows: int) -> None:
         self._audited.inc(rows)
+
+    def reserve(self, size: int) -> None:
+        self._reserve.set(size)
 
     def request(self, method: str, route: str, status: int, seconds: float) -> None:
         self._requests.labels(method, route, str(status)).inc()

@@ -5,6 +5,7 @@ The log is mostly kept elsewhere, so a note there tells of a trail that somebody
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 
 from sidecar.clock import Clock
@@ -15,6 +16,8 @@ from sidecar.model.record import Action
 
 HEAD_EVERY = 3600.0
 """Seconds between two notes of the head."""
+RESERVE_EVERY = 5.0
+"""Seconds between two attempts to set the reserve aside again."""
 _PRUNE_EVERY = 6
 """Notes between two rounds of retention."""
 
@@ -40,6 +43,14 @@ class Keeper:
                     Action.TASK_FAILED, level="error", task="keeper", error=str(error), hint=error.hint
                 )
             await self._clock.sleep(HEAD_EVERY)
+
+    async def guard_reserve(self) -> None:
+        """For ever: make the space that is kept for the record again, once there is room for it."""
+        while True:
+            # Where the book cannot answer, the next time.
+            with contextlib.suppress(SidecarError):
+                await self._book.tend_reserve()
+            await self._clock.sleep(RESERVE_EVERY)
 
     async def note_head(self) -> None:
         """Write into the log where the trail ends."""

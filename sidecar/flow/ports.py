@@ -194,6 +194,9 @@ class Book(Protocol):
     async def audit_head(self) -> Head | None:
         """The newest audit row; None without one."""
 
+    async def tend_reserve(self) -> None:
+        """Make the space that is kept for the record again, if it was given up and there is room."""
+
     async def prune_audit(self, max_age: float, now: float) -> Pruned:
         """Remove some audit rows older than ``max_age`` seconds, signed off by a row; see ``more``."""
 

@@ -59,6 +59,8 @@ class Action(StrEnum):
     CONFIG_FELL_BACK = "config_fell_back"
     WORKSPACE_REFUSED = "workspace_refused"
     NOTIFIED = "notified"
+    RESERVE_GIVEN_UP = "reserve_given_up"
+    RESERVE_MADE = "reserve_made"
     AUDIT_HEAD = "audit_head"
     AUDIT_PRUNED = "audit_pruned"
     AUDIT_BROKEN = "audit_broken"

@@ -38,19 +38,31 @@ def sidecar(tmux: TmuxBox, small_disk: Path) -> Iterator[SidecarBox]:
         box.stop()
 
 
-def test_a_full_disk_delays_and_loses_nothing(tmux: TmuxBox, sidecar: SidecarBox, small_disk: Path) -> None:
+@pytest.fixture
+def web(tmux: TmuxBox, sidecar: SidecarBox) -> None:
     tmux.run("new-session", "-d", "-s", "keep", "sleep 5000")
     tmux.run("new-session", "-d", "-s", "web", "sleep 5001")
     sidecar.stored("web", "keep")
+    eventually(lambda: reserve(sidecar) > 0, "a reserve")
+
+
+@pytest.mark.usefixtures("web")
+def test_a_full_disk_delays_and_loses_nothing(tmux: TmuxBox, sidecar: SidecarBox, small_disk: Path) -> None:
     filler = small_disk / "filler"
     fill(filler)
+    numbers = itertools.count(1)
+
+    def alert() -> tuple[int, dict[str, str]] | None:
+        # Whatever is given up in the meantime, the reserve among it, is taken too.
+        fill(filler)
+        return refused(sidecar, next(numbers))
+
+    status, answer = eventually(alert, "an alert that is not taken")
+    assert (status, "full" in answer["detail"]) == (503, True)
+    assert "Free some space" in answer["hint"]
     os.kill(int(tmux.show("=web:", "#{pane_pid}")), signal.SIGKILL)
     said = eventually(lambda: told(sidecar, "full"), "that it is full")
     assert "Free some space" in said[0]["hint"]
-    numbers = itertools.count(1)
-    # What is still left of the log's last page may take a few small rows.
-    status, answer = eventually(lambda: refused(sidecar, next(numbers)), "an alert that is not taken")
-    assert (status, "full" in answer["detail"]) == (503, True)
     assert tmux.show("=web:", "#{pane_dead}") == "1"
     filler.unlink()
     sidecar.verified("web")
@@ -58,9 +70,35 @@ def test_a_full_disk_delays_and_loses_nothing(tmux: TmuxBox, sidecar: SidecarBox
     assert tmux.sessions() == {"keep", "web"}
 
 
+@pytest.mark.usefixtures("web")
+def test_the_record_goes_on_in_what_was_kept_for_it(
+    tmux: TmuxBox, sidecar: SidecarBox, small_disk: Path
+) -> None:
+    filler = small_disk / "filler"
+    fill(filler)
+    os.kill(int(tmux.show("=web:", "#{pane_pid}")), signal.SIGKILL)
+    recovery = sidecar.verified("web")
+    eventually(lambda: reserve(sidecar) == 0, "a reserve that was given up")
+    rows = sidecar.get("/api/v1/audit?limit=500")["records"]
+    assert {"recovery_begun", "step_begun", "step_ended", "recovery_ended"} <= {
+        row["action"] for row in rows if row["trace"] == recovery["trace"]
+    }
+    assert [row["reason"] for row in rows if row["action"] == "reserve_given_up"] == ["disk_full"]
+    assert "reserve_given_up" in {line["action"] for line in sidecar.actions()}
+    filler.unlink()
+    eventually(lambda: reserve(sidecar) > 0, "a reserve that is made again")
+    assert sidecar.get("/api/v1/audit?action=reserve_made")["records"]
+
+
+def reserve(sidecar: SidecarBox) -> float:
+    page = sidecar.get("/metrics", raw=True)
+    (line,) = [line for line in page.splitlines() if line.startswith("sidecar_store_reserve_bytes ")]
+    return float(line.split()[-1])
+
+
 def fill(file: Path) -> None:
     """Take all the room that there is."""
-    with file.open("wb", buffering=0) as disk, contextlib.suppress(OSError):
+    with file.open("ab", buffering=0) as disk, contextlib.suppress(OSError):
         while disk.write(bytes(1 << 12)):
             pass
 

@@ -6,6 +6,7 @@ A write that its caller gave up on still ends as a whole. Every error leaves not
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import sqlite3
@@ -32,7 +33,8 @@ from sidecar.edges.store import (
 )
 from sidecar.edges.store.audit import Transaction, read_audit
 from sidecar.edges.store.chain import read_head
-from sidecar.edges.store.database import lock_state, open_database, prepare_folder, unavailable
+from sidecar.edges.store.database import Opened, lock_state, open_database, prepare_folder, unavailable
+from sidecar.edges.store.reserve import Reserve, is_full
 from sidecar.edges.store.salvage import UNREADABLE
 from sidecar.edges.store.shelf import Shelf
 from sidecar.errand import OUR_OWN, Errand
@@ -77,6 +79,7 @@ class Store:
         on_corrupt: Callable[[int], None],
         on_write: Callable[[float], None],
         on_audit: Callable[[int], None],
+        on_reserve: Callable[[int], None] = lambda size: None,
     ) -> None:
         """Open it; blocks, so it belongs before the event loop's work begins.
 
@@ -85,8 +88,9 @@ class Store:
         """
         prepare_folder(folder)
         self._lock = lock_state(folder)
+        self._reserve = Reserve(folder)
         try:
-            opened = open_database(folder, clock.wall())
+            opened = self._open(folder, clock)
         except BaseException:
             os.close(self._lock)
             raise
@@ -95,6 +99,7 @@ class Store:
         self._on_corrupt = on_corrupt
         self._on_write = on_write
         self._on_audit = on_audit
+        self._on_reserve = on_reserve
         self.set_aside = opened.set_aside
         self._connection: sqlite3.Connection = opened.db.conn
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
@@ -104,6 +109,15 @@ class Store:
         """Digests of stored scrollback that was found damaged, until it is stored anew."""
         self._inspect(opened.cut_off)
         self.shelf = Shelf(self._read, self._write, chooser, clock.wall, on_corrupt)
+
+    def _open(self, folder: Path, clock: Clock) -> Opened:
+        try:
+            return open_database(folder, clock.wall())
+        except StoreUnavailable:
+            # A full disk must not keep the service from starting.
+            if not self._reserve.give_up():
+                raise
+            return open_database(folder, clock.wall())
 
     def _inspect(self, cut_off: bool) -> None:
         def work(tx: Transaction) -> int:
@@ -195,7 +209,9 @@ class Store:
             lambda: (codec.encode(capture.image), scrollbacks.pack(capture))
         )
         stored = await self._write(
-            lambda tx: checkpoints.add(tx, capture, operation, body, packed, self._damaged)
+            lambda tx: checkpoints.add(tx, capture, operation, body, packed, self._damaged),
+            # What is stored before a recovery belongs to the record of it; any other comes again.
+            reserved=operation is Operation.BEFORE_RECOVERY,
         )
         self._damaged -= packed.keys()
         return stored
@@ -391,10 +407,23 @@ class Store:
     async def _read(self, work: Callable[[Transaction], T]) -> T:
         return await self._in_thread(lambda: work(Transaction(self._connection)))
 
-    async def _write(self, work: Callable[[Transaction], T]) -> T:
+    async def tend_reserve(self) -> None:
+        """Make the reserved space again, once the disk has room for it."""
+        if await self._in_thread(self._reserve.make):
+            self._on_reserve(self._reserve.size)
+            await self.audit(Action.RESERVE_MADE, self._clock.wall(), detail={"bytes": self._reserve.size})
+
+    @property
+    def reserve_bytes(self) -> int:
+        """The space that is kept for the record; 0 when it was given up."""
+        return self._reserve.size
+
+    async def _write(self, work: Callable[[Transaction], T], *, reserved: bool = True) -> T:
+        """``reserved``: on a full disk it may take the reserved space."""
         began = self._clock.monotonic()
         sent = errand.current()
-        result = await self._in_thread(lambda: self._transact(work, sent))
+        transact = self._transact_on_full_disk if reserved else self._transact
+        result = await self._in_thread(lambda: transact(work, sent))
         self._on_write(self._clock.monotonic() - began)
         return result
 
@@ -411,6 +440,27 @@ class Store:
         # Here and not where it was asked for: whoever has given up waiting does not count.
         self._on_audit(tx.audited)
         return result
+
+    def _transact_on_full_disk(self, work: Callable[[Transaction], T], sent: Errand) -> T:
+        """The same; where there is no room, once more with the reserved space."""
+        try:
+            return self._transact(work, sent)
+        except sqlite3.OperationalError as error:
+            if not is_full(error):
+                raise
+        given_up = self._reserve.give_up()
+        with contextlib.suppress(sqlite3.Error):
+            # What the log holds goes into the file, so that the log's own space can be used again.
+            self._connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
+        if not given_up:
+            return self._transact(work, sent)
+        self._on_reserve(0)
+
+        def told(tx: Transaction) -> T:
+            tx.audit(Action.RESERVE_GIVEN_UP, self._clock.wall(), reason="disk_full")
+            return work(tx)
+
+        return self._transact(told, sent)
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         job = asyncio.get_running_loop().run_in_executor(self._thread, work)
