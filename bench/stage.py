@@ -200,7 +200,7 @@ def workshop(tmux: TmuxBox) -> Iterator[Workshop]:
     door = open_doors(tmux)
     store = open_store(Path(tempfile.mkdtemp(dir=tmux.folder)), clock)
     try:
-        yield Workshop(ward, door, store, Checkpointer(ward, door, store, clock, meter, log))
+        yield Workshop(ward, door, store, Checkpointer(ward, door, store, clock, meter, log, lambda: None))
     finally:
         store.close()
 

@@ -38,8 +38,8 @@ _ITEMS: Mapping[str, tuple[type, str]] = {
     "resume": (ResumeRule, "resume[]"),
     "alerts": (AlertRoute, "alerts[]"),
 }
-_PLAIN_NUMBERS = {"base"}
 _SHARES = {"failure_rate", "slow_rate"}
+_PLAIN_NUMBERS = {"base", "memory_free", "memory_stalled", "cpu_stalled", "load"}
 _RULES = re.compile(
     r"(?<=<!-- rules: written by docs/generate.py -->\n).*(?=<!-- end of rules -->)", re.DOTALL
 )

@@ -25,7 +25,7 @@ from sidecar import __version__, config_lastgood, errand
 from sidecar.clock import SystemClock, SystemDice
 from sidecar.config import Settings
 from sidecar.config_lastgood import Start
-from sidecar.decide import conversation, layout, retain
+from sidecar.decide import conversation, layout, retain, stress
 from sidecar.edges import memory, pressure, process, script
 from sidecar.edges.logs import JsonLog, adopt_library_logs
 from sidecar.edges.metrics import Metrics
@@ -50,6 +50,7 @@ from sidecar.flow.examine import Examination
 from sidecar.flow.execute import Executor
 from sidecar.flow.frozen import ServerExaminer
 from sidecar.flow.keeper import Keeper
+from sidecar.flow.lanes import Lanes
 from sidecar.flow.pace import Pace
 from sidecar.flow.person import Person
 from sidecar.flow.picture import picture
@@ -58,12 +59,14 @@ from sidecar.flow.records import Records
 from sidecar.flow.recover import Recoverer
 from sidecar.flow.rehearse import Props, Rehearser
 from sidecar.flow.reload import Reloader
+from sidecar.flow.strain import Strain
 from sidecar.flow.ward import Ward
 from sidecar.flow.watch import Tools, Watch
 from sidecar.model.incident import SignalKind
 from sidecar.model.record import Action, IncidentRow, Pressure, Usage
 from sidecar.model.session import Look, Presence, SessionImage
 from sidecar.model.status import Status
+from sidecar.model.stress import Room
 from sidecar.web.guard import ensure_token
 from sidecar.web.routes import Service, make_app
 
@@ -81,7 +84,8 @@ _STALE_CYCLE = 30.0
 class LocalHost:
     """Facts about this machine."""
 
-    def __init__(self, transcripts: Transcripts, stopped: StoppedDoor) -> None:
+    def __init__(self, transcripts: Transcripts, stopped: StoppedDoor, state: Path) -> None:
+        self._state = state
         self._transcripts = transcripts
         self._boot_id = process.boot_id()
         self._stopped = stopped
@@ -97,8 +101,11 @@ class LocalHost:
     def missing_folders(self, paths: Iterable[str]) -> tuple[str, ...]:
         return tuple(sorted(path for path in paths if not os.path.isdir(path)))
 
-    async def pressure(self) -> Pressure:
-        return await asyncio.to_thread(pressure.read)
+    async def pressure(self, server: int = 0) -> Pressure:
+        return await asyncio.to_thread(pressure.read, server=server)
+
+    async def room(self) -> Room | None:
+        return await asyncio.to_thread(pressure.room, self._state)
 
     async def transcripts(self, image: SessionImage) -> Mapping[str, frozenset[str]]:
         return await asyncio.to_thread(self._transcripts.known, image)
@@ -264,7 +271,7 @@ class Sidecar:
         if shutil.which("tmux", path=self._environment.get("PATH")) is None:
             raise Permanent("tmux is not installed", hint="On Debian: apt-get install tmux.")
         self._descriptors = process.raise_descriptor_limit()
-        host = LocalHost(self._transcripts, StoppedDoor(clock))
+        host = LocalHost(self._transcripts, StoppedDoor(clock), self._state)
         self.metrics = Metrics(
             CollectorRegistry(), lambda: self._status, version=__version__, python=platform.python_version()
         )
@@ -276,7 +283,9 @@ class Sidecar:
         tmux = self._open_door(host, runner, self._state / "scrollback")
         bell = Doorbell(runner, clock, host.boot_id, self._complete)
         self._tasks = tasks = Tasks(self._task_ended)
-        checkpointer = Checkpointer(ward, tmux, store, clock, self.metrics, log)
+        self._strain = strain = Strain(ward, store, host, clock, log, lambda: self._strained())
+        lanes = self._lanes = Lanes(ward, log, strain)
+        checkpointer = Checkpointer(ward, tmux, store, clock, self.metrics, log, strain.turned_down)
         self._circuits = Circuits(store, clock, self.metrics, lambda: ward.settings.recovery.circuit)
         executor = Executor(
             store, clock, SystemDice(), self.metrics, log, lambda: ward.settings.recovery.retry
@@ -289,7 +298,7 @@ class Sidecar:
         examination = Examination((server_examiner,), log)
         recoverer = Recoverer(
             ward, tmux, store, host, clock, self.metrics, log, checkpointer, executor, self._circuits, person,
-            Pace(clock, lambda: ward.settings.recovery.starts), examination,
+            Pace(clock, strain.starts, strain.memory), examination, strain,
         )  # fmt: skip
         rehearser = Rehearser(
             ward, Props(self._build_stage(host), store, host, clock, SystemDice(), self.metrics, log, person)
@@ -300,7 +309,7 @@ class Sidecar:
         self._undo.callback(socket.close)
         tools = Tools(
             tmux, bell, store, host, watched, socket, clock, log, self.metrics, checkpointer, recoverer,
-            examination, tasks.spawn,
+            lanes, examination, tasks.spawn,
         )  # fmt: skip
         self._watch = watch = Watch(ward, tools, self._redraw)
         self._archive = Archive(
@@ -320,6 +329,7 @@ class Sidecar:
         tasks.keep("server state", server_examiner.glance)
         tasks.keep("doorbell", watch.doorbell)
         tasks.keep("socket", watch.socket)
+        tasks.keep("strain", strain.run)
         tasks.keep("checkpoint", checkpointer.run)
         tasks.keep("settings", checkpointer.notice_settings)
         tasks.keep("rehearsal", rehearser.run)
@@ -419,6 +429,7 @@ class Sidecar:
         await self._reloader.tell_workspace_faults()
         await checkpointer.count()
         await rehearser.load()
+        await self._strain.load()
         await self._store.audit(Action.STARTED, now, detail={"version": __version__, "pid": os.getpid()})
         self._undo.push_async_callback(self._sign_off, keeper)
 
@@ -505,7 +516,12 @@ class Sidecar:
                 )
             self._incidents = await self._store.open_incidents()
             self._redraw()
-            await self._clock.sleep(_USAGE_EVERY)
+            await self._clock.sleep(stress.pause(_USAGE_EVERY, self._ward.stress))
+
+    def _strained(self) -> None:
+        """Something became short, or is not short any more: whoever waits for it may come."""
+        self._lanes.move_up()
+        self._watch.signal(SignalKind.RETRY)
 
     async def _feel_lag(self) -> None:
         while True:

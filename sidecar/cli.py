@@ -35,6 +35,7 @@ from sidecar.model.incident import FailureKind
 from sidecar.model.plan import Strategy
 from sidecar.model.policy import Circuit, Mode
 from sidecar.model.session import Health
+from sidecar.model.stress import CheckpointMode
 from sidecar.terminal import Cell, age, safe, table
 
 _COLOURS = {
@@ -42,6 +43,10 @@ _COLOURS = {
     Health.UNKNOWN: "yellow",
     Health.RECOVERING: "yellow",
     Health.RELEASED: None,
+}
+_LESS = {
+    CheckpointMode.STRUCTURE: "structure only, without new scrollback",
+    CheckpointMode.PAUSED: "paused; what is stored is kept and used",
 }
 _HEAD = ("SESSION", "HEALTH", "WINDOWS", "PANES", "DEAD", "ACTIVE", "CHECKPOINTS", "SIZE", "NEWEST", "NOTE")
 
@@ -124,6 +129,10 @@ def status(service: client.Client, as_json: bool) -> None:
     click.echo(safe(f"{server}, mode {body['mode']}"))
     if not body["config_good"]:
         click.echo("the configuration on disk has faults, an earlier one is in force: `sidecar config check`")
+    for resource, why in body["short"].items():
+        click.echo(safe(f"short of {resource}: {why}"))
+    if body["checkpoint_mode"] != CheckpointMode.FULL:
+        click.echo(f"checkpoints: {_LESS[body['checkpoint_mode']]}")
     for fault in body["workspace_faults"]:
         click.echo(safe(f"workspace file {fault}"))
     if body["sessions"]:

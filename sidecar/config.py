@@ -16,6 +16,7 @@ from sidecar.errors import Fault
 from sidecar.model.incident import FailureKind
 from sidecar.model.plan import Strategy
 from sidecar.model.policy import BreakerPolicy, Budget, Mode, Restore, ResumeRule, Retention, RetryPolicy
+from sidecar.model.stress import ResourceLimits
 from sidecar.model.workspace import Workspace
 
 
@@ -209,6 +210,7 @@ class Settings:
     checkpoints: CheckpointSettings = field(default_factory=CheckpointSettings)
     recovery: RecoverySettings = field(default_factory=RecoverySettings)
     audit: AuditSettings = field(default_factory=AuditSettings)
+    resources: ResourceLimits = field(default_factory=ResourceLimits)
     resume: tuple[ResumeRule, ...] = ()
     """Rules for programs that ran in a shell; tried before the built-in ones."""
     alerts: tuple[AlertRoute, ...] = ()

@@ -58,6 +58,7 @@ from sidecar.errors import ConfigInvalid
 from sidecar.model.incident import FailureKind
 from sidecar.model.plan import Strategy
 from sidecar.model.policy import BreakerPolicy, Jitter, Mode, Restore, ResumeRule, RetryPolicy
+from sidecar.model.stress import ResourceLimits
 
 _WORD_IN_BRACES = re.compile(r"(?<!\$)\{([A-Za-z_]\w*)\}")
 _LABEL_IN_BRACES = re.compile(r"\{\{\s*labels\.[A-Za-z_][A-Za-z0-9_]*\s*\}\}")
@@ -176,6 +177,16 @@ def _retry(**values: Any) -> RetryPolicy:
     return policy
 
 
+def _resources(**values: Any) -> ResourceLimits:
+    limits = ResourceLimits(**values)
+    if limits.disk_least_bytes > limits.disk_low_bytes:
+        raise Wrong(
+            f"disk_least_bytes ({units.show_size(limits.disk_least_bytes)}) is more than "
+            f"disk_low_bytes ({units.show_size(limits.disk_low_bytes)})"
+        )
+    return limits
+
+
 def _recovery(budget: Mapping[str, Any] = MappingProxyType({}), **values: Any) -> RecoverySettings:
     if "ladders" in values:
         values["ladders"] = MappingProxyType({**DEFAULT_LADDERS, **values["ladders"]})
@@ -250,6 +261,19 @@ _RECOVERY: Mapping[str, Reader[Any]] = {
 _AUDIT: Mapping[str, Reader[Any]] = {
     "max_age": duration("1h", "3650d"),
 }
+_RESOURCES: Mapping[str, Reader[Any]] = {
+    "memory_free": decimal(0, 90),
+    "memory_stalled": decimal(1, 100),
+    "memory_wait": duration("0s", "1h"),
+    "oom_period": duration("1s", "1d"),
+    "oom_starts": read_as(units.budget),
+    "cpu_stalled": decimal(1, 100),
+    "load": decimal(0.1, 1_000),
+    "recoveries": whole(1, 1_000),
+    "disk_low_bytes": size("0B", "1TB"),
+    "disk_least_bytes": size("0B", "1TB"),
+    "inodes_low": whole(0, 1_000_000_000),
+}
 _RESUME: Mapping[str, Reader[Any]] = {
     "match": regex,
     "command": _command("argv", "id", "program", "flags"),
@@ -278,6 +302,7 @@ _SETTINGS: Mapping[str, Reader[Any]] = {
     "checkpoints": record(CheckpointSettings, CHECKPOINTS),
     "recovery": record(_recovery, _RECOVERY),
     "audit": record(AuditSettings, _AUDIT),
+    "resources": record(_resources, _RESOURCES),
     "resume": list_of(record(ResumeRule, _RESUME, required=("match", "command"))),
     "checks": unavailable,
     "alerts": list_of(record(AlertRoute, _ALERT, required=("match", "session"))),

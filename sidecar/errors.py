@@ -6,7 +6,8 @@
     ├── Temporary                 may pass: worth another attempt, after ``delay`` seconds
     │   ├── TmuxUnknown           tmux gave no usable answer, so nothing is known about it
     │   │   └── TmuxSilent        it gave none at all
-    │   ├── StoreUnavailable      the database is locked, full or not writable just now
+    │   ├── StoreUnavailable      the database is locked or not writable just now
+    │   │   └── DiskFull          the disk under the state folder is full, or fails
     │   └── TextsMissing          a capture counts on stored scrollback that is not there
     └── Permanent                 will not pass by waiting
         ├── TmuxAbsent            there is no server behind the socket
@@ -60,6 +61,10 @@ class TmuxSilent(TmuxUnknown):
 
 class StoreUnavailable(Temporary):
     """The database could not take the write; nothing of it was stored."""
+
+
+class DiskFull(StoreUnavailable):
+    """The disk under the state folder took no more; nothing was stored."""
 
 
 class TextsMissing(Temporary):

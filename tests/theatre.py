@@ -65,7 +65,7 @@ class Machine:
     def missing_folders(self, paths: Iterable[str]) -> tuple[str, ...]:
         return tuple(path for path in paths if not Path(path).is_dir())
 
-    async def pressure(self) -> Pressure:
+    async def pressure(self, server: int = 0) -> Pressure:
         return self.now
 
     async def usage(self, roots: Mapping[str, tuple[int, ...]]) -> Mapping[str, Usage]:

@@ -18,19 +18,20 @@ from prometheus_client.registry import Collector
 
 from sidecar import errand
 from sidecar.edges.metrics_circuits import CircuitCounts, valid_label
-from sidecar.errors import StoreUnavailable, TmuxAbsent, TmuxRefused, TmuxUnknown
+from sidecar.errors import DiskFull, StoreUnavailable, TmuxAbsent, TmuxRefused, TmuxUnknown
 from sidecar.model.incident import Cause, FailureKind
 from sidecar.model.plan import Outcome, RefusalReason, StepKind, Strategy
 from sidecar.model.record import HoldBackReason, HoldOffReason, RehearsalOutcome, SkipReason
 from sidecar.model.session import Health
 from sidecar.model.status import SessionStatus, Status
+from sidecar.model.stress import CheckpointMode, Resource, Stress
 
 SERIES_CAP = 200
 """Sessions that have series of their own; the rest are counted in ``sidecar_sessions_dropped``."""
 
 RECOVERY_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 _FAST_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
-_CAPTURE_ERRORS = (TmuxUnknown, TmuxAbsent, TmuxRefused, StoreUnavailable)
+_CAPTURE_ERRORS = (TmuxUnknown, TmuxAbsent, TmuxRefused, StoreUnavailable, DiskFull)
 
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
@@ -254,6 +255,8 @@ class _Picture(Collector):
         yield _gauge("tmux_server_up", "Whether the tmux server answers.", float(status.server_up))
         yield _gauge("recoveries_in_progress", "Recoveries running now.", status.recoveries_in_progress)
         yield _gauge("alerts_pending", "Accepted alerts not yet worked off.", status.alerts_pending)
+        yield _resources(status.stress)
+        yield _checkpoint_mode(status.stress)
         yield _gauge("store_size_bytes", "Size of the database and its log.", status.store_bytes)
         yield _gauge(
             "config_last_reload_successful",
@@ -337,6 +340,24 @@ def _cpu(sessions: tuple[SessionStatus, ...]) -> Metric:
     )
     for session in sessions:
         family.add_metric([valid_label(session.name)], session.cpu_seconds)
+    return family
+
+
+def _resources(stress: Stress) -> Metric:
+    family = GaugeMetricFamily(
+        "sidecar_resource_short", "Whether the machine is short of it.", labels=["resource"]
+    )
+    for resource in Resource:
+        family.add_metric([resource], float(bool(stress.why(resource))))
+    return family
+
+
+def _checkpoint_mode(stress: Stress) -> Metric:
+    family = GaugeMetricFamily(
+        "sidecar_checkpoint_mode", "1 for how much is stored of a session now.", labels=["mode"]
+    )
+    for mode in CheckpointMode:
+        family.add_metric([mode], float(stress.checkpoints is mode))
     return family
 
 

@@ -9,18 +9,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from fnmatch import fnmatchcase
 
 from sidecar.clock import Clock
 from sidecar.decide.detect import instance_of
 from sidecar.decide.retain import admit
-from sidecar.errors import SidecarError, TextsMissing
+from sidecar.errors import DiskFull, SidecarError, TextsMissing
 from sidecar.flow.ports import Book, Logbook, Meter, Tmux
 from sidecar.flow.ward import Ward
-from sidecar.model.record import Action, Capture, HoldBack
+from sidecar.model.record import Action, Capture, HoldBack, HoldBackReason
 from sidecar.model.session import Checkpoint, Look, Operation, Presence, Session
+from sidecar.model.stress import CheckpointMode
 
 _PRUNE_EVERY = 300.0
 _HELD_BACK_PAUSE = 10.0
@@ -31,13 +32,24 @@ _FAILED_PAUSE = 3.0
 class Checkpointer:
     """Keeps the newest good checkpoint of every session in our care close to the truth."""
 
-    def __init__(self, ward: Ward, tmux: Tmux, book: Book, clock: Clock, meter: Meter, log: Logbook) -> None:
+    def __init__(
+        self,
+        ward: Ward,
+        tmux: Tmux,
+        book: Book,
+        clock: Clock,
+        meter: Meter,
+        log: Logbook,
+        on_full: Callable[[], None],
+    ) -> None:
+        """``on_full`` is called whenever the disk has turned a checkpoint down."""
         self._ward = ward
         self._tmux = tmux
         self._book = book
         self._clock = clock
         self._meter = meter
         self._log = log
+        self._on_full = on_full
         self._stored: dict[str, tuple[object, ...]] = {}
         self._seen: dict[str, tuple[object, ...]] = {}
         """What :func:`changing` has told when the newest checkpoint was taken."""
@@ -53,6 +65,8 @@ class Checkpointer:
 
     def consider(self, look: Look) -> None:
         """Note what a look makes due. Cheap: called after every look."""
+        if self._ward.stress.checkpoints is CheckpointMode.PAUSED:
+            return
         for name, entry in self._ward.expected.items():
             if entry.session is None or look.find(name) is None or name in self._ward.cases:
                 continue
@@ -113,6 +127,8 @@ class Checkpointer:
         Raises:
             SidecarError: tmux or the store could not do it.
         """
+        if self._ward.stress.checkpoints is CheckpointMode.PAUSED:
+            return HoldBack(HoldBackReason.DISK_FULL, f"checkpoints are paused: {self._ward.stress.disk}")
         async with self._one:
             began = self._clock.monotonic()
             capture = await self._capture(session)
@@ -151,6 +167,8 @@ class Checkpointer:
                 self._put_off[name] = (shape, self._clock.monotonic() + _HELD_BACK_PAUSE)
                 return
         except SidecarError as error:
+            if isinstance(error, DiskFull):
+                self._on_full()
             reason = type(error).__name__
             self._meter.checkpoint_failed(reason)
             self._log.say(
@@ -161,7 +179,8 @@ class Checkpointer:
         self._put_off.pop(name, None)
         self._stored[name] = shape
         self._seen.pop(name, None)
-        if settled:
+        # Without its output it is not yet what it should be, and due again as soon as there is room.
+        if settled and self._ward.stress.checkpoints is CheckpointMode.FULL:
             self._seen[name] = seen
 
     async def _add(self, session: Session, capture: Capture, operation: Operation) -> Checkpoint:
@@ -172,10 +191,11 @@ class Checkpointer:
             return await self._book.add_checkpoint(await self._capture(session), operation)
 
     async def _capture(self, session: Session) -> Capture:
-        settings = self._ward.settings.checkpoints
         look = self._ward.look
+        full = self._ward.stress.checkpoints is CheckpointMode.FULL
+        lines = self._ward.settings.checkpoints.scrollback_lines if full else None
         capture = await self._tmux.capture(
-            session, look, settings.scrollback_lines, self._clock.wall(), self.private(session.name)
+            session, look, lines, self._clock.wall(), self.private(session.name)
         )
         if look.presence is Presence.PRESENT and look.server is not None:
             return replace(capture, instance=instance_of(look.server, session))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from sidecar.clock import Clock
 from sidecar.decide.pace import schedule
@@ -12,9 +12,13 @@ from sidecar.model.policy import Budget
 class Pace:
     """Gives out turns. One for each tmux server; a turn that is not used is not given back."""
 
-    def __init__(self, clock: Clock, limit: Callable[[], Budget]) -> None:
+    def __init__(
+        self, clock: Clock, limit: Callable[[], Budget], memory: Callable[[], Awaitable[None]]
+    ) -> None:
+        """``memory`` waits until there is enough of it for one more."""
         self._clock = clock
         self._limit = limit
+        self._memory = memory
         self._given: tuple[float, ...] = ()
 
     def turns(self, count: int) -> tuple[float, ...]:
@@ -25,7 +29,8 @@ class Pace:
         return tuple(moment - now for moment in times)
 
     async def wait(self) -> None:
-        """Wait for one turn."""
+        """Wait for one turn, and for memory."""
         (seconds,) = self.turns(1)
         if seconds:
             await self._clock.sleep(seconds)
+        await self._memory()

@@ -35,6 +35,7 @@ def picture(
         recoveries_in_progress=len(ward.cases),
         alerts_pending=alerts_pending,
         store_bytes=store_bytes,
+        stress=ward.stress,
         config_good=ward.loaded.good,
         config_loaded=ward.loaded.at,
         workspace_faults=tuple(map(str, ward.settings.declared.faults)),

@@ -36,6 +36,7 @@ from sidecar.model.record import (
 from sidecar.model.running import ProcessState, ServerState
 from sidecar.model.scrollback import StoredText
 from sidecar.model.session import Checkpoint, Look, Operation, Session, SessionImage
+from sidecar.model.stress import Room
 from sidecar.model.workspace import Command, Pairs, Workspace
 
 
@@ -175,6 +176,9 @@ class Book(Protocol):
     ) -> None:
         """A record that belongs to no other change."""
 
+    async def spare_bytes(self) -> int:
+        """How much of the database file holds nothing: it is filled before the file grows."""
+
     async def ready_to_write(self) -> None:
         """Take the write lock and give it back, without writing anything; a full disk is no obstacle.
 
@@ -207,10 +211,13 @@ class Scene(Protocol):
     async def look(self) -> Look:
         """One full observation; never raises for absent or unknown, it says so."""
 
-    async def capture(self, session: Session, look: Look, lines: int, taken: float, private: bool) -> Capture:
+    async def capture(
+        self, session: Session, look: Look, lines: int | None, taken: float, private: bool
+    ) -> Capture:
         """Everything a checkpoint needs, as a rule in one client.
 
-        ``lines`` of history per pane (0 takes none); ``private`` leaves scrollback and environment out.
+        ``lines`` of history per pane (0 takes none, None names only what is stored already); ``private``
+        leaves scrollback and environment out.
         Text that is known to be stored (see :meth:`Tmux.keep`) is named, and not taken again.
         """
 
@@ -479,8 +486,11 @@ class Host(Protocol):
     def missing_folders(self, paths: Iterable[str]) -> tuple[str, ...]:
         """Those of the paths that are not folders now."""
 
-    async def pressure(self) -> Pressure:
-        """How hard the machine is pressed now."""
+    async def pressure(self, server: int = 0) -> Pressure:
+        """How hard the machine is pressed now; ``server`` is the process whose control group counts."""
+
+    async def room(self) -> Room | None:
+        """What is left on the disk of the state folder; None if it cannot be asked."""
 
     async def transcripts(self, image: SessionImage) -> Mapping[str, frozenset[str]]:
         """The ids of the conversations that agents of this session can take up, by the agents' folders.

@@ -23,6 +23,7 @@ from sidecar.flow.person import Person
 from sidecar.flow.ports import Book, Host, Logbook, Meter, Tmux
 from sidecar.flow.situation import Surveyor, image_for
 from sidecar.flow.steps import Surgery
+from sidecar.flow.strain import Strain
 from sidecar.flow.verify import Verifier
 from sidecar.flow.ward import Case, Ward
 from sidecar.model.incident import IncidentState
@@ -49,6 +50,7 @@ class Recoverer:
         person: Person,
         pace: Pace,
         examination: Examination,
+        strain: Strain,
     ) -> None:
         self._tmux = tmux
         self._book = book
@@ -60,6 +62,7 @@ class Recoverer:
         self._executor = executor
         self._circuits = circuits
         self._pace = pace
+        self._strain = strain
         self._surveyor = Surveyor(ward, book, host, clock, circuits)
         self._confirmer = Confirmer(tmux, examination, checkpointer, self._surveyor)
         self._verifier = Verifier(tmux, clock, examination)
@@ -106,7 +109,8 @@ class Recoverer:
 
     async def _decide(self, case: Case, incident: IncidentState) -> Plan | Refusal:
         situation = await self._surveyor.situation(case, incident)
-        return choose(situation, await self._surveyor.resume(case, image_for(case, situation)))
+        decision = choose(situation, await self._surveyor.resume(case, image_for(case, situation)))
+        return await self._strain.admit(case, decision)
 
     async def _lend(self, incident: IncidentRow, plan: Plan) -> Plan | Refusal:
         """Take the permit that the decision has counted on; another session may have got it meanwhile."""

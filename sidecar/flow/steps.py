@@ -10,7 +10,7 @@ from typing import NoReturn
 
 from sidecar.clock import Clock
 from sidecar.decide.conversation import agent_name
-from sidecar.errors import Permanent, SidecarError, Temporary, Undone
+from sidecar.errors import DiskFull, Permanent, SidecarError, Temporary, Undone
 from sidecar.flow import steps_gentle
 from sidecar.flow.checkpoint import Checkpointer
 from sidecar.flow.furnish import furnish
@@ -102,7 +102,11 @@ async def rebuild_window(surgery: Surgery, step: Step) -> None:
     image = replace(checkpoint.image, windows=windows)
     texts = await _texts(surgery, image)
     starts = _starts(surgery, surgery.plan.expectation.resumptions)
-    await surgery.tmux.rebuild_window(session, image, texts, starts)
+    try:
+        await surgery.tmux.rebuild_window(session, image, texts, starts)
+    except DiskFull as error:
+        _do_without(surgery, image, texts, error)
+        await surgery.tmux.rebuild_window(session, image, {}, starts)
     surgery.progress.session = session.id
     _await_turns(surgery, starts)
 
@@ -189,14 +193,26 @@ async def _built(surgery: Surgery) -> tuple[Look, Session]:
     return look, session
 
 
-def _lost(window: int, pane: int, lost: str) -> Difference:
+def _lost(
+    window: int, pane: int, lost: str, note: str = "what was stored is damaged; the text says so in its place"
+) -> Difference:
     return Difference(
         where=f"pane {window}.{pane}",
         field="scrollback",
         wanted="all that was stored",
         found=f"without {lost}",
         tolerated=True,
-        note="what was stored is damaged; the text says so in its place",
+        note=note,
+    )
+
+
+def _do_without(surgery: Surgery, image: SessionImage, texts: Mapping[str, bytes], error: DiskFull) -> None:
+    """The session comes back without its old text, which stays stored, and the record says so."""
+    surgery.losses.extend(
+        _lost(window.index, pane.index, "its old text", f"{error}; it stays in the checkpoint")
+        for window in image.windows
+        for pane in window.panes
+        if texts.get(pane.scrollback)
     )
 
 
@@ -217,7 +233,11 @@ async def _bring_back(surgery: Surgery, undo: Undo, error: SidecarError) -> NoRe
 async def _build(surgery: Surgery, checkpoint: Checkpoint, resumptions: Sequence[Resumption]) -> None:
     texts = await _texts(surgery, checkpoint.image)
     starts = _starts(surgery, resumptions)
-    surgery.progress.session = await surgery.tmux.rebuild(checkpoint.image, texts, starts)
+    try:
+        surgery.progress.session = await surgery.tmux.rebuild(checkpoint.image, texts, starts)
+    except DiskFull as error:
+        _do_without(surgery, checkpoint.image, texts, error)
+        surgery.progress.session = await surgery.tmux.rebuild(checkpoint.image, {}, starts)
     _await_turns(surgery, starts)
 
 

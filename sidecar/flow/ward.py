@@ -19,6 +19,7 @@ from sidecar.model.policy import Restore
 from sidecar.model.record import Rehearsal, StoredTotals, Usage
 from sidecar.model.session import Look, Presence, Session
 from sidecar.model.status import Answer
+from sidecar.model.stress import Stress
 from sidecar.model.workspace import Workspace
 
 DRAINING = Refusal(RefusalReason.DRAINING, "the sidecar is stopping", hint="Ask again in a moment.")
@@ -127,6 +128,8 @@ class Ward:
         self.totals: Mapping[str, StoredTotals] = {}
         self.usage: Mapping[str, Usage] = {}
         self.rehearsals: dict[str, Rehearsal] = {}
+        self.stress = Stress()
+        """What the machine is short of."""
         self.draining = False
 
     def manages(self, name: str, live: Session | None = None) -> bool:

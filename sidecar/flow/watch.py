@@ -18,9 +18,11 @@ from sidecar.decide.detect import NOT_RUNNING, Detection, Expected, detect, inst
 from sidecar.decide.diagnose import Context, Opinion, diagnose
 from sidecar.decide.restore import server_unknown
 from sidecar.decide.resume import is_shell
+from sidecar.decide.stress import rest
 from sidecar.errors import SidecarError, Temporary
 from sidecar.flow.checkpoint import Checkpointer
 from sidecar.flow.examine import Examination
+from sidecar.flow.lanes import Lanes
 from sidecar.flow.ports import Bell, Book, Host, Logbook, Meter, Processes, SocketFile, Tmux
 from sidecar.flow.recover import Recoverer
 from sidecar.flow.ward import Case, Ward
@@ -53,8 +55,6 @@ _RING_EVERY = 6
 _BELL_RETRY = 1.0
 _CUT_OFF_REST = 4.0
 """Seconds; the longest rest after a recovery that could not be put on record."""
-_REST = 3.0
-"""After a look, rest this many times as long as it took, so that a storm of events stays bounded."""
 
 Spawn = Callable[[str, Coroutine[Any, Any, None]], None]
 
@@ -74,6 +74,7 @@ class Tools:
     meter: Meter
     checkpointer: Checkpointer
     recoverer: Recoverer
+    lanes: Lanes
     examination: Examination
     spawn: Spawn
 
@@ -173,7 +174,7 @@ class Watch:
             self.first_cycle.set()
             if len(signals) > 1 or not self._inbox.empty():
                 took = self._t.clock.monotonic() - began
-                await self._t.clock.sleep(min(took * _REST, 0.5))
+                await self._t.clock.sleep(rest(took, self._ward.stress))
 
     async def _fresh_look(self, since: float) -> Look:
         """The bell's own look if it is younger than the signals, else another one."""
@@ -297,7 +298,8 @@ class Watch:
     async def _recover(self, case: Case) -> None:
         whole = False
         try:
-            await self._t.recoverer.recover(case)
+            async with self._t.lanes.turn(case):
+                await self._t.recoverer.recover(case)
             whole = True
         except SidecarError as error:
             case.fail(error)

@@ -198,6 +198,7 @@ class RefusalReason(StrEnum):
     NO_STRATEGY = "no_strategy"
     SERVER_UNKNOWN = "server_unknown"
     NO_CURE = "no_cure"
+    MEMORY_SHORT = "memory_short"
     DRAINING = "draining"
 
 

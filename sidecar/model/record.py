@@ -35,6 +35,11 @@ class Action(StrEnum):
     SCROLLBACK_RELINKED = "scrollback_relinked"
     ROW_MENDED = "row_mended"
     CHECKPOINTS_PRUNED = "checkpoints_pruned"
+    RESOURCE_SHORT = "resource_short"
+    RESOURCE_REGAINED = "resource_regained"
+    CHECKPOINT_MODE = "checkpoint_mode"
+    RECOVERY_WAITS = "recovery_waits"
+    WOKE_UP = "woke_up"
     REHEARSAL_PASSED = "rehearsal_passed"
     REHEARSAL_FAILED = "rehearsal_failed"
     REHEARSAL_INCONCLUSIVE = "rehearsal_inconclusive"
@@ -305,6 +310,7 @@ class HoldBackReason(StrEnum):
 
     EMPTY = "empty"
     JUST_STARTED = "just_started"
+    DISK_FULL = "disk_full"
 
 
 @dataclass(frozen=True, slots=True)
@@ -372,6 +378,10 @@ class Pressure:
     """Percent of the last 10 s in which some task waited for a processor; None where it is not told."""
     memory_stalled: float | None = None
     """The same for memory."""
+    memory_blocked: float | None = None
+    """Percent of the last 10 s in which all tasks waited for memory at once."""
+    group_available: float | None = None
+    """Share of what the tmux server's control group may use that is left, 0 to 1; None without a limit."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from sidecar.model.plan import Difference, Refusal, Strategy
 from sidecar.model.policy import BreakerState, Mode
 from sidecar.model.record import IncidentRow, RecoveryRow
 from sidecar.model.session import Health
+from sidecar.model.stress import Stress
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,8 @@ class Status:
     recoveries_in_progress: int = 0
     alerts_pending: int = 0
     store_bytes: int = 0
+    stress: Stress = field(default_factory=Stress)
+    """What the machine is short of."""
     config_good: bool = True
     """False while the file on disk has faults and an earlier one is in force."""
     workspace_faults: tuple[str, ...] = ()

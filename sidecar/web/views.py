@@ -12,6 +12,7 @@ import msgspec
 
 from sidecar.model.record import Receipt, RecoveryRow
 from sidecar.model.status import DryRun, SessionStatus, Status, Ticket
+from sidecar.model.stress import Resource
 
 
 def overview(status: Status) -> dict[str, Any]:
@@ -28,6 +29,8 @@ def overview(status: Status) -> dict[str, Any]:
         "recoveries_in_progress": status.recoveries_in_progress,
         "alerts_pending": status.alerts_pending,
         "store_bytes": status.store_bytes,
+        "checkpoint_mode": status.stress.checkpoints,
+        "short": {one: why for one in Resource if (why := status.stress.why(one))},
         "sessions": status.sessions,
         "incidents": status.incidents,
         "circuits": [{"name": name, "state": state.circuit} for name, state in status.circuits.items()],

@@ -50,6 +50,8 @@ STATUS: dict[str, Any] = {
     "server_up": True,
     "config_good": True,
     "workspace_faults": [],
+    "checkpoint_mode": "full",
+    "short": {},
     "mode": "auto",
     "tmux_version": "3.3a",
 }
@@ -131,6 +133,16 @@ async def test_status_names_the_faults_of_workspace_files(stand: Stand) -> None:
     stand.answer("GET", "/api/v1/sessions", (200, STATUS | {"workspace_faults": ["/w/a.yaml:3: layout: no"]}))
     done = await stand.run("status")
     assert done.output.splitlines()[1] == "workspace file /w/a.yaml:3: layout: no"
+
+
+async def test_status_says_what_is_short(stand: Stand) -> None:
+    short = {"checkpoint_mode": "structure", "short": {"disk": "3.0 MB are free"}}
+    stand.answer("GET", "/api/v1/sessions", (200, STATUS | short))
+    done = await stand.run("status")
+    assert done.output.splitlines()[1:3] == [
+        "short of disk: 3.0 MB are free",
+        "checkpoints: structure only, without new scrollback",
+    ]
 
 
 async def test_status_as_json(stand: Stand) -> None:

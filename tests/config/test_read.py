@@ -30,6 +30,7 @@ from sidecar.errors import ConfigInvalid
 from sidecar.model.incident import FailureKind
 from sidecar.model.plan import Strategy
 from sidecar.model.policy import BreakerPolicy, Budget, Jitter, Mode, Restore, ResumeRule, RetryPolicy
+from sidecar.model.stress import ResourceLimits
 
 HERE = Path(__file__).parent
 BAD = sorted((HERE / "bad").glob("*.yml"))
@@ -82,6 +83,9 @@ def test_everything(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (recovery.per_session, recovery.overall) == (Budget(3, 3600.0), Budget(30, 3600.0))
     assert recovery.slow_retry == 1800.0
     assert recovery.starts == Budget(3, 5.0)
+    assert settings.resources == ResourceLimits(
+        8.5, 30.0, 60.0, 300.0, Budget(2, 20.0), 80.0, 2.5, 3, 10**9, 10**8, 500
+    )
     assert recovery.ladders == {
         **DEFAULT_LADDERS,
         FailureKind.CRASHED: (),

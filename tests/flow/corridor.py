@@ -23,17 +23,20 @@ from sidecar.flow.circuits import Circuits
 from sidecar.flow.desk import FrontDesk
 from sidecar.flow.examine import Examination
 from sidecar.flow.execute import Executor
+from sidecar.flow.lanes import Lanes
 from sidecar.flow.pace import Pace
 from sidecar.flow.person import Person
 from sidecar.flow.ports import Examiner
 from sidecar.flow.recover import Recoverer
+from sidecar.flow.strain import Strain
 from sidecar.flow.ward import Ward
 from sidecar.flow.watch import Tools, Watch
 from sidecar.model.incident import Exit, Role, SignalKind
 from sidecar.model.plan import Entry, Resumption, Start
-from sidecar.model.record import Action, Capture, RecoveryRow, Usage, Watched
+from sidecar.model.record import Action, Capture, Pressure, RecoveryRow, Usage, Watched
 from sidecar.model.session import Look, Presence, Process, ServerId, Session, SessionImage, image_of
 from sidecar.model.status import Status
+from sidecar.model.stress import Room
 from tests.decide.builders import SERVER, pane, session
 
 PATIENCE = 10.0
@@ -214,8 +217,13 @@ class SilentBell:
     async def close(self) -> None: ...
 
 
+@dataclass
 class Host:
-    boot_id = "boot"
+    """A machine with everything in plenty, until a test says otherwise."""
+
+    boot_id: str = "boot"
+    pressed: Pressure = field(default_factory=lambda: Pressure(memory_available=0.5, load=0.0))
+    left: Room = field(default_factory=lambda: Room(free=10**12, size=10**13))
 
     def missing_folders(self, paths: Iterable[str]) -> tuple[str, ...]:
         return ()
@@ -228,6 +236,12 @@ class Host:
 
     async def usage(self, roots: Mapping[str, tuple[int, ...]]) -> Mapping[str, Usage]:
         return {}
+
+    async def pressure(self, server: int = 0) -> Pressure:
+        return self.pressed
+
+    async def room(self) -> Room | None:
+        return self.left
 
 
 class SteadyFile:
@@ -290,23 +304,32 @@ class Corridor:
         self.tasks: set[asyncio.Task[None]] = set()
         self.faults: list[BaseException] = []
         self._threads: set[asyncio.Future[Any]] = set()
-        self.checkpointer = Checkpointer(ward, self.tmux, self.store, clock, self.meter, self.log)
+        self.host = Host()
+        self.strain = Strain(ward, self.store, self.host, clock, self.log, self._strained)
+        lanes = self.lanes = Lanes(ward, self.log, self.strain)
+        self.checkpointer = Checkpointer(
+            ward, self.tmux, self.store, clock, self.meter, self.log, self.strain.turned_down
+        )
         self.circuits = Circuits(self.store, clock, self.meter, lambda: ward.settings.recovery.circuit)
         executor = Executor(
             self.store, clock, Certain(), self.meter, self.log, lambda: ward.settings.recovery.retry
         )
         examination = Examination(examiners, self.log)
         self.recoverer = Recoverer(
-            ward, self.tmux, self.store, Host(), clock, self.meter, self.log, self.checkpointer, executor,
+            ward, self.tmux, self.store, self.host, clock, self.meter, self.log, self.checkpointer, executor,
             self.circuits, Person(ward, self.tmux, self.meter, self.log),
-            Pace(clock, lambda: ward.settings.recovery.starts), examination,
+            Pace(clock, self.strain.starts, self.strain.memory), examination, self.strain,
         )  # fmt: skip
         tools = Tools(
-            self.tmux, self.bell, self.store, Host(), self.processes, SteadyFile(), clock, self.log,
-            self.meter, self.checkpointer, self.recoverer, examination, self.spawn,
+            self.tmux, self.bell, self.store, self.host, self.processes, SteadyFile(), clock, self.log,
+            self.meter, self.checkpointer, self.recoverer, lanes, examination, self.spawn,
         )  # fmt: skip
         self.watch = Watch(ward, tools, lambda: None)
         self.desk = FrontDesk(ward, self.watch, self.store, clock, self.meter, self.spawn)
+
+    def _strained(self) -> None:
+        self.lanes.move_up()
+        self.watch.signal(SignalKind.RETRY)
 
     def spawn(self, name: str, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(self._run(work), name=name)
@@ -338,8 +361,10 @@ class Corridor:
         self._count_threads()
         await self.circuits.load()
         await self.watch.load()
+        await self.strain.load()
         self.spawn("watch", self.watch.run())
         self.spawn("tick", self.watch.tick())
+        self.spawn("strain", self.strain.run())
         self.spawn("checkpoint", self.checkpointer.run())
         await self.until(self.watch.first_cycle.is_set)
 

@@ -75,7 +75,7 @@ class Care:
         door: Any = self.attempts
         meter = Metrics(CollectorRegistry(), Status, version="", python="")
         log = JsonLog(self.clock, descriptor=-1)
-        self.checkpointer = Checkpointer(self.ward, door, door, self.clock, meter, log)
+        self.checkpointer = Checkpointer(self.ward, door, door, self.clock, meter, log, lambda: None)
 
     def look(self, after: float, printed: float, title: str = "", name: str = "one") -> None:
         """A look after so many seconds, which tells when the session has printed last."""

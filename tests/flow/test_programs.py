@@ -84,13 +84,17 @@ def typed(number: int, **changes: Any) -> Resumption:
     return replace(plain, **changes)
 
 
+async def enough() -> None:
+    """There is always memory."""
+
+
 def surgery(
     *resumptions: Resumption, fails: dict[str, Exception] | None = None, starts: Budget = TWO_AT_ONCE
 ) -> tuple[Surgery, RecordingTmux, HeldClock]:
     clock, tmux = HeldClock(), RecordingTmux(session(*map(pane, range(1, 7))), fails or {})
     checkpoint = SimpleNamespace(image=image_of(tmux.live, width=80, height=24))
     plan = SimpleNamespace(expectation=Expectation(None, resumptions), checkpoint=checkpoint)
-    parts: Any = (tmux, None, None, None, Pace(clock, lambda: starts), clock, None, plan)
+    parts: Any = (tmux, None, None, None, Pace(clock, lambda: starts, enough), clock, None, plan)
     return Surgery(*parts), tmux, clock
 
 

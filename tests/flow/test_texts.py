@@ -21,6 +21,7 @@ from sidecar.flow.checkpoint import Checkpointer
 from sidecar.flow.ward import Ward
 from sidecar.model.session import Checkpoint, Operation
 from sidecar.model.status import Status
+from sidecar.model.stress import CheckpointMode, Stress
 from tests.box import TmuxBox, eventually
 from tests.door import open_door
 
@@ -39,7 +40,7 @@ class Shop:
         )  # fmt: skip
         meter = Metrics(CollectorRegistry(), Status, version="", python="")
         log = JsonLog(clock, descriptor=-1)
-        self.checkpointer = Checkpointer(self.ward, self.door, self.store, clock, meter, log)
+        self.checkpointer = Checkpointer(self.ward, self.door, self.store, clock, meter, log, lambda: None)
 
     async def save(self) -> Checkpoint:
         self.ward.look = await self.door.look()
@@ -90,3 +91,27 @@ async def test_what_the_store_has_lost_is_captured_anew(tmux: TmuxBox, shop: Sho
     shop.sql("DELETE FROM scrollbacks")
     say(tmux, "more")
     assert (await shop.text(await shop.save())).splitlines() == [*map(str, range(1, 901)), "more"]
+
+
+async def test_while_room_is_short_the_text_that_is_stored_stays(tmux: TmuxBox, shop: Shop) -> None:
+    first = await shop.save()
+    shop.ward.stress = Stress(disk="little is free", checkpoints=CheckpointMode.STRUCTURE)
+    say(tmux, "new-words")
+    tmux.run("rename-window", "-t", "=web:", "renamed")
+    second = await shop.save()
+    assert second.image.windows[0].name == "renamed"
+    assert await shop.text(second) == await shop.text(first)
+    shop.ward.stress = Stress()
+    third = await shop.save()
+    assert "new-words" in await shop.text(third)
+    assert "\n1\n" in "\n" + await shop.text(third)
+
+
+async def test_a_pane_that_came_while_room_is_short_has_no_text_yet(tmux: TmuxBox, shop: Shop) -> None:
+    await shop.save()
+    shop.ward.stress = Stress(disk="little is free", checkpoints=CheckpointMode.STRUCTURE)
+    tmux.run("split-window", "-t", "=web:", "seq 5; exec cat")
+    eventually(lambda: tmux.panes("#{pane_dead}") == ["0", "0"], "the second pane")
+    saved = await shop.save()
+    texts = [bool(pane.scrollback) for pane in saved.image.windows[0].panes]
+    assert texts == [True, False]

@@ -22,7 +22,7 @@ from sqlite_utils.migrations import Migrations
 from sidecar.edges.store.salvage import UNREADABLE, salvage
 from sidecar.edges.store.seal import seal_all
 from sidecar.edges.store.wal import left_out
-from sidecar.errors import AlreadyRunning, Permanent, StoreUnavailable, UnsafeState
+from sidecar.errors import AlreadyRunning, DiskFull, Permanent, StoreUnavailable, UnsafeState
 
 FILE = "sidecar.db"
 _LOCK = "sidecar.lock"
@@ -217,13 +217,22 @@ def open_database(folder: Path, now: float) -> Opened:
 def unavailable(error: Exception) -> StoreUnavailable:
     """A database error as one of ours, with what to do."""
     words = str(error)
+    if _is_the_disk(error):
+        return DiskFull(
+            f"the database does not take the write: {words}",
+            hint="Free some space on the disk that holds the state folder, and see that it works.",
+        )
     if "locked" in words or "busy" in words:
         hint = "Another program holds a write lock on it; end that program."
-    elif "full" in words:
-        hint = "Free some space on the disk that holds the state folder."
     else:
         hint = "Check the state folder's disk and permissions."
     return StoreUnavailable(f"the database does not take the write: {words}", hint=hint)
+
+
+def _is_the_disk(error: Exception) -> bool:
+    """Whether it is full or does not work, by the primary code of SQLite's answer."""
+    code = getattr(error, "sqlite_errorcode", None)
+    return code is not None and code & 0xFF in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
 
 
 def lenient(raw: bytes) -> str:

@@ -372,6 +372,13 @@ class Store:
             )
         )
 
+    async def spare_bytes(self) -> int:
+        def work(tx: Transaction) -> int:
+            (pages,), (size,) = tx.all("PRAGMA freelist_count")[0], tx.all("PRAGMA page_size")[0]
+            return int(pages) * int(size)
+
+        return await self._read(work)
+
     async def ready_to_write(self) -> None:
         def work() -> None:
             tx = Transaction(self._connection)

@@ -102,7 +102,9 @@ class TmuxDoor:
         self._server = look.server.pid if look.server else 0
         return look
 
-    async def capture(self, session: Session, look: Look, lines: int, taken: float, private: bool) -> Capture:
+    async def capture(
+        self, session: Session, look: Look, lines: int | None, taken: float, private: bool
+    ) -> Capture:
         """Everything a checkpoint needs, as a rule in one client. ``taken`` is wall seconds.
 
         Text that an earlier capture has taken, and that :meth:`keep` has confirmed, is not taken again.
@@ -288,7 +290,7 @@ class TmuxDoor:
         )
         return bool(chosen)
 
-    def _begin(self, wanted: Request, lines: int) -> tuple[Reading, bytes]:
+    def _begin(self, wanted: Request, lines: int | None) -> tuple[Reading, bytes]:
         """What to ask for a capture; for a large session that is a thousand commands."""
         reading = self._history.begin(wanted.session, wanted.look, lines)
         return reading, capture_script(wanted) + reading.script()

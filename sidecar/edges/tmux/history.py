@@ -66,16 +66,22 @@ class History:
         self._known: dict[str, dict[str, Known]] = {}
         self._fresh: dict[str, dict[str, Known]] = {}
 
-    def begin(self, session: Session, look: Look, lines: int) -> Reading:
-        """What to ask for, so that ``lines`` of history of every pane are had; none if 0."""
+    def begin(self, session: Session, look: Look, lines: int | None) -> Reading:
+        """What to ask for, so that ``lines`` of history of every pane are had; none if 0.
+
+        If None, nothing is asked for, and the texts are those that are known.
+        """
         prefix = f"{look.server}/"
         there = {f"{prefix}{live.id}" for live in look.sessions}
         for memory in (self._known, self._fresh):
             for gone in memory.keys() - there:
                 del memory[gone]
         key = f"{prefix}{session.id}"
-        self._fresh[key] = {}
-        return Reading(session, lines, self._known.get(key, {}), self._fresh[key])
+        known = self._known.get(key, {})
+        there_now = {pane.id for pane in session.panes()}
+        stored = {pane: one for pane, one in known.items() if pane in there_now}
+        self._fresh[key] = stored if lines is None else {}
+        return Reading(session, lines or 0, known, self._fresh[key])
 
     def keep(self, instance: str) -> None:
         """The last capture of this session (``server/$id``) is stored: later ones may build on it."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from sidecar.edges.tmux.furnish import place
+from sidecar.errors import DiskFull
 from sidecar.model.printable import printable
 from sidecar.model.session import SessionImage
 
@@ -22,17 +24,33 @@ class Scratch:
         self._folder = folder
 
     def write(self, image: SessionImage, texts: Mapping[str, bytes]) -> dict[str, str]:
-        """A file for each pane whose text is there, by the pane's place."""
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        batch = secrets.token_hex(8)
+        """A file for each pane whose text is there, by the pane's place.
+
+        Raises:
+            DiskFull: they cannot all be written; none of them is left.
+        """
         files: dict[str, str] = {}
+        try:
+            self._write_all(image, texts, files)
+        except OSError as error:
+            remove(files.values())
+            raise DiskFull(
+                f"old scrollback cannot be written to {self._folder}: {error.strerror}",
+                hint="Free some space, or files, on the disk that holds the state folder.",
+            ) from error
+        return files
+
+    def _write_all(self, image: SessionImage, texts: Mapping[str, bytes], files: dict[str, str]) -> None:
+        # A folder that cannot be made matters only if there is something to put into it.
+        with contextlib.suppress(OSError):
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        batch = secrets.token_hex(8)
         for window in image.windows:
             for pane in window.panes:
                 if pane.scrollback in texts:
                     path = self._folder / f"{batch}-{place(window, pane)}"
                     files[place(window, pane)] = str(path)
                     _write_private(path, printable(texts[pane.scrollback]))
-        return files
 
     def sweep(self, now: float) -> None:
         """Remove what no pane came for. ``now`` is wall seconds."""
