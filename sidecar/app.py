@@ -55,6 +55,7 @@ from sidecar.flow.pace import Pace
 from sidecar.flow.person import Person
 from sidecar.flow.picture import picture
 from sidecar.flow.pulse import Pulse
+from sidecar.flow.reach import SocketExaminer
 from sidecar.flow.records import Records
 from sidecar.flow.recover import Recoverer
 from sidecar.flow.rehearse import Props, Rehearser
@@ -295,7 +296,9 @@ class Sidecar:
         server_examiner = ServerExaminer(
             ward, tmux, host.stopped, clock, lambda: self._watch.signal(SignalKind.STOPPED)
         )
-        examination = Examination((server_examiner,), log)
+        socket = SocketWatch(runner.socket, clock)
+        self._undo.callback(socket.close)
+        examination = Examination((server_examiner, SocketExaminer(tmux, socket, host.boot_id)), log)
         recoverer = Recoverer(
             ward, tmux, store, host, clock, self.metrics, log, checkpointer, executor, self._circuits, person,
             Pace(clock, strain.starts, strain.memory), examination, strain,
@@ -305,8 +308,6 @@ class Sidecar:
         )
         watched = process.ProcessWatch(clock, lambda ended: self._watch.process_ended(ended))
         self._undo.callback(watched.close)
-        socket = SocketWatch(runner.socket, clock)
-        self._undo.callback(socket.close)
         tools = Tools(
             tmux, bell, store, host, watched, socket, clock, log, self.metrics, checkpointer, recoverer,
             lanes, examination, tasks.spawn,

@@ -8,6 +8,7 @@ protect against loops, never those that protect healthy sessions.
 
 from __future__ import annotations
 
+from sidecar.decide.disconnect import hands_off
 from sidecar.decide.fitting import fitting
 from sidecar.decide.frozen import hopeless
 from sidecar.decide.limits import exceeded, resting
@@ -22,7 +23,7 @@ from sidecar.model.policy import Mode, Restore
 
 def choose(situation: Situation, resume: Resume) -> Plan | Refusal:
     """Decide. Pure: the same situation always gives the same answer."""
-    strategy = _strategy(situation)
+    strategy = hands_off(situation.finding) or _strategy(situation)
     if isinstance(strategy, Refusal):
         return strategy
     refusal = _duty(situation) or lacking(situation, strategy) or exceeded(situation, strategy)

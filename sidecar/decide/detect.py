@@ -64,6 +64,11 @@ def instance_of(server: ServerId, session: Session) -> str:
     return f"{server}/{session.id}"
 
 
+def server_of(instance: str) -> int:
+    """The pid of the server in this name of a session's life; 0 if the session was never seen."""
+    return int(instance.split("/")[1]) if instance else 0
+
+
 def detect(
     expected: Mapping[str, Expected],
     look: Look,
@@ -71,15 +76,15 @@ def detect(
     *,
     server_alive: bool,
     now: float,
+    cut_off: Collection[int] = (),
 ) -> Detection:
     """Compare. ``exits`` holds ends not yet accounted for, by pid; ``now`` is monotonic seconds.
 
-    ``server_alive`` says that the server's process lives although its socket may not answer.
+    ``server_alive`` says that the server's process lives although its socket may not answer;
+    ``cut_off`` are servers that live while another one answers in their place.
     """
-    if look.presence is Presence.UNKNOWN:
+    if look.presence is Presence.UNKNOWN or (look.presence is Presence.ABSENT and server_alive):
         return Detection()
-    if look.presence is Presence.ABSENT and server_alive:
-        return Detection(failures=(_disconnected(look),))
     failures: list[Failure] = []
     renamed: list[tuple[str, Session]] = []
     replaced: list[Session] = []
@@ -87,6 +92,8 @@ def detect(
         live = look.find(entry.name) if look.presence is Presence.PRESENT else None
         if live is None:
             moved = _renamed(entry, look)
+            if server_of(entry.instance) in cut_off:
+                continue
             if moved is None:
                 failures.append(_session_gone(entry, exits, now))
             else:
@@ -208,10 +215,6 @@ def _carry_pane(pane: Pane, before: Pane | None, programs: set[str]) -> Pane:
     if pane.id in programs:
         return replace(pane, program=before.program, cwd=before.cwd, conversation=before.conversation)
     return pane
-
-
-def _disconnected(look: Look) -> Failure:
-    return Failure("", FailureKind.DISCONNECTED, (Broken(Unit.SOCKET),), look.taken)
 
 
 def _renamed(entry: Expected, look: Look) -> Session | None:

@@ -19,7 +19,6 @@ from sidecar.model.incident import (
     Evidence,
     Exit,
     Failure,
-    FailureKind,
     Finding,
     Intent,
     Role,
@@ -96,9 +95,6 @@ def _opinion(
 def _present_opinion(
     part: Broken, failure: Failure, context: Context, is_shell: Callable[[Sequence[str]], bool]
 ) -> Opinion:
-    if failure.kind is FailureKind.DISCONNECTED:
-        fact = Evidence("socket", f"{context.look.reason or 'no socket'}, but the server's process lives")
-        return Opinion(Cause.SOCKET_REMOVED, Intent.FAILURE, (fact,))
     if part.unit is Unit.SESSION:
         return _session_opinion(context)
     return _process_opinion(part, context, is_shell)

@@ -80,7 +80,8 @@ def _windows(image: SessionImage, session: Session, facts: Facts) -> Iterator[Di
 
 def _processes(expectation: Expectation, facts: Facts) -> Iterator[Difference]:
     """Siblings have to be the same processes, what was replaced another one."""
-    if facts.another_server:
+    now = facts.after.server.pid if facts.after.server else 0
+    if facts.another_server or expectation.server not in (0, now):
         yield told("server", Gap("the same server", "another server"), "life")
         return
     for pane, pid in expectation.untouched:

@@ -14,7 +14,10 @@ from sidecar.model.session import Pane, Session, SessionImage, image_of
 
 
 def _socket_plan(situation: Situation, resume: Resume) -> tuple[tuple[Step, ...], Expectation]:
-    return (Step(StepKind.SIGNAL_SERVER),), Expectation(image=None)
+    (part,) = situation.finding.failure.broken
+    return (Step(StepKind.SIGNAL_SERVER),), Expectation(
+        image=None, untouched=situation.standing, server=part.pid
+    )
 
 
 def _continue_plan(situation: Situation, resume: Resume) -> tuple[tuple[Step, ...], Expectation]:

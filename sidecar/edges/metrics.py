@@ -95,6 +95,7 @@ class Metrics:
         self._audited = counter("audit_records", "Rows appended to the audit trail.")
         self._reserve = Gauge("sidecar_store_reserve_bytes", "Space kept for the record.", registry=registry)
         self._lag = histogram("event_loop_lag_seconds", "How late the event loop wakes.", _FAST_BUCKETS)
+        self._losses = counter("connection_losses", "Waiting tmux clients of ours that were ended.")
         self._restarts = counter("tasks_restarted", "Tasks that ended unexpectedly.", "task")
         self._start_at_zero()
 
@@ -182,6 +183,9 @@ class Metrics:
 
     def notified(self, channel: str, outcome: str) -> None:
         self._notified.labels(channel, outcome).inc()
+
+    def connection_lost(self) -> None:
+        self._losses.inc()
 
     def task_restarted(self, task: str) -> None:
         self._restarts.labels(task).inc()

@@ -16,6 +16,7 @@ from sidecar.model.audit import Head, Pruned
 from sidecar.model.incident import Asker, Cause, Finding, IncidentState
 from sidecar.model.plan import Plan, Refusal, Resumption, Start, Step
 from sidecar.model.policy import BreakerState, Retention
+from sidecar.model.reach import Reach, Ring
 from sidecar.model.record import (
     Action,
     AlertIntake,
@@ -329,6 +330,9 @@ class Tmux(Scene, Protocol):
     async def announce(self, session: str, text: str) -> bool:
         """Show a message to the clients of this session, or to all if it has none. False: nobody saw it."""
 
+    async def reach(self) -> Reach:
+        """How the server can be reached now, by what the file system and the kernel tell."""
+
     async def live_server(self) -> int:
         """The pid of a live server of ours, whether or not its socket answers; 0 if there is none."""
 
@@ -407,6 +411,8 @@ class Meter(Protocol):
 
     def notified(self, channel: str, outcome: str) -> None: ...
 
+    def connection_lost(self) -> None: ...
+
     def task_restarted(self, task: str) -> None: ...
 
     def loop_lag(self, seconds: float) -> None: ...
@@ -429,8 +435,8 @@ class Bell(Protocol):
     async def arm(self) -> Look:
         """Look, and be ready to ring. ABSENT and UNKNOWN are answers."""
 
-    async def rung(self) -> str:
-        """Wait for a ring. Returns tmux's last words when the server left instead, else nothing."""
+    async def rung(self) -> Ring:
+        """Wait for a ring, or for the end of the wait by other means."""
 
     async def ring(self) -> None:
         """Ring it ourselves."""
@@ -468,6 +474,10 @@ class Processes(Protocol):
 
 class SocketFile(Protocol):
     """The file behind which the tmux server listens."""
+
+    @property
+    def wiped(self) -> bool:
+        """Whether its folder has gone, and no socket has been there since."""
 
     async def changed(self) -> None:
         """Wait until it, or its folder, comes, goes, or changes hands or mode."""

@@ -175,7 +175,7 @@ class Ward:
 
     def standing(self, failure: Failure) -> tuple[tuple[str, int], ...]:
         """(pane id, pid) of all that lives in a server that is broken as a whole, as last seen in it."""
-        if failure.unit is not Unit.SERVER:
+        if failure.unit not in (Unit.SERVER, Unit.SOCKET):
             return ()
         panes = {
             pane.id: pane.pid

@@ -16,6 +16,7 @@ from typing import Any
 from sidecar.clock import Clock
 from sidecar.decide.detect import NOT_RUNNING, Detection, Expected, detect, instance_of
 from sidecar.decide.diagnose import Context, Opinion, diagnose
+from sidecar.decide.disconnect import cut_off
 from sidecar.decide.restore import server_unknown
 from sidecar.decide.resume import is_shell
 from sidecar.decide.stress import rest
@@ -149,6 +150,7 @@ class Watch:
 
     async def doorbell(self) -> None:
         """Arm the bell, wait for a ring, again, for ever."""
+        losses = 0
         while True:
             look = await self._t.bell.arm()
             if look.presence is not Presence.PRESENT:
@@ -156,10 +158,17 @@ class Watch:
                 continue
             self._bell_look = look
             self.signal(SignalKind.DOORBELL)
-            words = await self._t.bell.rung()
-            if words and look.server is not None:
-                self._ward.last_words = {look.server.pid: words}
+            ring = await self._t.bell.rung()
+            if ring.words and look.server is not None:
+                self._ward.last_words = {look.server.pid: ring.words}
             self.signal(SignalKind.DOORBELL)
+            losses = losses + 1 if ring.cut_off else 0
+            if ring.cut_off:
+                self._t.meter.connection_lost()
+                self._t.log.say(Action.CONNECTION_LOST, level="warning", hint="It is made again at once.")
+            if losses > 1:
+                # Somebody ends it again and again; the ticks still come.
+                await self._t.clock.sleep(_BELL_RETRY)
 
     async def run(self) -> None:
         """Cycles, for ever."""
@@ -204,13 +213,17 @@ class Watch:
     async def _compare(
         self, look: Look, free: Mapping[str, Expected], examined: Sequence[Finding], server_alive: bool
     ) -> None:
-        found = detect(free, look, self._ward.exits, server_alive=server_alive, now=look.taken)
+        # While a server of ours is out of reach, what another one shows in its place is not ours to adopt.
+        hidden = cut_off(examined)
+        found = detect(
+            free, look, self._ward.exits, server_alive=server_alive, now=look.taken, cut_off=hidden
+        )
         await self._follow_names(look, found)
         for failure in found.failures:
             if not self._waits(failure):
                 await self._attend_all(self.diagnose(failure, look), look)
         await self._attend_all(examined, look)
-        if look.presence is Presence.PRESENT:
+        if look.presence is Presence.PRESENT and not hidden:
             await self._follow_released(look)
             failures = (*found.failures, *(finding.failure for finding in examined))
             await self._adopt(look, {failure.session for failure in failures})
@@ -478,11 +491,14 @@ class Watch:
         free = {} if entry is None else {name: entry}
         examined = await self._t.examination.examine(look, free)
         concerned = [finding.failure for finding in examined if finding.failure.session in ("", name)]
-        if look.presence is Presence.UNKNOWN:
-            return (concerned[0], look) if concerned else server_unknown(look)
+        if look.presence is Presence.UNKNOWN and not concerned:
+            return server_unknown(look)
+        if look.presence is not Presence.PRESENT and concerned:
+            return concerned[0], look
         if entry is not None:
             alive = look.presence is Presence.ABSENT and await self._t.tmux.live_server() != 0
-            found = detect(free, look, self._ward.exits, server_alive=alive, now=look.taken)
+            hidden = cut_off(examined)
+            found = detect(free, look, self._ward.exits, server_alive=alive, now=look.taken, cut_off=hidden)
             failures = (*found.failures, *concerned)
             return (failures[0], look) if failures else None
         if look.presence is Presence.PRESENT and look.find(name) is not None:

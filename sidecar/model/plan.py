@@ -147,6 +147,8 @@ class Expectation:
     """The session as its workspace file declares it; the image is then None."""
     folders: tuple[tuple[str, str], ...] = ()
     """Declared folders, each with the one that it really is: a process knows no symbolic links."""
+    server: int = 0
+    """The pid of the server that has to be the same afterwards; 0 when none is told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +201,8 @@ class RefusalReason(StrEnum):
     SERVER_UNKNOWN = "server_unknown"
     NO_CURE = "no_cure"
     MEMORY_SHORT = "memory_short"
+    FOREIGN_SERVER = "foreign_server"
+    SOCKET_TAKEN = "socket_taken"
     DRAINING = "draining"
 
 

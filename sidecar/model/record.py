@@ -26,6 +26,7 @@ class Action(StrEnum):
     SESSION_RELEASED = "session_released"
     SERVER_FOUND = "server_found"
     SERVER_LOST = "server_lost"
+    CONNECTION_LOST = "connection_lost"
     CHECKPOINT_CREATED = "checkpoint_created"
     CHECKPOINT_HELD_BACK = "checkpoint_held_back"
     CHECKPOINT_FAILED = "checkpoint_failed"

@@ -26,8 +26,15 @@ def expected(live: Session | None = None, **changes: object) -> dict[str, Expect
     return {live.name: replace(entry, **changes)}  # type: ignore[arg-type]
 
 
-def found(entries: dict[str, Expected], seen: Look, *exits: Exit, server_alive: bool = False) -> Detection:
-    return detect(entries, seen, {e.pid: e for e in exits}, server_alive=server_alive, now=50.0)
+def found(
+    entries: dict[str, Expected],
+    seen: Look,
+    *exits: Exit,
+    server_alive: bool = False,
+    cut_off: tuple[int, ...] = (),
+) -> Detection:
+    ends = {each.pid: each for each in exits}
+    return detect(entries, seen, ends, server_alive=server_alive, now=50.0, cut_off=cut_off)
 
 
 def test_a_session_in_good_order_is_no_failure() -> None:
@@ -53,9 +60,11 @@ def test_the_first_sign_is_the_first_process_that_ended() -> None:
     assert found(expected(), absent(), *exits).failures[0].first_sign == 41.0
 
 
-def test_an_absent_server_whose_process_lives_is_disconnected() -> None:
-    (failure,) = found(expected(), absent(), server_alive=True).failures
-    assert (failure.session, failure.kind, failure.unit) == ("", FailureKind.DISCONNECTED, Unit.SOCKET)
+def test_no_session_is_gone_while_its_server_lives_out_of_reach() -> None:
+    assert found(expected(), absent(), server_alive=True) == Detection()
+    other = look(session(name="other"), server=ServerId("boot", 101, 2_000))
+    assert found(expected(), other, cut_off=(SERVER.pid,)) == Detection()
+    assert found(expected(), other, cut_off=(7,)).failures
 
 
 def test_the_same_session_under_another_name_is_renamed() -> None:

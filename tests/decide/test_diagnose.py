@@ -142,12 +142,6 @@ def test_parts_of_different_intent_become_findings_of_their_own_gravest_first() 
     assert [finding.failure.broken for finding in findings] == [broken[1:], broken[:1]]
 
 
-def test_a_missing_socket() -> None:
-    failure = Failure("", FailureKind.DISCONNECTED, (Broken(Unit.SOCKET),), 49.0)
-    (finding,) = diagnose(failure, Context(absent(), None), is_shell)
-    assert (finding.cause, finding.intent) == (Cause.SOCKET_REMOVED, Intent.FAILURE)
-
-
 @pytest.mark.parametrize(
     ("code", "words"),
     [

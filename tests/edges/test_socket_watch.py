@@ -93,9 +93,12 @@ async def test_what_happens_to_the_socket_is_told_at_once(
 
 
 async def test_a_socket_that_comes_back_is_told(file: Path, watch: SocketWatch) -> None:
+    assert not watch.wiped
     await told(watch, lambda: wipe_above(file))
     await told(watch, lambda: file.parent.mkdir(parents=True))
+    assert watch.wiped
     await told(watch, lambda: bind(Path(os.path.relpath(file))))
+    assert not watch.wiped
     await told(watch, file.unlink)
 
 

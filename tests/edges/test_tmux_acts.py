@@ -243,11 +243,11 @@ class TestSocket:
     def test_a_process_that_is_not_the_server_is_never_signalled(self, tmux: TmuxBox) -> None:
         with subprocess.Popen(["sleep", "1000"]) as bystander:
             try:
-                assert not ask_for_socket(bystander.pid, tmux.socket)
+                assert not ask_for_socket(bystander.pid, tmux.socket, of_tmux=True)
                 assert bystander.poll() is None
             finally:
                 bystander.kill()
-        assert not ask_for_socket(bystander.pid, tmux.socket)
+        assert not ask_for_socket(bystander.pid, tmux.socket, of_tmux=True)
 
 
 class TestAnnouncing:

@@ -27,12 +27,14 @@ from sidecar.flow.lanes import Lanes
 from sidecar.flow.pace import Pace
 from sidecar.flow.person import Person
 from sidecar.flow.ports import Examiner
+from sidecar.flow.reach import SocketExaminer
 from sidecar.flow.recover import Recoverer
 from sidecar.flow.strain import Strain
 from sidecar.flow.ward import Ward
 from sidecar.flow.watch import Tools, Watch
 from sidecar.model.incident import Exit, Role, SignalKind
 from sidecar.model.plan import Entry, Resumption, Start
+from sidecar.model.reach import Kind, Peer, Place, Reach, Ring
 from sidecar.model.record import Action, Capture, Pressure, RecoveryRow, Usage, Watched
 from sidecar.model.session import Look, Presence, Process, ServerId, Session, SessionImage, image_of
 from sidecar.model.status import Status
@@ -196,6 +198,13 @@ class ValueTmux:
         self._called("announce", name, text)
         return True
 
+    async def reach(self) -> Reach:
+        here = self.presence is not Presence.ABSENT
+        file = Place(Kind.SOCKET if here else Kind.MISSING, 1, 0o600)
+        servers = (self.server.pid,) if self.alive else ()
+        answers = Peer(self.server.pid, 1) if here else None
+        return Reach("/tmp/s", 1, Place(Kind.FOLDER, 1, 0o700), file, True, servers, answers)
+
     async def live_server(self) -> int:
         return self.server.pid if self.alive else 0
 
@@ -208,8 +217,8 @@ class SilentBell:
     async def arm(self) -> Look:
         return Look(Presence.UNKNOWN, 0.0)
 
-    async def rung(self) -> str:
-        return ""
+    async def rung(self) -> Ring:
+        return Ring()
 
     async def ring(self) -> None:
         self.rings += 1
@@ -246,6 +255,8 @@ class Host:
 
 class SteadyFile:
     """A socket file that nothing ever happens to."""
+
+    wiped = False
 
     async def changed(self) -> None:
         await asyncio.Event().wait()
@@ -314,7 +325,9 @@ class Corridor:
         executor = Executor(
             self.store, clock, Certain(), self.meter, self.log, lambda: ward.settings.recovery.retry
         )
-        examination = Examination(examiners, self.log)
+        examination = Examination(
+            (SocketExaminer(self.tmux, SteadyFile(), self.host.boot_id), *examiners), self.log
+        )
         self.recoverer = Recoverer(
             ward, self.tmux, self.store, self.host, clock, self.meter, self.log, self.checkpointer, executor,
             self.circuits, Person(ward, self.tmux, self.meter, self.log),

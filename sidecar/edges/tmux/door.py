@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from sidecar.edges.tmux.furnish import LayoutCheck
 from sidecar.edges.tmux.history import History, Reading
 from sidecar.edges.tmux.parts import new_mark
 from sidecar.edges.tmux.patience import unless_stopped
+from sidecar.edges.tmux.reach import examine, listener, which
 from sidecar.edges.tmux.run import TmuxRunner, classify
 from sidecar.edges.tmux.server import ask_for_socket, find_server
 from sidecar.edges.tmux.sharing import SharedLook
@@ -28,6 +28,7 @@ from sidecar.edges.tmux.text import command, in_one, literal, message, script, u
 from sidecar.edges.tmux.workspace import option_lines
 from sidecar.errors import SidecarError, Temporary, TmuxAbsent, TmuxRefused, TmuxSilent
 from sidecar.model.plan import Resumption, Start
+from sidecar.model.reach import Reach
 from sidecar.model.record import Capture
 from sidecar.model.session import Look, Presence, Session, SessionImage
 from sidecar.model.workspace import Command, Pairs, Workspace
@@ -263,16 +264,25 @@ class TmuxDoor:
         Raises:
             TmuxAbsent: there is no live server.
             Temporary: the socket did not appear.
+            Permanent: its folder is not for us to make usable.
         """
-        socket = self._runner.socket
-        pid = await self.live_server()
-        if not pid or not await asyncio.to_thread(ask_for_socket, pid, socket):
+        socket, of_tmux = self._runner.socket, self._of_tmux
+        pid, before = await self.live_server(), which(socket)
+        if not pid or not await asyncio.to_thread(ask_for_socket, pid, socket, of_tmux=of_tmux):
             raise TmuxAbsent(f"no tmux server lives that was bound to {socket}", hint="It is waited for.")
         deadline = self._clock.monotonic() + _SOCKET_SECONDS
-        while not await asyncio.to_thread(os.path.exists, socket):
+        while which(socket) == before or listener(socket) != pid:
             if self._clock.monotonic() > deadline:
                 raise Temporary(f"{socket} did not come back", hint=f"Try: kill -USR1 {pid}")
             await self._clock.sleep(_POLL)
+
+    async def reach(self) -> Reach:
+        """How the server can be reached now, by what the file system and the kernel tell."""
+        return await asyncio.to_thread(examine, self._runner.socket, of_tmux=self._of_tmux)
+
+    @property
+    def _of_tmux(self) -> bool:
+        return not self._runner.settings.socket_path
 
     async def live_server(self) -> int:
         """The pid of a live server that was bound to our socket, whether or not it answers; 0 if none."""

@@ -14,6 +14,7 @@ from sidecar.edges.tmux.run import TmuxRunner, classify, end_client
 from sidecar.edges.tmux.snapshot import LOOK_COMMAND, parse_look
 from sidecar.edges.tmux.text import command
 from sidecar.errors import SidecarError, TmuxAbsent
+from sidecar.model.reach import Ring
 from sidecar.model.session import Look, Presence
 
 CHANNEL = "tmux-sidecar"
@@ -66,15 +67,16 @@ class Doorbell:
             return await self._failed(client, taken)
         return await asyncio.to_thread(lambda: self._complete(parse_look(raw, taken, self._boot_id)))
 
-    async def rung(self) -> str:
-        """Wait for a ring. Returns tmux's last words when the server left instead, else nothing."""
+    async def rung(self) -> Ring:
+        """Wait for a ring, or for the end of the wait by other means."""
         client = self._client
         if client is None:
-            return ""
+            return Ring()
         assert client.stderr is not None
-        words = await client.stderr.read()
-        await client.wait()
-        return words.decode("utf-8", "replace").strip() if client.returncode else ""
+        words = (await client.stderr.read()).decode("utf-8", "replace").strip()
+        status = await client.wait()
+        # tmux itself always says why it leaves a client; one that is killed says nothing.
+        return Ring(words if status else "", cut_off=status < 0 or (status > 0 and not words))
 
     async def close(self) -> None:
         """Remove the hooks and let the waiting client go, in order, then make sure."""

@@ -80,8 +80,9 @@ class TmuxRunner:
 
         Raises:
             Permanent: tmux (or the program in ``argv``) is not installed.
-            TmuxUnknown: no process could be started just now.
+            TmuxUnknown: no process could be started just now, or the server there is another user's.
         """
+        self._keep_off()
         try:
             return await asyncio.create_subprocess_exec(
                 *argv,
@@ -103,6 +104,16 @@ class TmuxRunner:
                 f"{argv[0]} could not be started: {error.strerror}",
                 hint="The machine or this user may be out of processes or memory.",
             ) from error
+
+    def _keep_off(self) -> None:
+        """Not a word to a server of another user: to root it would answer."""
+        with contextlib.suppress(OSError):
+            owner = os.stat(self.socket).st_uid
+            if owner != os.getuid():
+                raise TmuxUnknown(
+                    f"{self.socket} belongs to uid {owner}",
+                    hint="It is left alone; point the sidecar at a socket of your own.",
+                )
 
     async def call(self, *arguments: str, stdin: bytes | None = None, seconds: float | None = None) -> bytes:
         """Run one client to its end and give its output.

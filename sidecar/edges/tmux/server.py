@@ -2,32 +2,47 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
+import stat
 from pathlib import Path
 
+from sidecar.errors import Permanent
+
 _COMM = b"tmux: server"
+_MODE = 0o700
+"""What tmux gives its folder, and demands of it."""
 
 
 def find_server(socket: Path) -> int:
-    """The pid of this user's tmux server that was bound to ``socket``; 0 if none lives.
+    """The pid of this user's tmux server that was bound to ``socket``; 0 if none lives."""
+    return next(iter(find_servers(socket)), 0)
+
+
+def find_servers(socket: Path) -> tuple[int, ...]:
+    """All of them: one that has lost the path to another still lives, and its sessions with it.
 
     The kernel keeps the path of a bound socket in /proc/net/unix after the file is removed.
     """
     inodes = _inodes(str(socket))
     if not inodes:
-        return 0
-    for name in os.listdir("/proc"):
-        folder = f"/proc/{name}"
-        if name.isdigit() and _is_our_server(folder) and _holds(folder, inodes):
-            return int(name)
-    return 0
+        return ()
+    return tuple(
+        int(name)
+        for name in os.listdir("/proc")
+        if name.isdigit() and _is_our_server(f"/proc/{name}") and _holds(f"/proc/{name}", inodes)
+    )
 
 
-def ask_for_socket(pid: int, socket: Path) -> bool:
+def ask_for_socket(pid: int, socket: Path, *, of_tmux: bool) -> bool:
     """Have the server ``pid`` make its socket again. False: it is not that server any more.
 
-    No process but the server that holds this very socket is ever signalled.
+    No process but the server that holds this very socket is ever signalled. ``of_tmux`` says that the
+    folder is one that tmux makes for itself; only such a one gets its mode back.
+
+    Raises:
+        Permanent: the folder is not for us to make usable.
     """
     try:
         descriptor = os.pidfd_open(pid)
@@ -37,13 +52,29 @@ def ask_for_socket(pid: int, socket: Path) -> bool:
         # Asked again with the descriptor in hand: until then the pid might have become another's.
         if not _is_our_server(f"/proc/{pid}") or not _holds(f"/proc/{pid}", _inodes(str(socket))):
             return False
-        socket.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _mend_folder(socket.parent, of_tmux)
         signal.pidfd_send_signal(descriptor, signal.SIGUSR1)
         return True
     except ProcessLookupError:
         return False
     finally:
         os.close(descriptor)
+
+
+def _mend_folder(folder: Path, of_tmux: bool) -> None:
+    """Make it if it is gone, and give one of tmux's own the mode that tmux gave it."""
+    try:
+        folder.mkdir(mode=_MODE, parents=True, exist_ok=True)
+        found = os.stat(folder)
+        if of_tmux and stat.S_IMODE(found.st_mode) != _MODE and found.st_uid == os.getuid():
+            os.chmod(folder, _MODE)
+        elif found.st_mode & _MODE != _MODE:
+            raise PermissionError(errno.EACCES, "its mode keeps us out")
+    except OSError as error:
+        raise Permanent(
+            f"{folder} cannot hold the socket: {error.strerror}",
+            hint=f"Give it back to uid {os.getuid()} with mode 0700; the server then makes its socket again.",
+        ) from error
 
 
 def _inodes(path: str) -> set[str]:

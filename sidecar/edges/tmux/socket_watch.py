@@ -20,6 +20,9 @@ _REST = 0.001
 _ATTACHED = 0o111
 """tmux sets these bits of its socket's mode while somebody is attached."""
 
+_Facts = tuple[int, int, int] | str
+"""Which file it is, whose, and who may use it; or why there is none."""
+
 
 class SocketWatch:
     """Watches one socket file and the folders that lead to it."""
@@ -30,6 +33,8 @@ class SocketWatch:
         self._inotify: Inotify | None = None
         self._known: object = None
         self._started = False
+        self.wiped = False
+        """The folder has gone, and no socket has been there since; tmux's own clients make it anew."""
 
     async def changed(self) -> None:
         """Wait until the file or its folder is not what it was at the last call's end."""
@@ -37,6 +42,7 @@ class SocketWatch:
             # Watched first, looked at then: what happens in between is seen at least once.
             told = self._watch()
             found = _state(self._socket)
+            self.wiped = isinstance(found[1], str) or (self.wiped and isinstance(found[0], str))
             if self._started and found != self._known:
                 self._known = found
                 return
@@ -81,12 +87,11 @@ class SocketWatch:
         self._inotify.drain()
 
 
-def _state(socket: Path) -> tuple[object, object]:
+def _state(socket: Path) -> tuple[_Facts, _Facts]:
     return _facts(socket), _facts(socket.parent)
 
 
-def _facts(path: Path) -> tuple[int, int, int] | str:
-    """Which file it is, whose, and who may use it."""
+def _facts(path: Path) -> _Facts:
     try:
         found = os.stat(path)
     except OSError as error:
