@@ -288,9 +288,7 @@ class Sidecar:
         lanes = self._lanes = Lanes(ward, log, strain)
         checkpointer = Checkpointer(ward, tmux, store, clock, self.metrics, log, strain.turned_down)
         self._circuits = Circuits(store, clock, self.metrics, lambda: ward.settings.recovery.circuit)
-        executor = Executor(
-            store, clock, SystemDice(), self.metrics, log, lambda: ward.settings.recovery.retry
-        )
+        executor = Executor(store, clock, SystemDice(), self.metrics, log, ward.retry)
         self._reloader = Reloader(ward, self._reread, store, clock, log, self._keep_settings)
         person = Person(ward, tmux, self.metrics, log)
         server_examiner = ServerExaminer(

@@ -14,7 +14,8 @@ from types import MappingProxyType
 
 from sidecar.errors import Fault
 from sidecar.model.incident import FailureKind
-from sidecar.model.plan import Strategy
+from sidecar.model.ladder import Ladders, ladders
+from sidecar.model.plan import StepKind, Strategy
 from sidecar.model.policy import BreakerPolicy, Budget, Mode, Restore, ResumeRule, Retention, RetryPolicy
 from sidecar.model.stress import ResourceLimits
 from sidecar.model.workspace import Workspace
@@ -38,8 +39,8 @@ class SessionOverride:
 
     restore: Restore | None = None
     """When it comes back; replaces ``sessions.restore``."""
-    ladder: Mapping[FailureKind, tuple[Strategy, ...]] = field(default_factory=lambda: MappingProxyType({}))
-    """Strategies per failure; replaces ``recovery.ladders``."""
+    ladder: Ladders = field(default_factory=lambda: MappingProxyType({}))
+    """Strategies per failure or cause; replaces ``recovery.ladders``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,7 @@ class CheckpointSettings:
         return Retention(max_age=self.max_age, max_bytes=self.max_bytes_per_session)
 
 
-DEFAULT_LADDERS: Mapping[FailureKind, tuple[Strategy, ...]] = MappingProxyType(
+DEFAULT_LADDERS: Ladders = ladders(
     {
         FailureKind.CRASHED: (
             Strategy.RESUME_PROGRAM,
@@ -118,6 +119,8 @@ class RecoverySettings:
     """``observe`` decides and records everything and does nothing."""
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     """For temporary errors within one strategy."""
+    operations: Mapping[StepKind, RetryPolicy] = field(default_factory=lambda: MappingProxyType({}))
+    """``retry`` for one kind of step, by its name as ``sidecar_retries_total`` has it."""
     circuit: BreakerPolicy = field(default_factory=BreakerPolicy)
     """When a strategy that keeps failing is left alone for a while."""
     per_session: Budget = field(default_factory=lambda: Budget(5, 600.0))
@@ -129,8 +132,12 @@ class RecoverySettings:
     starts: Budget = field(default_factory=lambda: Budget(4, 2.0))
     """Coding agents and other heavy programs that may start at once, whichever session they belong to,
     and the time until the next ones."""
-    ladders: Mapping[FailureKind, tuple[Strategy, ...]] = field(default_factory=lambda: DEFAULT_LADDERS)
-    """Allowed strategies per failure; a failure not named keeps its default."""
+    ladders: Ladders = field(default_factory=lambda: DEFAULT_LADDERS)
+    """Allowed strategies per failure or per cause, in the order in which they are climbed; a cause's ladder
+    goes before its failure's, and a failure that is not named keeps its default. A rung is a strategy, or a
+    mapping with ``strategy`` and its own ``retry`` and ``circuit``. See recovery.md."""
+    stable: float = 600.0
+    """Seconds without a further break after which a session starts again on the first rung."""
 
 
 @dataclass(frozen=True, slots=True)

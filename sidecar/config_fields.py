@@ -62,6 +62,8 @@ class Report:
 
     file: str
     faults: list[Fault] = field(default_factory=list)
+    root: yaml.Node | None = None
+    """The document, for what depends on another part of it."""
 
     def add(self, node: yaml.Node, key: str, sentence: str) -> None:
         self.faults.append(Fault(self.file, node.start_mark.line + 1, key, sentence))
@@ -363,8 +365,8 @@ def kind_of(node: yaml.Node) -> str:
     return "text" if tag == "str" else _KINDS.get(tag, f"a value with the tag {tag}")
 
 
-def unknown_word(what: str, word: str, known: Collection[str]) -> str:
-    """The sentence about a word that is not among the known ones."""
+def unknown_word(what: str, word: str, known: Collection[str], listed: str = "") -> str:
+    """The sentence about a word that is not among the known ones; ``listed`` tells them in short."""
     close = difflib.get_close_matches(word[:64], known, n=1, cutoff=0.7)
     guess = f"; did you mean {close[0]}?" if close else "."
-    return f"{word!r} is an unknown {what}{guess} There are: {', '.join(known)}"
+    return f"{word!r} is an unknown {what}{guess} There are: {listed or ', '.join(known)}"

@@ -44,7 +44,6 @@ from sidecar.config_fields import (
     record,
     regex,
     section,
-    share,
     size,
     switch,
     table,
@@ -52,12 +51,13 @@ from sidecar.config_fields import (
     unavailable,
     whole,
 )
+from sidecar.config_ladders import circuit_on, read_ladders, read_retry, retry_on
 from sidecar.config_workspaces import load_workspaces
 from sidecar.config_yaml import compose, read_text
 from sidecar.errors import ConfigInvalid
 from sidecar.model.incident import FailureKind
-from sidecar.model.plan import Strategy
-from sidecar.model.policy import BreakerPolicy, Jitter, Mode, Restore, ResumeRule, RetryPolicy
+from sidecar.model.plan import StepKind, Strategy
+from sidecar.model.policy import BreakerPolicy, Mode, Restore, ResumeRule, RetryPolicy
 from sidecar.model.stress import ResourceLimits
 
 _WORD_IN_BRACES = re.compile(r"(?<!\$)\{([A-Za-z_]\w*)\}")
@@ -107,7 +107,7 @@ def parse(content: str, name: str) -> Settings:
         ConfigInvalid: every fault of the text.
     """
     root = compose(content, name)
-    report = Report(name)
+    report = Report(name, root=root)
     values: dict[str, Any] = {}
     if root is not None and not (place := Place(root, "", report)).blank:
         try:
@@ -159,24 +159,6 @@ def _label(word: str) -> str:
     return word
 
 
-def _ladder(place: Place) -> tuple[Strategy, ...]:
-    rungs = list_of(one_of(Strategy, "strategy"))(place)
-    twice = [rung for number, rung in enumerate(rungs) if rung in rungs[:number]]
-    if twice:
-        raise Wrong(f"names {twice[0]} twice")
-    return rungs
-
-
-def _retry(**values: Any) -> RetryPolicy:
-    policy = RetryPolicy(**values)
-    if policy.initial_delay > policy.max_delay:
-        raise Wrong(
-            f"initial_delay ({units.show_seconds(policy.initial_delay)}) is longer than "
-            f"max_delay ({units.show_seconds(policy.max_delay)})"
-        )
-    return policy
-
-
 def _resources(**values: Any) -> ResourceLimits:
     limits = ResourceLimits(**values)
     if limits.disk_least_bytes > limits.disk_low_bytes:
@@ -200,8 +182,6 @@ def _notify(place: Place) -> NotifySettings:
     return NotifySettings(tmux=any(entry.get("tmux", False) for entry in channels))
 
 
-_LADDERS = table(member(FailureKind, "failure"), _ladder)
-
 _TMUX: Mapping[str, Reader[Any]] = {
     "socket_name": read_as(units.socket_name),
     "socket_path": read_as(lambda word: units.socket_path(os.path.expanduser(word))),
@@ -209,7 +189,7 @@ _TMUX: Mapping[str, Reader[Any]] = {
 }
 _OVERRIDE: Mapping[str, Reader[Any]] = {
     "restore": one_of(Restore, "restore policy"),
-    "ladder": _LADDERS,
+    "ladder": read_ladders,
     "critical_processes": unavailable,
     "checkpoint": unavailable,
 }
@@ -228,35 +208,20 @@ CHECKPOINTS: Mapping[str, Reader[Any]] = {
     "max_bytes_per_session": size("1MB", "100GB"),
     "rehearse": duration_or_off("1s", "7d"),
 }
-_RETRY: Mapping[str, Reader[Any]] = {
-    "max_attempts": whole(1, 100),
-    "initial_delay": duration("1ms", "1h"),
-    "max_delay": duration("1ms", "1d"),
-    "base": decimal(1, 100),
-    "jitter": one_of(Jitter, "jitter"),
-}
-_CIRCUIT: Mapping[str, Reader[Any]] = {
-    "failure_threshold": whole(1, 1_000),
-    "window": duration("1s", "7d"),
-    "recovery_timeout": duration("1s", "7d"),
-    "minimum_calls": whole(1, 1_000),
-    "failure_rate": share,
-    "slow_call": duration("100ms", "1d"),
-    "slow_rate": share,
-    "probes": whole(1, 100),
-}
 _BUDGETS: Mapping[str, Reader[Any]] = {
     "per_session": read_as(units.budget),
     "global": read_as(units.budget),
 }
 _RECOVERY: Mapping[str, Reader[Any]] = {
     "mode": one_of(Mode, "mode"),
-    "retry": record(_retry, _RETRY),
-    "circuit": record(BreakerPolicy, _CIRCUIT),
+    "retry": retry_on(RetryPolicy()),
+    "circuit": circuit_on(BreakerPolicy()),
+    "operations": table(member(StepKind, "step"), read_retry),
     "budget": record(dict, _BUDGETS),
     "slow_retry": duration("1s", "7d"),
     "starts": read_as(units.budget),
-    "ladders": _LADDERS,
+    "ladders": read_ladders,
+    "stable": duration("1s", "7d"),
 }
 _AUDIT: Mapping[str, Reader[Any]] = {
     "max_age": duration("1h", "3650d"),

@@ -17,6 +17,12 @@ def delay(policy: RetryPolicy, attempt: int, die: float) -> float:
     return computed * die if policy.jitter is Jitter.FULL else computed
 
 
+def expected(policy: RetryPolicy) -> float:
+    """Seconds that all delays before the last attempt come to, on an average of the dice."""
+    die = 0.5 if policy.jitter is Jitter.FULL else 1.0
+    return sum(delay(policy, attempt, die) for attempt in range(1, policy.max_attempts))
+
+
 def _growth(base: float, attempt: int) -> float:
     try:
         return float(base) ** (max(attempt, 1) - 1)

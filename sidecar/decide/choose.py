@@ -59,7 +59,7 @@ def _strategy(situation: Situation) -> Strategy | Refusal:
             hint=f"Leave the strategy out, or ask for {fits[0]}.",
         )
     # A restore that is asked for by name needs no ladder to allow it.
-    ladder = situation.ladder if situation.order is None else fits[:1]
+    ladder = [rung.strategy for rung in situation.ladder] if situation.order is None else fits[:1]
     allowed = [strategy for strategy in ladder if strategy in fits]
     if situation.finding.cause is Cause.NEVER_STARTED:
         # What is stored under its name is older than the wish to have it as it is declared.

@@ -29,6 +29,10 @@ class Fit:
     def suits(self, kind: FailureKind, unit: Unit, cause: Cause) -> bool:
         return unit is self.unit and kind in self.kinds and (not self.causes or cause in self.causes)
 
+    def concerns(self, word: FailureKind | Cause) -> bool:
+        """Whether it can be about this failure, or this cause."""
+        return word in self.kinds if isinstance(word, FailureKind) else not self.causes or word in self.causes
+
 
 TABLE: tuple[Fit, ...] = (
     Fit(Unit.SOCKET, (Strategy.RECREATE_SOCKET,), frozenset({FailureKind.DISCONNECTED})),
@@ -41,6 +45,11 @@ TABLE: tuple[Fit, ...] = (
     Fit(Unit.SERVER, (Strategy.RESTORE_CHECKPOINT, Strategy.REBUILD_WORKSPACE)),
 )
 """The first row that suits is used, so one with causes stands above one without."""
+
+
+def possible(word: FailureKind | Cause) -> frozenset[Strategy]:
+    """All strategies that can mend something of this failure, or of this cause."""
+    return frozenset(strategy for row in TABLE if row.concerns(word) for strategy in row.strategies)
 
 
 def fitting(failure: Failure, cause: Cause) -> tuple[Strategy, ...]:

@@ -7,6 +7,7 @@ from sidecar.decide.situation import Situation
 from sidecar.decide.wall import age
 from sidecar.model.circuits import for_session
 from sidecar.model.incident import Asker, IncidentState
+from sidecar.model.ladder import rung_of
 from sidecar.model.plan import Refusal, RefusalReason, Strategy
 from sidecar.model.policy import BreakerState
 
@@ -22,8 +23,9 @@ def exceeded(situation: Situation, strategy: Strategy) -> Refusal | None:
 
 def resting(situation: Situation, strategy: Strategy) -> Refusal | None:
     """Whether this strategy has failed too often lately, as a whole or for this session."""
-    session, policy = situation.finding.failure.session, situation.limits.circuit
-    for name in (strategy.value, for_session(strategy, session)):
+    common, session = situation.limits.circuit, situation.finding.failure.session
+    own = rung_of(situation.ladder, strategy).circuit or common
+    for name, policy in ((strategy.value, common), (for_session(strategy, session), own)):
         state = situation.circuits.get(name, BreakerState())
         wait = breaker.retry_after(state, policy, situation.now)
         if wait != 0.0:

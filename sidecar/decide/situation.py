@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from sidecar.model.archive import Order
 from sidecar.model.incident import Asker, Finding, IncidentState
+from sidecar.model.ladder import Ladder
 from sidecar.model.plan import Strategy
 from sidecar.model.policy import BreakerPolicy, BreakerState, Budget, Mode, Restore
 from sidecar.model.session import Checkpoint, Look, Session
@@ -33,7 +34,7 @@ class Situation:
     released: bool
     restore: Restore
     mode: Mode
-    ladder: tuple[Strategy, ...]
+    ladder: Ladder
     limits: Limits
     now: float
     look: Look

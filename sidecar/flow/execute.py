@@ -14,7 +14,7 @@ from sidecar.decide import backoff
 from sidecar.errors import Permanent, SidecarError, Temporary
 from sidecar.flow.ports import Book, Logbook, Meter
 from sidecar.flow.steps import STEPS, Surgery
-from sidecar.model.plan import Step
+from sidecar.model.plan import Plan, Step, StepKind
 from sidecar.model.policy import RetryPolicy
 from sidecar.model.record import Action, RecoveryRow
 
@@ -40,7 +40,7 @@ class Executor:
     dice: Dice
     meter: Meter
     log: Logbook
-    retry: Callable[[], RetryPolicy]
+    retry: Callable[[Plan, StepKind], RetryPolicy]
 
     async def run(self, surgery: Surgery, recovery: RecoveryRow) -> SidecarError | None:
         """Every step in order. Returns the error that ended it, if one did."""
@@ -58,14 +58,17 @@ class Executor:
         except Temporary as problem:
             return problem
         error: SidecarError | None = None
-        policy = self.retry()
+        policy = self.retry(surgery.plan, step.kind)
+        began = self.clock.monotonic()
         for attempt in range(1, policy.max_attempts + 1):
             error = await self._attempt(surgery, step)
             if not isinstance(error, Temporary) or attempt == policy.max_attempts:
                 break
+            wait = max(backoff.delay(policy, attempt, self.dice.roll()), error.delay or 0.0)
+            if self.clock.monotonic() + wait - began > policy.max_total:
+                break
             self.meter.retry(step.kind)
-            wait = backoff.delay(policy, attempt, self.dice.roll())
-            await self.clock.sleep(max(wait, error.delay or 0.0))
+            await self.clock.sleep(wait)
         words = str(error) if error else ""
         await insist(
             lambda: self.book.step_ended(recovery.id, seq, self.clock.wall(), words), self.clock, self.log

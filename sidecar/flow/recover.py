@@ -27,6 +27,7 @@ from sidecar.flow.strain import Strain
 from sidecar.flow.verify import Verifier
 from sidecar.flow.ward import Case, Ward
 from sidecar.model.incident import IncidentState
+from sidecar.model.ladder import rung_of
 from sidecar.model.plan import Plan, Refusal
 from sidecar.model.record import Action, IncidentRow
 from sidecar.model.status import DryRun, Ticket
@@ -52,6 +53,7 @@ class Recoverer:
         examination: Examination,
         strain: Strain,
     ) -> None:
+        self._ward = ward
         self._tmux = tmux
         self._book = book
         self._host = host
@@ -114,7 +116,8 @@ class Recoverer:
 
     async def _lend(self, incident: IncidentRow, plan: Plan) -> Plan | Refusal:
         """Take the permit that the decision has counted on; another session may have got it meanwhile."""
-        circuit = await self._circuits.lend(permit_for(plan, incident))
+        own = rung_of(self._ward.ladder(plan.finding), plan.strategy).circuit
+        circuit = await self._circuits.lend(permit_for(plan, incident), own)
         return rests(circuit, self._circuits.retry_after(circuit)) if circuit else plan
 
     async def _begin(self, case: Case, incident: IncidentRow, plan: Plan) -> Run:

@@ -43,7 +43,7 @@ class Surveyor:
             released=case.session in self.ward.released,
             restore=self.ward.restore_policy(case.session),
             mode=settings.mode,
-            ladder=self.ward.ladder(case.finding.failure),
+            ladder=self.ward.ladder(case.finding),
             limits=Limits(settings.per_session, settings.overall, pace, settings.circuit),
             now=now,
             look=self.ward.look,

@@ -9,13 +9,14 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from sidecar.config import Settings
+from sidecar.config import SessionOverride, Settings
 from sidecar.decide.detect import Expected, carry, instance_of, killed_programs
 from sidecar.errors import SidecarError
 from sidecar.model.archive import Order
 from sidecar.model.incident import Asker, Broken, Exit, Failure, Finding, Unit
-from sidecar.model.plan import Refusal, RefusalReason, Strategy
-from sidecar.model.policy import Restore
+from sidecar.model.ladder import Ladder, ladder_for, rung_of
+from sidecar.model.plan import Plan, Refusal, RefusalReason, StepKind, Strategy
+from sidecar.model.policy import Restore, RetryPolicy
 from sidecar.model.record import Rehearsal, StoredTotals, Usage
 from sidecar.model.session import Look, Presence, Session
 from sidecar.model.status import Answer
@@ -186,11 +187,15 @@ class Ward:
         }
         return tuple(panes.items())
 
-    def ladder(self, failure: Failure) -> tuple[Strategy, ...]:
-        override = self.settings.sessions.overrides.get(failure.session)
-        if override is not None and failure.kind in override.ladder:
-            return override.ladder[failure.kind]
-        return self.settings.recovery.ladders.get(failure.kind, ())
+    def ladder(self, finding: Finding) -> Ladder:
+        """The strategies that may be used for this, first the one to begin with."""
+        override = self.settings.sessions.overrides.get(finding.failure.session, SessionOverride())
+        return ladder_for(finding, override.ladder, self.settings.recovery.ladders)
+
+    def retry(self, plan: Plan, kind: StepKind) -> RetryPolicy:
+        """How a step of this kind is tried again in this plan."""
+        recovery, rung = self.settings.recovery, rung_of(self.ladder(plan.finding), plan.strategy)
+        return rung.retry or recovery.operations.get(kind, recovery.retry)
 
     def note_exit(self, ended: Exit) -> None:
         self.exits[ended.pid] = ended

@@ -42,6 +42,8 @@ class RetryPolicy:
     """Each delay is this many times the one before."""
     jitter: Jitter = Jitter.FULL
     """``full`` waits a random share of the delay, ``none`` all of it."""
+    max_total: float = 300.0
+    """Seconds after the first attempt at a step, past which no other one is begun."""
 
 
 @dataclass(frozen=True, slots=True)

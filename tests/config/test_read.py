@@ -27,8 +27,9 @@ from sidecar.config import (
 )
 from sidecar.decide.group import route
 from sidecar.errors import ConfigInvalid
-from sidecar.model.incident import FailureKind
-from sidecar.model.plan import Strategy
+from sidecar.model.incident import Cause, FailureKind
+from sidecar.model.ladder import Rung
+from sidecar.model.plan import StepKind, Strategy
 from sidecar.model.policy import BreakerPolicy, Budget, Jitter, Mode, Restore, ResumeRule, RetryPolicy
 from sidecar.model.stress import ResourceLimits
 
@@ -69,7 +70,9 @@ def test_everything(monkeypatch: pytest.MonkeyPatch) -> None:
         workspaces=("/home/me/tmuxp",),
         overrides={
             "api": SessionOverride(restore=Restore.NEVER),
-            "a b;\"$(x)'é": SessionOverride(ladder={FailureKind.CRASHED: (Strategy.RESTORE_CHECKPOINT,)}),
+            "a b;\"$(x)'é": SessionOverride(
+                ladder={FailureKind.CRASHED: (Rung(Strategy.RESTORE_CHECKPOINT),)}
+            ),
         },
     )
     assert list(map(str, settings.declared.faults)) == [
@@ -88,9 +91,17 @@ def test_everything(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     assert recovery.ladders == {
         **DEFAULT_LADDERS,
-        FailureKind.CRASHED: (),
-        FailureKind.FROZEN: (Strategy.RESPAWN_PANE,),
+        Cause.OUT_OF_MEMORY: (Rung(Strategy.REBUILD_WORKSPACE),),
+        FailureKind.FROZEN: (
+            Rung(
+                Strategy.RESPAWN_PANE,
+                RetryPolicy(1, 0.05, 10.0, 1.5, Jitter.NONE),
+                BreakerPolicy(2, 300.0, 30.0, slow_rate=0.75),
+            ),
+        ),
     }
+    assert recovery.operations == {StepKind.SAVE: RetryPolicy(2, 0.05, 10.0, 1.5, Jitter.NONE)}
+    assert recovery.stable == 300.0
     assert settings.audit == AuditSettings(30 * 86_400.0)
     assert settings.resume == (
         ResumeRule(r"^claude\b", "claude --resume {id}", "claude --continue"),
@@ -121,6 +132,16 @@ def test_what_is_not_said_keeps_its_default(name: str) -> None:
 def test_rehearsals_can_be_switched_off(word: str, seconds: float) -> None:
     settings = config_read.parse(f"checkpoints: {{rehearse: {word}}}", "f")
     assert settings.checkpoints.rehearse == seconds
+
+
+def test_a_step_that_nobody_knows_has_no_retry_of_its_own() -> None:
+    (fault,) = faults("recovery: {operations: {dance: {max_attempts: 1}}}")
+    assert fault.startswith("1: recovery.operations.dance: 'dance' is an unknown step. There are: save, ")
+
+
+def test_failures_and_causes_are_told_apart() -> None:
+    assert not {*FailureKind} & {*Cause}
+    assert not [word for word in DEFAULT_LADDERS if isinstance(word, Cause)]
 
 
 def test_an_empty_list_of_channels_calls_nobody() -> None:

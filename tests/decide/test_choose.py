@@ -21,6 +21,7 @@ from sidecar.model.incident import (
     Intent,
     Unit,
 )
+from sidecar.model.ladder import Rung
 from sidecar.model.plan import Entry, Plan, Refusal, RefusalReason, Resumption, StepKind, Strategy
 from sidecar.model.policy import BreakerPolicy, BreakerState, Budget, Circuit, Mode, Restore
 from sidecar.model.session import Checkpoint, Operation, SavedPane, image_of
@@ -46,9 +47,12 @@ def finding(*broken: Broken, intent: Intent = Intent.FAILURE) -> Finding:
 
 
 def situation(**changes: object) -> Situation:
+    if "ladder" in changes:
+        changes["ladder"] = tuple(map(Rung, changes["ladder"]))  # type: ignore[call-overload]
     base = Situation(
         finding=finding(), asker=Asker.WATCHER, managed=True, released=False, restore=Restore.ON_FAILURE,
-        mode=Mode.AUTO, ladder=LADDER, limits=LIMITS, now=1_000.0, look=absent(), checkpoint=SAVED,
+        mode=Mode.AUTO, ladder=tuple(map(Rung, LADDER)), limits=LIMITS, now=1_000.0, look=absent(),
+        checkpoint=SAVED,
     )  # fmt: skip
     return replace(base, **changes)  # type: ignore[arg-type]
 

@@ -322,9 +322,7 @@ class Corridor:
             ward, self.tmux, self.store, clock, self.meter, self.log, self.strain.turned_down
         )
         self.circuits = Circuits(self.store, clock, self.meter, lambda: ward.settings.recovery.circuit)
-        executor = Executor(
-            self.store, clock, Certain(), self.meter, self.log, lambda: ward.settings.recovery.retry
-        )
+        executor = Executor(self.store, clock, Certain(), self.meter, self.log, ward.retry)
         examination = Examination(
             (SocketExaminer(self.tmux, SteadyFile(), self.host.boot_id), *examiners), self.log
         )

@@ -1,0 +1,49 @@
+"""Ladders: which strategies may be used for a failure, in which order, and how each of them is run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from sidecar.model.incident import Cause, FailureKind, Finding
+from sidecar.model.plan import Strategy
+from sidecar.model.policy import BreakerPolicy, RetryPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """One strategy of a ladder."""
+
+    strategy: Strategy
+    retry: RetryPolicy | None = None
+    """How its steps are tried again; None: as everywhere."""
+    circuit: BreakerPolicy | None = None
+    """When it rests for a session; None: as everywhere."""
+
+    def __str__(self) -> str:
+        return self.strategy
+
+
+Ladder = tuple[Rung, ...]
+Ladders = Mapping[FailureKind | Cause, Ladder]
+"""By failure, or by cause."""
+
+
+def ladders(words: Mapping[FailureKind, Sequence[Strategy]]) -> Ladders:
+    """Ladders of strategies that are run as everywhere."""
+    return MappingProxyType({kind: tuple(map(Rung, each)) for kind, each in words.items()})
+
+
+def ladder_for(finding: Finding, *given: Ladders) -> Ladder:
+    """The ladder for this; what is given first counts first, and in it the cause before the failure."""
+    for each in given:
+        for word in (finding.cause, finding.failure.kind):
+            if word in each:
+                return each[word]
+    return ()
+
+
+def rung_of(ladder: Ladder, strategy: Strategy) -> Rung:
+    """The rung of this strategy; one that is run as everywhere if the ladder has none."""
+    return next((rung for rung in ladder if rung.strategy is strategy), Rung(strategy))
