@@ -14,6 +14,7 @@ import click
 
 from sidecar import __version__, client, config_lastgood, config_read
 from sidecar import config_units as units
+from sidecar.cli_audit import audit
 from sidecar.cli_checkpoints import checkpoint
 from sidecar.cli_common import (
     PATH,
@@ -26,7 +27,7 @@ from sidecar.cli_common import (
     state_option,
     wait_for,
 )
-from sidecar.cli_records import audit, circuits
+from sidecar.cli_records import circuits
 from sidecar.cli_sessions import adopt, explain, release
 from sidecar.clock import SystemClock
 from sidecar.config import Settings

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,11 +10,13 @@ from typing import Any
 import click
 import yaml
 
-from sidecar import client, redact, times
+from sidecar import client, redact
 from sidecar import config_units as units
 from sidecar.cli_common import (
     PATH,
     json_option,
+    moment,
+    private_file,
     reaches_service,
     show_dry_run,
     show_json,
@@ -23,7 +24,7 @@ from sidecar.cli_common import (
     wait_for,
 )
 from sidecar.clock import SystemClock
-from sidecar.errors import Permanent, ServiceRefused
+from sidecar.errors import ServiceRefused
 from sidecar.model.session import Operation
 from sidecar.terminal import Cell, age, safe, table
 
@@ -240,7 +241,8 @@ def export(service: client.Client, session: str | None, number: int | None, outp
     if output is None:
         click.echo(text, nl=False)
     else:
-        _write(output, text)
+        with private_file(output) as file:
+            file.write(text)
         click.echo(safe(f"{output}: checkpoint {body['checkpoint']}"))
 
 
@@ -300,13 +302,8 @@ def _chosen(service: client.Client, session: str, number: int | None, at: str | 
 
 def _moment(text: str | None) -> str | None:
     """A person's words as the service reads them."""
-    if text is None:
-        return None
-    now = datetime.fromtimestamp(SystemClock().wall(), UTC).astimezone()
-    try:
-        return times.moment(text, now).astimezone(UTC).isoformat().replace("+00:00", "Z")
-    except ValueError as error:
-        raise click.UsageError(str(error)) from error
+    found = moment(text)
+    return found.astimezone(UTC).isoformat().replace("+00:00", "Z") if found else None
 
 
 def _local(taken: float) -> str:
@@ -351,16 +348,3 @@ def _pane_row(window: Mapping[str, Any], pane: Mapping[str, Any]) -> list[Cell |
         (redact.command(pane["argv"]) or pane["start_command"]) if pane["start_command"] else "shell",
         redact.command(pane["program"]),
     ]
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            # One that was there already has kept its own mode.
-            os.fchmod(descriptor, 0o600)
-            file.write(text)
-    except OSError as error:
-        raise Permanent(
-            f"{path} cannot be written: {error.strerror}", hint="Name another file with -o."
-        ) from error

@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
-from sidecar import client, config_lastgood, config_read
-from sidecar.clock import pause
-from sidecar.errors import ConfigInvalid, ServiceRefused, SidecarError
+from sidecar import client, config_lastgood, config_read, times
+from sidecar.clock import SystemClock, pause
+from sidecar.errors import ConfigInvalid, Permanent, ServiceRefused, SidecarError
 from sidecar.model.plan import Outcome
 from sidecar.terminal import colour_allowed, safe
 
@@ -79,6 +82,40 @@ def show_dry_run(answer: Mapping[str, Any]) -> None:
     click.echo(safe(f"would be done: {answer['strategy']}"))
     for step in answer["steps"]:
         click.echo(safe(f"  {step}"))
+
+
+def moment(text: str | None) -> datetime | None:
+    """A time in a person's words; None if none is given.
+
+    Raises:
+        click.UsageError: it is no time, or has not come yet.
+    """
+    if text is None:
+        return None
+    now = datetime.fromtimestamp(SystemClock().wall(), UTC).astimezone()
+    try:
+        return times.moment(text, now)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+
+
+@contextmanager
+def private_file(path: Path) -> Iterator[TextIO]:
+    """A file to write, which nobody else may read.
+
+    Raises:
+        Permanent: it cannot be written.
+    """
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
+            # One that was there already has kept its own mode.
+            os.fchmod(descriptor, 0o600)
+            yield file
+    except OSError as error:
+        raise Permanent(
+            f"{path} cannot be written: {error.strerror}", hint="Name another file with -o."
+        ) from error
 
 
 def wait_for(service: client.Client, number: int) -> bool:

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from sidecar.decide.detect import Expected
 from sidecar.model.archive import Doomed, GenerationFilter, GenerationRow
-from sidecar.model.audit import Head, Pruned
+from sidecar.model.audit import AuditFilter, Head, Pruned
 from sidecar.model.incident import Asker, Cause, Finding, IncidentState
 from sidecar.model.plan import Plan, Refusal, Resumption, Start, Step
 from sidecar.model.policy import BreakerState, Retention
@@ -195,6 +195,9 @@ class Book(Protocol):
         action: Action | None = None,
     ) -> tuple[AuditRow, ...]:
         """Newest first."""
+
+    async def audit_page(self, after: int, limit: int, wanted: AuditFilter) -> tuple[AuditRow, ...]:
+        """So many rows behind the one with this id, oldest first."""
 
     async def audit_head(self) -> Head | None:
         """The newest audit row; None without one."""

@@ -7,6 +7,7 @@ from sidecar.flow.circuits import Circuits
 from sidecar.flow.ports import Book
 from sidecar.flow.ward import Ward
 from sidecar.flow.watch import Watch
+from sidecar.model.audit import AuditFilter
 from sidecar.model.incident import SignalKind
 from sidecar.model.plan import RefusalReason, Strategy
 from sidecar.model.record import Action, AuditRow, CircuitRow, IncidentRow, RecoveryRow
@@ -27,6 +28,10 @@ class Records:
     ) -> tuple[AuditRow, ...]:
         """Newest first."""
         return await self._book.audit_rows(limit, before, session, action)
+
+    async def audit_page(self, after: int, limit: int, wanted: AuditFilter) -> tuple[AuditRow, ...]:
+        """So many behind this one, oldest first."""
+        return await self._book.audit_page(after, limit, wanted)
 
     async def incidents(
         self, limit: int, before: int | None, session: str | None, waiting: bool

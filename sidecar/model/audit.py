@@ -6,6 +6,16 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
+class AuditFilter:
+    """Which rows of the trail are wanted; what is None wants all."""
+
+    session: str | None = None
+    action: str | None = None
+    since: float | None = None
+    """Wall seconds."""
+
+
+@dataclass(frozen=True, slots=True)
 class Head:
     """The newest row of the trail: its id and hash, which stand for everything before it."""
 

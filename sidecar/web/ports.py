@@ -15,6 +15,7 @@ from sidecar.model.archive import (
     Missing,
     RestoreRequest,
 )
+from sidecar.model.audit import AuditFilter
 from sidecar.model.care import Care, Explanation
 from sidecar.model.plan import Refusal
 from sidecar.model.record import (
@@ -107,6 +108,9 @@ class Records(Protocol):
     async def audit(
         self, limit: int, before: int | None, session: str | None, action: Action | None
     ) -> Sequence[AuditRow]: ...
+
+    async def audit_page(self, after: int, limit: int, wanted: AuditFilter) -> Sequence[AuditRow]:
+        """Oldest first, those with an id above ``after``."""
 
     async def incidents(
         self, limit: int, before: int | None, session: str | None, waiting: bool

@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 from aiohttp import web
 
+from sidecar.decide.told import line
+from sidecar.errors import SidecarError
+from sidecar.model.audit import AuditFilter
 from sidecar.model.circuits import is_name
 from sidecar.model.plan import Strategy
 from sidecar.model.record import Action, AuditRow, IncidentRow, RecoveryRow
-from sidecar.web.payload import check_json, one_of, positive, read_number, yes
+from sidecar.web.payload import check_json, moment, one_of, positive, read_number, yes
 from sidecar.web.ports import Records
 from sidecar.web.problem import Rejected
 from sidecar.web.reply import as_json, page_limit, shown
 from sidecar.web.secrets import without_secrets
+
+_EXPORT_PAGE = 500
+_EXPORT_HEADERS = {
+    "Content-Type": "application/jsonl",
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+}
 
 
 def routes(records: Records) -> list[web.RouteDef]:
@@ -23,6 +34,7 @@ def routes(records: Records) -> list[web.RouteDef]:
     windows = _Records(records)
     return [
         web.get("/api/v1/audit", windows.audit),
+        web.get("/api/v1/audit/export", windows.export),
         web.get("/api/v1/incidents", windows.incidents),
         web.get("/api/v1/incidents/{id}", windows.incident),
         web.get("/api/v1/circuits", windows.circuits),
@@ -40,6 +52,26 @@ class _Records:
         action = one_of(request, "action", Action)
         rows = await self._records.audit(limit, positive(request, "before"), session, action)
         return await shown(lambda: {"records": _records(rows), "next": _next(rows, limit)})
+
+    async def export(self, request: web.Request) -> web.StreamResponse:
+        """All of it as JSON Lines, oldest first; never more than a page of it is held."""
+        wanted = AuditFilter(
+            request.query.get("session"), one_of(request, "action", Action), moment(request, "since")
+        )
+        rows = await self._records.audit_page(0, _EXPORT_PAGE, wanted)
+        response = web.StreamResponse(headers=_EXPORT_HEADERS)
+        await response.prepare(request)
+        try:
+            while rows:
+                await response.write(await asyncio.to_thread(_lines, rows))
+                rows = await self._records.audit_page(rows[-1].id, _EXPORT_PAGE, wanted)
+        except SidecarError:
+            # Half of it is on its way: what is cut off must not look whole.
+            if request.transport is not None:
+                request.transport.abort()
+            return response
+        await response.write_eof()
+        return response
 
     async def incidents(self, request: web.Request) -> web.Response:
         limit, session = page_limit(request), request.query.get("session")
@@ -77,6 +109,10 @@ def _circuit(request: web.Request) -> str:
 
 def _records(rows: Sequence[AuditRow]) -> list[Any]:
     return [without_secrets(msgspec.to_builtins(row, enc_hook=dict)) for row in rows]
+
+
+def _lines(rows: Sequence[AuditRow]) -> bytes:
+    return "".join(f"{line(row)}\n" for row in rows).encode("utf-8", "backslashreplace")
 
 
 def _incident(row: IncidentRow, tried: Sequence[RecoveryRow]) -> dict[str, Any]:

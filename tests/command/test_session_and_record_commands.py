@@ -79,6 +79,21 @@ def test_the_audit_trail(running: SidecarBox) -> None:
     assert service.run(running.state, "audit", "verify", "--head", "newest").exit_code == 2
 
 
+def test_an_export(running: SidecarBox, tmp_path: Path) -> None:
+    done = service.run(running.state, "audit", "export", "--action", "session_adopted", "--since", "1h ago")
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert {row["action"] for row in rows} == {"session_adopted"}
+    assert [row["id"] for row in rows] == sorted(row["id"] for row in rows)
+    file = tmp_path / "trail.jsonl"
+    done = service.run(running.state, "audit", "export", "-o", str(file))
+    assert done.stdout == f"{len(file.read_text().splitlines())} records\n"
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert json.loads(file.read_text().splitlines()[0])["id"] == 1
+    for since in ("never", "2999-01-01"):
+        assert service.run(running.state, "audit", "export", "--since", since).exit_code == 2
+    assert service.run(tmp_path, "audit", "export").stderr.startswith("sidecar: there is no database in")
+
+
 def test_circuits(running: SidecarBox) -> None:
     done = service.run(running.state, "circuits")
     assert done.exit_code == 0, done.output

@@ -17,10 +17,19 @@ from sidecar.clock import SystemClock
 from sidecar.config import AlertRoute, Settings
 from sidecar.errors import SidecarError
 from sidecar.model.archive import GenerationFilter, RestoreRequest
+from sidecar.model.audit import AuditFilter
 from sidecar.model.incident import Asker, Cause, FailureKind, IncidentState, Intent
 from sidecar.model.plan import Strategy
 from sidecar.model.policy import BreakerState, Circuit
-from sidecar.model.record import AlertIntake, AlertRow, IncidentRow, Receipt, RecoveryRow
+from sidecar.model.record import (
+    Action,
+    AlertIntake,
+    AlertRow,
+    AuditRow,
+    IncidentRow,
+    Receipt,
+    RecoveryRow,
+)
 from sidecar.model.session import Health
 from sidecar.model.status import Answer, RecoverRequest, SessionStatus, Status, Ticket
 from sidecar.web.routes import Service, make_app
@@ -176,6 +185,13 @@ class FakeRecords:
         self.asked.append(("audit", *asked))
         return self.answer
 
+    async def audit_page(self, after: int, limit: int, wanted: AuditFilter) -> Any:
+        self.asked.append(("audit_page", after, wanted))
+        if isinstance(self.answer, Exception) and after:
+            raise self.answer
+        rows = self.answer if isinstance(self.answer, list) else [audit_row(1)]
+        return [row for row in rows if row.id > after][:2]
+
     async def incidents(self, *asked: Any) -> Any:
         self.asked.append(("incidents", *asked))
         return self.answer
@@ -194,6 +210,10 @@ class FakeRecords:
     async def force_open(self, name: str) -> Any:
         self.asked.append(("open", name))
         return self.answer
+
+
+def audit_row(number: int, **detail: Any) -> AuditRow:
+    return AuditRow(number, 1.5, "t", "web", Action.REFUSED, "operator", "healthy", detail, f"hash{number}")
 
 
 @dataclass

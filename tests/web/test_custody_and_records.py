@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from types import MappingProxyType
 from typing import Any
 
 import pytest
+from aiohttp import ClientPayloadError
 from yarl import URL
 
+from sidecar.errors import StoreUnavailable
+from sidecar.model.audit import AuditFilter
 from sidecar.model.care import Care, Duty, Explanation, Subject
 from sidecar.model.incident import Broken, Cause, Evidence, Failure, FailureKind, Finding, Intent, Unit
 from sidecar.model.plan import Refusal, RefusalReason, Strategy
@@ -15,7 +19,7 @@ from sidecar.model.policy import Circuit
 from sidecar.model.record import Action, AuditRow, CircuitRow, Standing
 from sidecar.model.session import Checkpoint, Health, Operation, SessionImage
 from sidecar.model.status import DryRun, UnknownSession
-from tests.web.conftest import Windows, incident, recovery
+from tests.web.conftest import Windows, audit_row, incident, recovery
 
 SESSION = "/api/v1/sessions/a%20b%2Fc"
 NAME = "a b/c"
@@ -48,6 +52,30 @@ async def test_release_and_adopt(windows: Windows, what: str, standing: Standing
     windows.custody.answer = UnknownSession(NAME)
     assert (await post(windows, f"{SESSION}/{what}"))[0] == 404
     assert windows.custody.asked == [(what, NAME)] * 3
+
+
+async def test_an_export_in_pages(windows: Windows) -> None:
+    windows.records.answer = [audit_row(number, words="run --token s3cr3t") for number in (1, 2, 3)]
+    path = "/api/v1/audit/export?session=web&action=refused&since=1970-01-01T00:00:01Z"
+    answer = await windows.get(path)
+    assert answer.headers["Content-Type"] == "application/jsonl"
+    rows = [json.loads(line) for line in (await answer.text()).splitlines()]
+    assert [(row["id"], row["time"], row["detail"]["words"]) for row in rows] == [
+        (number, "1970-01-01T00:00:01.500Z", "run --token ***") for number in (1, 2, 3)
+    ]
+    wanted = AuditFilter("web", "refused", 1.0)
+    assert windows.records.asked == [("audit_page", after, wanted) for after in (0, 2, 3)]
+
+
+async def test_an_export_that_is_cut_off_does_not_look_whole(windows: Windows) -> None:
+    windows.records.answer = StoreUnavailable("it is gone")
+    answer = await windows.get("/api/v1/audit/export")
+    with pytest.raises(ClientPayloadError):
+        await answer.read()
+
+
+async def test_an_export_of_what_is_no_action(windows: Windows) -> None:
+    assert (await windows.get("/api/v1/audit/export?action=nothing")).status == 400
 
 
 @pytest.mark.parametrize("what", ["release", "adopt"])

@@ -17,11 +17,15 @@ from sidecar.edges.store import checkpoints, links, scrollbacks
 from sidecar.edges.store.audit import Transaction
 from sidecar.edges.store.chain import verify
 from sidecar.edges.store.database import FILE, is_in_use, lenient
+from sidecar.edges.store.trail import page
 from sidecar.edges.store.wal import left_out
 from sidecar.errors import CheckpointUnusable, Permanent
-from sidecar.model.audit import Chain, Head
+from sidecar.model.audit import AuditFilter, Chain, Head
+from sidecar.model.record import AuditRow
 from sidecar.model.session import Checkpoint
 
+PAGE = 500
+"""Rows of the audit trail that are held at once."""
 _BUSY_MILLISECONDS = 5000
 
 
@@ -71,9 +75,30 @@ def inspect_chain(folder: Path, noted: Head | None = None) -> Chain:
         with _opened(folder) as tx:
             return verify(tx, noted)
     except sqlite3.DatabaseError as error:
-        raise Permanent(
-            f"the database cannot be read: {error}", hint="`sidecar checkpoint verify` tells more."
-        ) from error
+        raise _unreadable(error) from error
+
+
+def audit_pages(folder: Path, wanted: AuditFilter) -> Iterator[tuple[AuditRow, ...]]:
+    """The rows of the trail, oldest first, a page at a time; each page is a reading of its own.
+
+    Raises:
+        Permanent: there is no database, or it cannot be read.
+    """
+    after = 0
+    while True:
+        try:
+            with _opened(folder) as tx:
+                rows = page(tx, after, PAGE, wanted)
+        except sqlite3.DatabaseError as error:
+            raise _unreadable(error) from error
+        if not rows:
+            return
+        after = rows[-1].id
+        yield rows
+
+
+def _unreadable(error: sqlite3.DatabaseError) -> Permanent:
+    return Permanent(f"the database cannot be read: {error}", hint="`sidecar checkpoint verify` tells more.")
 
 
 @contextmanager

@@ -40,7 +40,7 @@ from sidecar.edges.store.shelf import Shelf
 from sidecar.errand import OUR_OWN, Errand
 from sidecar.errors import StoreUnavailable
 from sidecar.model.archive import Doomed
-from sidecar.model.audit import Head, Pruned
+from sidecar.model.audit import AuditFilter, Head, Pruned
 from sidecar.model.incident import Asker, Finding, IncidentState
 from sidecar.model.plan import Plan, Refusal, Step
 from sidecar.model.policy import BreakerState, Retention
@@ -402,6 +402,9 @@ class Store:
             )
         )  # fmt: skip
         return tuple(read_audit(row) for row in rows)
+
+    async def audit_page(self, after: int, limit: int, wanted: AuditFilter) -> tuple[AuditRow, ...]:
+        return await self._read(lambda tx: trail.page(tx, after, limit, wanted))
 
     async def prune_audit(self, max_age: float, now: float) -> Pruned:
         """Remove audit rows older than ``max_age`` seconds; see :mod:`trail`."""

@@ -1,17 +1,27 @@
-"""The old end of the audit trail: what retention removes, and the row that signs it off.
+"""The audit trail from its old end: page by page, and what retention removes, signed off by a row.
 
 Nothing is removed that is not as it was written: a trail with a break in it is evidence, and kept.
 """
 
 from __future__ import annotations
 
-from sidecar.edges.store.audit import Transaction
+from sidecar.edges.store.audit import Transaction, read_audit
 from sidecar.edges.store.chain import fault, start_of
-from sidecar.model.audit import Head, Pruned
-from sidecar.model.record import Action
+from sidecar.model.audit import AuditFilter, Head, Pruned
+from sidecar.model.record import Action, AuditRow
 
 _MOST = 20_000
 """Rows removed in one transaction, so that no other write waits long."""
+
+
+def page(tx: Transaction, after: int, limit: int, wanted: AuditFilter) -> tuple[AuditRow, ...]:
+    """So many rows behind the one with this id, oldest first."""
+    rows = tx.all(
+        "SELECT * FROM audit WHERE id > ?1 AND (?2 IS NULL OR session = ?2) AND (?3 IS NULL OR action = ?3)"
+        " AND (?4 IS NULL OR at >= ?4) ORDER BY id LIMIT ?5",
+        after, wanted.session, wanted.action, wanted.since, limit,
+    )  # fmt: skip
+    return tuple(read_audit(row) for row in rows)
 
 
 def prune(tx: Transaction, max_age: float, now: float, most: int = _MOST) -> Pruned:
