@@ -60,6 +60,7 @@ from sidecar.flow.records import Records
 from sidecar.flow.recover import Recoverer
 from sidecar.flow.rehearse import Props, Rehearser
 from sidecar.flow.reload import Reloader
+from sidecar.flow.shape import ShapeExaminer
 from sidecar.flow.strain import Strain
 from sidecar.flow.ward import Ward
 from sidecar.flow.watch import Tools, Watch
@@ -296,7 +297,9 @@ class Sidecar:
         )
         socket = SocketWatch(runner.socket, clock)
         self._undo.callback(socket.close)
-        examination = Examination((server_examiner, SocketExaminer(tmux, socket, host.boot_id)), log)
+        shape_examiner = ShapeExaminer(ward, host, self._look_after)
+        socket_examiner = SocketExaminer(tmux, socket, host.boot_id)
+        examination = Examination((server_examiner, socket_examiner, shape_examiner), log)
         recoverer = Recoverer(
             ward, tmux, store, host, clock, self.metrics, log, checkpointer, executor, self._circuits, person,
             Pace(clock, strain.starts, strain.memory), examination, strain,
@@ -344,6 +347,15 @@ class Sidecar:
         await self._desk.take_up_pending()
         tasks.spawn("replacements", self._archive.bring_back(cut_off))
         log.say(Action.STARTED, address=self.address, version=__version__, mode=settings.recovery.mode)
+
+    def _look_after(self, seconds: float) -> None:
+        """Have the watch look again after so many seconds."""
+
+        async def look() -> None:
+            await self._clock.sleep(seconds)
+            self._watch.signal(SignalKind.RETRY)
+
+        self._tasks.spawn("look again", look())
 
     def _keep_settings(self, settings: Settings) -> None:
         config_lastgood.keep(settings, self._state, self._clock.wall())

@@ -213,5 +213,9 @@ def _session_row(session: Mapping[str, Any], now: float) -> list[Cell | str]:
         str(session["checkpoints"]),
         units.show_size(session["checkpoint_bytes"]),
         age(session["last_checkpoint"], now),
-        session["note"],
+        "; ".join(filter(None, [session["note"], *map(_difference, session.get("differences", ()))])),
     ]
+
+
+def _difference(one: Mapping[str, Any]) -> str:
+    return f"{one['where']}: {one['field']} is {one['found']}, declared {one['wanted']}"

@@ -16,7 +16,16 @@ from sidecar.errors import Fault
 from sidecar.model.incident import FailureKind
 from sidecar.model.ladder import Ladders, ladders
 from sidecar.model.plan import StepKind, Strategy
-from sidecar.model.policy import BreakerPolicy, Budget, Mode, Restore, ResumeRule, Retention, RetryPolicy
+from sidecar.model.policy import (
+    BreakerPolicy,
+    Budget,
+    Mode,
+    Restore,
+    ResumeRule,
+    Retention,
+    RetryPolicy,
+    Shape,
+)
 from sidecar.model.stress import ResourceLimits
 from sidecar.model.workspace import Workspace
 
@@ -41,6 +50,8 @@ class SessionOverride:
     """When it comes back; replaces ``sessions.restore``."""
     ladder: Ladders = field(default_factory=lambda: MappingProxyType({}))
     """Strategies per failure or cause; replaces ``recovery.ladders``."""
+    shape: Shape | None = None
+    """How far it is held to its workspace file; replaces ``sessions.shape``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +67,9 @@ class SessionSettings:
     workspaces: tuple[str, ...] = ()
     """Files or folders of tmuxp or yesman-claude session files, as full paths. The sessions they name are
     declared: they are created when they are not there, and come back ``always``. See workspaces.md."""
+    shape: Shape = Shape.CAREFUL
+    """How far a living declared session is held to its file: ``careful`` brings back what was damaged and
+    leaves what people changed, ``strict`` makes the file law, ``off`` compares nothing. See workspaces.md."""
     overrides: Mapping[str, SessionOverride] = field(default_factory=lambda: MappingProxyType({}))
     """Per session name."""
 
@@ -95,14 +109,23 @@ DEFAULT_LADDERS: Ladders = ladders(
         FailureKind.CRASHED: (
             Strategy.RESUME_PROGRAM,
             Strategy.RESPAWN_PANE,
+            Strategy.REBUILD_WINDOW,
             Strategy.RESTORE_CHECKPOINT,
             Strategy.REBUILD_WORKSPACE,
         ),
         FailureKind.DISCONNECTED: (Strategy.RECREATE_SOCKET,),
         FailureKind.FROZEN: (Strategy.CONTINUE_PROCESS,),
+        FailureKind.CORRUPTED: (
+            Strategy.FURNISH_PANE,
+            Strategy.ARRANGE_WINDOW,
+            Strategy.RESPAWN_PANE,
+            Strategy.REBUILD_PANE,
+            Strategy.REBUILD_WINDOW,
+        ),
         FailureKind.REQUESTED: (
             Strategy.RESUME_PROGRAM,
             Strategy.RESPAWN_PANE,
+            Strategy.REBUILD_WINDOW,
             Strategy.RESTORE_CHECKPOINT,
             Strategy.REBUILD_WORKSPACE,
         ),

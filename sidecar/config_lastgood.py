@@ -17,8 +17,9 @@ import msgspec
 
 from sidecar import config_read
 from sidecar.config import Declared, Settings
+from sidecar.decide import layout
 from sidecar.errors import ConfigInvalid, Fault, Permanent, SidecarError
-from sidecar.model.workspace import Workspace
+from sidecar.model.workspace import NAMED_LAYOUTS, Workspace
 
 FILE = "config.last-good.json"
 _LARGEST = 64 << 20
@@ -119,5 +120,13 @@ def _settings(copy: Copy, error: ConfigInvalid) -> Settings:
 
 
 def _declared(copy: Copy | None) -> Declared:
-    sessions = {one.name: one for one in copy.declared} if copy else {}
+    sessions = {one.name: one for one in copy.declared if _safe(one)} if copy else {}
     return Declared(MappingProxyType(sessions))
+
+
+def _safe(workspace: Workspace) -> bool:
+    """No layout of it harms tmux: the rules of the reader have not seen this copy."""
+    return all(
+        not window.layout or window.layout in NAMED_LAYOUTS or layout.valid(window.layout, len(window.panes))
+        for window in workspace.windows
+    )

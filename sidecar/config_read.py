@@ -57,7 +57,7 @@ from sidecar.config_yaml import compose, read_text
 from sidecar.errors import ConfigInvalid
 from sidecar.model.incident import FailureKind
 from sidecar.model.plan import StepKind, Strategy
-from sidecar.model.policy import BreakerPolicy, Mode, Restore, ResumeRule, RetryPolicy
+from sidecar.model.policy import BreakerPolicy, Mode, Restore, ResumeRule, RetryPolicy, Shape
 from sidecar.model.stress import ResourceLimits
 
 _WORD_IN_BRACES = re.compile(r"(?<!\$)\{([A-Za-z_]\w*)\}")
@@ -190,6 +190,7 @@ _TMUX: Mapping[str, Reader[Any]] = {
 _OVERRIDE: Mapping[str, Reader[Any]] = {
     "restore": one_of(Restore, "restore policy"),
     "ladder": read_ladders,
+    "shape": one_of(Shape, "shape"),
     "critical_processes": unavailable,
     "checkpoint": unavailable,
 }
@@ -198,6 +199,7 @@ SESSIONS: Mapping[str, Reader[Any]] = {
     "ignore": list_of(read_as(units.glob)),
     "restore": one_of(Restore, "restore policy"),
     "workspaces": list_of(read_as(_path)),
+    "shape": one_of(Shape, "shape"),
     "overrides": table(str, record(SessionOverride, _OVERRIDE)),
 }
 CHECKPOINTS: Mapping[str, Reader[Any]] = {

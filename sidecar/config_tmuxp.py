@@ -39,7 +39,7 @@ from sidecar.decide import layout
 from sidecar.decide.shells import LONGEST_LINE, typeable
 from sidecar.decide.workspace import CommandText, PaneText, SessionText, WindowText
 from sidecar.errors import Fault
-from sidecar.model.workspace import Pairs
+from sidecar.model.workspace import NAMED_LAYOUTS, Pairs
 
 T = TypeVar("T")
 
@@ -198,11 +198,11 @@ def _layout(place: Place) -> Place:
 
 def _fitting(place: Place, panes: int) -> str:
     word = str(place.node.value)
-    named = [name for name in layout.NAMED if name.startswith(word)]
-    if word in layout.NAMED or len(named) == 1:
+    named = [name for name in NAMED_LAYOUTS if name.startswith(word)]
+    if word in NAMED_LAYOUTS or len(named) == 1:
         return named[0]
     if "," not in word:
-        raise Wrong(unknown_word("layout", word, layout.NAMED))
+        raise Wrong(unknown_word("layout", word, NAMED_LAYOUTS))
     root = layout.parse(word)
     if root is None:
         raise Wrong("is no layout: its syntax or its checksum is wrong")

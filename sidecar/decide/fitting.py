@@ -13,6 +13,7 @@ from sidecar.model.plan import Strategy
 
 _ANY_BREAK = frozenset(FailureKind) - {FailureKind.DISCONNECTED}
 _FROZEN = frozenset({FailureKind.FROZEN})
+_CORRUPTED = frozenset({FailureKind.CORRUPTED})
 _STOPPED = frozenset({Cause.SERVER_SUSPENDED, Cause.CLIENT_WEDGED})
 
 
@@ -36,6 +37,14 @@ class Fit:
 
 TABLE: tuple[Fit, ...] = (
     Fit(Unit.SOCKET, (Strategy.RECREATE_SOCKET,), frozenset({FailureKind.DISCONNECTED})),
+    Fit(
+        Unit.PROGRAM,
+        (Strategy.FURNISH_PANE,),
+        _CORRUPTED,
+        frozenset({Cause.FOLDER_DIFFERS, Cause.PROGRAM_DIFFERS}),
+    ),
+    Fit(Unit.PANE, (Strategy.REBUILD_PANE,), _CORRUPTED, frozenset({Cause.SHAPE_DIFFERS})),
+    Fit(Unit.WINDOW, (Strategy.ARRANGE_WINDOW,), _CORRUPTED, frozenset({Cause.LAYOUT_DIFFERS})),
     Fit(Unit.PROGRAM, (Strategy.RESUME_PROGRAM,)),
     Fit(Unit.PANE, (Strategy.RESPAWN_PANE,)),
     Fit(Unit.WINDOW, (Strategy.REBUILD_WINDOW,)),

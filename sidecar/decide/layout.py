@@ -12,9 +12,6 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-NAMED = ("even-horizontal", "even-vertical", "main-horizontal", "main-vertical", "tiled")
-"""The layouts that every tmux makes by itself."""
-
 _CELL = re.compile(r"([0-9]{1,5})x([0-9]{1,5}),([0-9]{1,5}),([0-9]{1,5})(?:,([0-9]{1,9})(?![0-9x]))?")
 _PREFIX = re.compile(r"([0-9a-f]{4}),")
 _CLOSING = {"{": "}", "[": "]"}
@@ -78,7 +75,7 @@ def skeleton(text: str) -> str:
 
 
 def named_skeleton(name: str, panes: int) -> str:
-    """The :func:`skeleton` of one of :data:`NAMED`, or without a name that of panes split downwards."""
+    """The :func:`skeleton` of a layout that tmux knows by name; without a name, of panes split downwards."""
     if panes == 1:
         return "."
     rest = _row(panes - 1, "{" if name == "main-horizontal" else "[")

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from sidecar.decide.mend import declared_window, stored_window
 from sidecar.decide.situation import Situation
 from sidecar.model.plan import Refusal, RefusalReason, Strategy
 
-_ON_A_LIVING_SESSION = frozenset({Strategy.RESPAWN_PANE, Strategy.RESUME_PROGRAM, Strategy.REBUILD_WINDOW})
+_ON_A_LIVING_SESSION = frozenset(
+    {
+        Strategy.RESPAWN_PANE,
+        Strategy.RESUME_PROGRAM,
+        Strategy.REBUILD_WINDOW,
+        Strategy.REBUILD_PANE,
+        Strategy.ARRANGE_WINDOW,
+        Strategy.FURNISH_PANE,
+    }
+)
 
 
 def lacking(situation: Situation, strategy: Strategy) -> Refusal | None:
@@ -24,4 +34,18 @@ def lacking(situation: Situation, strategy: Strategy) -> Refusal | None:
         )
     if strategy in _ON_A_LIVING_SESSION and situation.session is None:
         return Refusal(RefusalReason.STALE, "the session is no longer there")
+    if strategy is Strategy.REBUILD_WINDOW and situation.order is None:
+        return _without_window(situation)
+    return None
+
+
+def _without_window(situation: Situation) -> Refusal | None:
+    for part in situation.finding.failure.broken:
+        if stored_window(situation, part) is None and declared_window(situation, part) is None:
+            return Refusal(
+                RefusalReason.NO_CHECKPOINT,
+                f"no good checkpoint of this life of {situation.finding.failure.session} has window "
+                f"{part.window}, and no workspace file declares it",
+                hint="`sidecar checkpoint list` shows older ones; `checkpoint restore --window` takes one.",
+            )
     return None

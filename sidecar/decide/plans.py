@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from sidecar.decide import frozen, restore
+from sidecar.decide import frozen, mend, restore
 from sidecar.decide.restore import Resume
 from sidecar.decide.situation import Situation
 from sidecar.model.incident import Broken, Cause, Unit
@@ -41,7 +41,8 @@ def _restore_plan(situation: Situation, resume: Resume) -> tuple[tuple[Step, ...
 
 
 def _window_plan(situation: Situation, resume: Resume) -> tuple[tuple[Step, ...], Expectation]:
-    assert situation.order is not None
+    if situation.order is None:
+        return mend.window_plan(situation, resume)
     assert situation.session is not None
     return restore.window_plan(situation.order, situation.session, resume, situation.missing)
 
@@ -58,6 +59,11 @@ def _workspace_plan(situation: Situation, resume: Resume) -> tuple[tuple[Step, .
         None, tolerated_cwd=situation.missing, workspace=workspace, folders=situation.folders
     )
     return tuple(steps), expectation
+
+
+def _respawn_plan(situation: Situation, resume: Resume) -> tuple[tuple[Step, ...], Expectation]:
+    left = situation.finding.cause is Cause.DEAD_PANE_LEFT
+    return (mend.dead_plan if left else _parts_plan)(situation, resume)
 
 
 def _parts_plan(situation: Situation, resume: Resume) -> tuple[tuple[Step, ...], Expectation]:
@@ -120,10 +126,13 @@ BUILDERS: Mapping[Strategy, Builder] = MappingProxyType(
         Strategy.RECREATE_SOCKET: _socket_plan,
         Strategy.RESTORE_CHECKPOINT: _restore_plan,
         Strategy.REBUILD_WORKSPACE: _workspace_plan,
-        Strategy.RESPAWN_PANE: _parts_plan,
+        Strategy.RESPAWN_PANE: _respawn_plan,
         Strategy.RESUME_PROGRAM: _parts_plan,
         Strategy.REBUILD_WINDOW: _window_plan,
         Strategy.CONTINUE_PROCESS: _continue_plan,
+        Strategy.REBUILD_PANE: mend.pane_plan,
+        Strategy.ARRANGE_WINDOW: mend.layout_plan,
+        Strategy.FURNISH_PANE: mend.furnish_plan,
     }
 )
 """By strategy: its steps, and what has to be true after them."""

@@ -76,6 +76,8 @@ def _all_broken(case: Case, look: Look) -> bool:
 def _still_broken(case: Case, unit: Unit, pane_id: str, pid: int, look: Look) -> bool:
     if unit is Unit.SOCKET:
         return look.presence is Presence.ABSENT
+    if unit is Unit.WINDOW and case.order is None:
+        return _windows_gone(case, look)
     if unit is Unit.WINDOW or (case.order is not None and case.order.replaces):
         return _still_there(case, look)
     if unit in (Unit.SESSION, Unit.SERVER):
@@ -87,6 +89,14 @@ def _still_broken(case: Case, unit: Unit, pane_id: str, pid: int, look: Look) ->
         return pane.dead and pane.pid == pid
     before = next((p for p in case.before.panes() if p.id == pane_id), None) if case.before else None
     return before is not None and pane.pid == before.pid and pane.program is None and not pane.dead
+
+
+def _windows_gone(case: Case, look: Look) -> bool:
+    """The session is the same one, and nothing stands where its windows were."""
+    live = look.find(case.session)
+    if live is None or case.before is None or live.id != case.before.id:
+        return False
+    return not {part.window for part in case.finding.failure.broken} & {one.index for one in live.windows}
 
 
 def _still_there(case: Case, look: Look) -> bool:

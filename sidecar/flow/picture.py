@@ -70,6 +70,7 @@ def _session(ward: Ward, name: str) -> SessionStatus:
         restorable=rehearsal.restorable if rehearsal else None,
         rehearsed=rehearsal.at if rehearsal else 0.0,
         rehearsal_report=rehearsal.differences if rehearsal else (),
+        differences=ward.shapes.get(name, ()),
         note="; ".join(filter(None, (still.sentence if still else "", _unrestorable(rehearsal)))),
     )
 
@@ -94,5 +95,8 @@ def health_of(ward: Ward, name: str, live: Session | None) -> Health:
     still = ward.standstills.get(name)
     if still is not None and still.reason is RefusalReason.GIVEN_UP:
         return Health.GIVEN_UP
-    broken = live is None or any(pane.dead for pane in live.panes())
-    return Health.CRASHED if broken else Health.HEALTHY
+    if live is None:
+        return Health.CRASHED
+    if ward.shapes.get(name):
+        return Health.CORRUPTED
+    return Health.CRASHED if any(pane.dead for pane in live.panes()) else Health.HEALTHY

@@ -38,7 +38,7 @@ from sidecar.model.running import ProcessState, ServerState
 from sidecar.model.scrollback import StoredText
 from sidecar.model.session import Checkpoint, Look, Operation, Session, SessionImage
 from sidecar.model.stress import Room
-from sidecar.model.workspace import Command, Pairs, Workspace
+from sidecar.model.workspace import Beside, Command, DeclaredPane, DeclaredWindow, Pairs, Workspace
 
 
 class Book(Protocol):
@@ -70,6 +70,11 @@ class Book(Protocol):
 
     async def newest_checkpoint(self, session: str) -> Checkpoint | None:
         """The newest whose checksum holds; those that fail on the way are quarantined and audited."""
+
+    async def newest_with_windows(
+        self, session: str, instance: str, windows: frozenset[int]
+    ) -> Checkpoint | None:
+        """The newest good one of this life of the session that has windows of all these indexes."""
 
     async def scrollback(self, digest: str) -> StoredText:
         """The text as far as it is what was stored; what is missing is said in its place, and counted."""
@@ -317,6 +322,16 @@ class Tmux(Scene, Protocol):
         starts: Sequence[Start] = (),
     ) -> None:
         """Build the image's one window into a living session, all or nothing; the index has to be free."""
+
+    async def build_declared_window(self, session: Session, index: int, window: DeclaredWindow) -> None:
+        """Build one declared window into a living session, all or nothing, without its command lines."""
+
+    async def build_declared_pane(self, beside: Beside, pane: DeclaredPane) -> str:
+        """Put one declared pane beside a living one, all or nothing, without its command lines; its id."""
+        ...
+
+    async def arrange(self, window: str, layout: str, panes: int) -> None:
+        """Give a window a layout while it has exactly so many panes; never one tmux may not survive."""
 
     async def close_session(self, session: Session) -> str:
         """End a living session and wait for its processes; the server stays. Nothing if it is gone.

@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass
 
 from sidecar.clock import Clock
+from sidecar.decide.mend import by_itself
 from sidecar.decide.restore import Resume, held
 from sidecar.decide.resume import Spot, resumption
 from sidecar.decide.situation import Limits, Situation
@@ -14,7 +15,7 @@ from sidecar.flow.circuits import Circuits
 from sidecar.flow.claims import gather_claims
 from sidecar.flow.ports import Book, Host
 from sidecar.flow.ward import Case, Ward
-from sidecar.model.incident import IncidentState
+from sidecar.model.incident import IncidentState, Unit
 from sidecar.model.plan import Resumption
 from sidecar.model.session import Checkpoint, SavedPane, SessionImage, image_of
 
@@ -79,7 +80,18 @@ class Surveyor:
     async def _checkpoint(self, case: Case) -> Checkpoint | None:
         if case.order is not None:
             return case.order.checkpoint
+        windows = {part.window for part in case.finding.failure.broken if part.unit is Unit.WINDOW} - {None}
+        if windows:
+            return await self._with_windows(case, frozenset(index for index in windows if index is not None))
         return await self.book.newest_checkpoint(case.session) if case.session else None
+
+    async def _with_windows(self, case: Case, windows: frozenset[int]) -> Checkpoint | None:
+        """The newest of this life that still has windows which are lost: newer ones do without."""
+        entry = self.ward.expected.get(case.session)
+        if entry is None:
+            return None
+        found = await self.book.newest_with_windows(case.session, entry.instance, windows)
+        return by_itself(found) if found is not None else None
 
 
 def image_for(case: Case, situation: Situation) -> SessionImage | None:

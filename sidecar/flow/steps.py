@@ -11,7 +11,7 @@ from typing import NoReturn
 from sidecar.clock import Clock
 from sidecar.decide.conversation import agent_name
 from sidecar.errors import DiskFull, Permanent, SidecarError, Temporary, Undone
-from sidecar.flow import steps_gentle
+from sidecar.flow import mend, steps_gentle
 from sidecar.flow.checkpoint import Checkpointer
 from sidecar.flow.furnish import furnish
 from sidecar.flow.pace import Pace
@@ -34,6 +34,8 @@ class Progress:
     """(window index, pane index) whose command line was typed."""
     furnished: set[str] = field(default_factory=set)
     """Panes of a declared session that have got all their command lines."""
+    built: dict[tuple[int, int], str] = field(default_factory=dict)
+    """Panes of a declared session that were put back, by their places in its file."""
     all_started: float = 0.0
     """Monotonic seconds at which the last of the panes' own commands has had its turn."""
 
@@ -53,6 +55,12 @@ class Surgery:
     progress: Progress = field(default_factory=Progress)
     losses: list[Difference] = field(default_factory=list)
     """What the steps could not bring back."""
+
+    @property
+    def living(self) -> Session:
+        """The session before anything was done, for steps that work on a part of it."""
+        assert self.case.before is not None
+        return self.case.before
 
 
 async def save(surgery: Surgery, step: Step) -> None:
@@ -168,7 +176,33 @@ class Deed:
     do: Work
 
 
+async def _build_window(surgery: Surgery, step: Step) -> None:
+    await mend.build_window(surgery.tmux, surgery.living, step)
+
+
+async def _furnish_window(surgery: Surgery, step: Step) -> None:
+    await mend.furnish_window(surgery.tmux, surgery.living, step, surgery.progress.furnished)
+
+
+async def _build_pane(surgery: Surgery, step: Step) -> None:
+    await mend.build_pane(surgery.tmux, surgery.living, step, surgery.progress.built)
+
+
+async def _furnish_pane(surgery: Surgery, step: Step) -> None:
+    progress = surgery.progress
+    await mend.furnish_pane(surgery.tmux, surgery.living, step, progress.built, progress.furnished)
+
+
+async def _arrange_window(surgery: Surgery, step: Step) -> None:
+    await mend.arrange_window(surgery.tmux, surgery.living, step)
+
+
 STEPS: Mapping[StepKind, Deed] = {
+    StepKind.BUILD_WINDOW: Deed(_build_window),
+    StepKind.FURNISH_WINDOW: Deed(_furnish_window),
+    StepKind.BUILD_PANE: Deed(_build_pane),
+    StepKind.FURNISH_PANE: Deed(_furnish_pane),
+    StepKind.ARRANGE_WINDOW: Deed(_arrange_window),
     StepKind.SAVE: Deed(save),
     StepKind.RESPAWN_PANE: Deed(respawn_pane),
     StepKind.START_PROGRAM: Deed(start_program),

@@ -15,8 +15,8 @@ from sidecar.errors import SidecarError
 from sidecar.model.archive import Order
 from sidecar.model.incident import Asker, Broken, Exit, Failure, Finding, Unit
 from sidecar.model.ladder import Ladder, ladder_for, rung_of
-from sidecar.model.plan import Plan, Refusal, RefusalReason, StepKind, Strategy
-from sidecar.model.policy import Restore, RetryPolicy
+from sidecar.model.plan import Difference, Plan, Refusal, RefusalReason, StepKind, Strategy
+from sidecar.model.policy import Restore, RetryPolicy, Shape
 from sidecar.model.record import Rehearsal, StoredTotals, Usage
 from sidecar.model.session import Look, Presence, Session
 from sidecar.model.status import Answer
@@ -125,6 +125,8 @@ class Ward:
         self.cases: dict[str, Case] = {}
         """The lease: whoever has a case here is being healed, and by nobody else."""
         self.standstills: dict[str, Standstill] = {}
+        self.shapes: dict[str, tuple[Difference, ...]] = {}
+        """What of a declared session is not as its file says, and counts."""
         self.setbacks: dict[str, Setback] = {}
         self.totals: Mapping[str, StoredTotals] = {}
         self.usage: Mapping[str, Usage] = {}
@@ -143,6 +145,13 @@ class Ward:
         if override is not None and override.restore is not None:
             return override.restore
         return Restore.ALWAYS if self.declares(name) else self.settings.sessions.restore
+
+    def shape_of(self, name: str) -> Shape:
+        """How far the session is held to its workspace file."""
+        override = self.settings.sessions.overrides.get(name)
+        if override is not None and override.shape is not None:
+            return override.shape
+        return self.settings.sessions.shape
 
     def workspace(self, name: str) -> Workspace | None:
         """The session as a workspace file declares it, if one does."""
@@ -266,5 +275,5 @@ class Ward:
 
     def forget(self, session: str) -> None:
         """The session is no longer expected."""
-        for memory in (self.expected, self.standstills, self.setbacks):
+        for memory in (self.expected, self.standstills, self.setbacks, self.shapes):
             memory.pop(session, None)

@@ -69,6 +69,11 @@ class Cause(StrEnum):
     SOCKET_TAKEN = "socket_taken"
     FOREIGN_SERVER = "foreign_server"
     NEVER_STARTED = "never_started"
+    SHAPE_DIFFERS = "shape_differs"
+    FOLDER_DIFFERS = "folder_differs"
+    LAYOUT_DIFFERS = "layout_differs"
+    PROGRAM_DIFFERS = "program_differs"
+    DEAD_PANE_LEFT = "dead_pane_left"
     REPORTED = "reported"
     UNKNOWN = "unknown"
 
@@ -135,6 +140,8 @@ class Broken:
     """Window index, for unit WINDOW."""
     started: int = 0
     """Clock ticks after the boot at which the process began, where it lives and is to be signalled."""
+    place: tuple[int, int] | None = None
+    """Of a declared session: the positions of the window and the pane in its file."""
 
 
 @dataclass(frozen=True, slots=True)

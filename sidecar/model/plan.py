@@ -9,7 +9,7 @@ from enum import StrEnum
 from sidecar import redact
 from sidecar.model.incident import Finding
 from sidecar.model.session import Checkpoint, SessionImage
-from sidecar.model.workspace import Workspace
+from sidecar.model.workspace import Beside, DeclaredWindow, Workspace
 
 
 class Strategy(StrEnum):
@@ -21,6 +21,9 @@ class Strategy(StrEnum):
     RECREATE_SOCKET = "recreate_socket"
     RESPAWN_PANE = "respawn_pane"
     RESUME_PROGRAM = "resume_program"
+    FURNISH_PANE = "furnish_pane"
+    ARRANGE_WINDOW = "arrange_window"
+    REBUILD_PANE = "rebuild_pane"
     REBUILD_WINDOW = "rebuild_window"
     RESTORE_CHECKPOINT = "restore_checkpoint"
     REBUILD_WORKSPACE = "rebuild_workspace"
@@ -40,6 +43,11 @@ class StepKind(StrEnum):
     RUN_SCRIPT = "run_script"
     BUILD_WORKSPACE = "build_workspace"
     FURNISH_WORKSPACE = "furnish_workspace"
+    BUILD_WINDOW = "build_window"
+    FURNISH_WINDOW = "furnish_window"
+    BUILD_PANE = "build_pane"
+    FURNISH_PANE = "furnish_pane"
+    ARRANGE_WINDOW = "arrange_window"
     REBUILD_WINDOW = "rebuild_window"
     REPLACE_SESSION = "replace_session"
     SIGNAL_SERVER = "signal_server"
@@ -109,7 +117,13 @@ class Step:
     what: str = ""
     """For people: what a step that needs more than a pane works on."""
     window: int | None = None
-    """Window index, for REBUILD_WINDOW."""
+    """Window index, for a step that works on a window."""
+    place: tuple[int, int] | None = None
+    """Of a declared session: the positions of the window and the pane in its file."""
+    declared: DeclaredWindow | None = None
+    """The window as the file declares it."""
+    beside: Beside | None = None
+    """Where a declared pane is put back."""
     undo: int = 0
     """The checkpoint that brings back what this step takes away."""
     started: int = 0
@@ -118,6 +132,9 @@ class Step:
     def describe(self) -> str:
         """One line for people and the audit trail."""
         words = self.kind.value.replace("_", " ")
+        if self.place is not None and self.declared is not None:
+            name = f" of {self.declared.name!r}" if self.declared.name else ""
+            return f"{words} {self.place[0]}.{self.place[1]}{name}"
         if self.window is not None:
             return f"{words} {self.window}"
         if self.undo:

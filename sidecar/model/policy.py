@@ -14,6 +14,17 @@ class Restore(StrEnum):
     NEVER = "never"
 
 
+class Shape(StrEnum):
+    """How far a living declared session is held to its workspace file."""
+
+    OFF = "off"
+    """Not at all."""
+    CAREFUL = "careful"
+    """What was seen standing, and went by evidence of damage, comes back; people's changes stay."""
+    STRICT = "strict"
+    """The file is law: whoever changed it, and as soon as nobody is attached."""
+
+
 class Mode(StrEnum):
     """``observe`` decides everything and does nothing."""
 

@@ -41,6 +41,8 @@ class SessionStatus:
     """Wall seconds of that rehearsal; 0 when there was none."""
     rehearsal_report: tuple[Difference, ...] = ()
     """Every difference that it found, tolerated ones too."""
+    differences: tuple[Difference, ...] = ()
+    """What of a declared session is not as its file says, and counts."""
     note: str = ""
     """For people: why it is not healthy or not restorable, and what to do."""
 

@@ -12,6 +12,10 @@ Pairs = tuple[tuple[str, str], ...]
 """Names and values, in the order of the file."""
 
 
+NAMED_LAYOUTS = ("even-horizontal", "even-vertical", "main-horizontal", "main-vertical", "tiled")
+"""The layouts that every tmux makes by itself."""
+
+
 @dataclass(frozen=True, slots=True)
 class Command:
     """One line that is typed into a pane."""
@@ -60,6 +64,22 @@ class DeclaredWindow:
         """The position of the pane that is active: the last one with the focus, or else the last."""
         positions = [position for position, pane in enumerate(self.panes) if pane.focus]
         return positions[-1] if positions else len(self.panes) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """Where in a living window a declared pane is put back."""
+
+    window: str
+    """The window's id."""
+    pane: str
+    """The id of the pane that it comes after, or before."""
+    before: bool = False
+    layout: str = ""
+    """Given to the window afterwards, if it then has exactly ``panes``; empty leaves the layout."""
+    panes: int = 0
+    zoomed: bool = False
+    """A person has zoomed a pane of it, which it stays."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,10 +27,11 @@ TABLE = [
         "",
         "recovery: {ladders: {crashed: [restore_checkpoint]}, budget: {per_session: 3 per 1h}}",
         {
-            "recovery.ladders.crashed": (
-                ["resume_program", "respawn_pane", "restore_checkpoint", "rebuild_workspace"],
-                ["restore_checkpoint"],
-            ),
+            "recovery.ladders.crashed.0.strategy": ("resume_program", "restore_checkpoint"),
+            "recovery.ladders.crashed.1.strategy": ("respawn_pane", None),
+            "recovery.ladders.crashed.2.strategy": ("rebuild_window", None),
+            "recovery.ladders.crashed.3.strategy": ("restore_checkpoint", None),
+            "recovery.ladders.crashed.4.strategy": ("rebuild_workspace", None),
             "recovery.per_session.count": (5, 3),
             "recovery.per_session.period": (600.0, 3600.0),
         },

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from sidecar.decide.judge import judge
-from sidecar.decide.layout import NAMED, checksum, named_skeleton, skeleton
+from sidecar.decide.layout import checksum, named_skeleton, skeleton
 from sidecar.model.plan import Expectation, Verdict
 from sidecar.model.session import Look, Pane, Presence, Session, Window
-from sidecar.model.workspace import Command, DeclaredPane, DeclaredWindow, Workspace
+from sidecar.model.workspace import NAMED_LAYOUTS, Command, DeclaredPane, DeclaredWindow, Workspace
 from tests.decide.builders import absent, look, pane, session
 
 PLAIN = DeclaredPane("/srv")
@@ -153,7 +153,7 @@ def test_windows_without_a_name_and_a_layout_of_their_own() -> None:
     )
 
 
-@pytest.mark.parametrize("name", ["", *NAMED])
+@pytest.mark.parametrize("name", ["", *NAMED_LAYOUTS])
 def test_a_named_layout_has_a_cell_for_each_pane(name: str) -> None:
     for panes in range(1, 30):
         assert named_skeleton(name, panes).count(".") == panes

@@ -14,6 +14,9 @@ from sidecar.errors import CheckpointUnusable
 from sidecar.model.record import Action, Capture, StoredTotals
 from sidecar.model.session import Checkpoint, Operation
 
+_LOOKED_THROUGH = 50
+"""Generations; a window is lost between two looks, and only what was stored since does without it."""
+
 
 def add(
     tx: Transaction,
@@ -76,6 +79,27 @@ def newest(tx: Transaction, session: str, now: float) -> tuple[Checkpoint | None
             return read(row), bad
         except CheckpointUnusable as error:
             bad += quarantine(tx, row["id"], session, str(error), now)
+    return None, bad
+
+
+def newest_with_windows(
+    tx: Transaction, session: str, instance: str, windows: Collection[int], now: float
+) -> tuple[Checkpoint | None, int]:
+    """The newest good one of this life that has all these windows, and how many were quarantined."""
+    bad = 0
+    for (number,) in tx.all(
+        "SELECT id FROM checkpoints WHERE session = ? AND instance = ? AND quarantined = ''"
+        " ORDER BY id DESC LIMIT ?",
+        session, instance, _LOOKED_THROUGH,
+    ):  # fmt: skip
+        (row,) = tx.all("SELECT * FROM checkpoints WHERE id = ?", number)
+        try:
+            found = read(row)
+        except CheckpointUnusable as error:
+            bad += quarantine(tx, number, session, str(error), now)
+            continue
+        if set(windows) <= {window.index for window in found.image.windows}:
+            return found, bad
     return None, bad
 
 

@@ -223,6 +223,17 @@ class Store:
             self._on_corrupt(bad)
         return found
 
+    async def newest_with_windows(
+        self, session: str, instance: str, windows: frozenset[int]
+    ) -> Checkpoint | None:
+        now = self._clock.wall()
+        found, bad = await self._write(
+            lambda tx: checkpoints.newest_with_windows(tx, session, instance, windows, now)
+        )
+        if bad:
+            self._on_corrupt(bad)
+        return found
+
     async def scrollback(self, digest: str) -> StoredText:
         text, bad = await self._read(lambda tx: scrollbacks.read(tx, digest))
         news = bad - self._damaged

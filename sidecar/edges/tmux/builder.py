@@ -33,8 +33,8 @@ from sidecar.edges.tmux.run import Answer, TmuxRunner, classify
 from sidecar.edges.tmux.scratch import Scratch, remove
 from sidecar.edges.tmux.server import find_server
 from sidecar.edges.tmux.starts import delays, with_commands
-from sidecar.edges.tmux.text import script
-from sidecar.edges.tmux.workspace import workspace_script
+from sidecar.edges.tmux.text import literal, script
+from sidecar.edges.tmux.workspace import pane_script, window_script, workspace_script
 from sidecar.errors import (
     CheckpointUnusable,
     SidecarError,
@@ -45,7 +45,7 @@ from sidecar.errors import (
 )
 from sidecar.model.plan import Start
 from sidecar.model.session import ServerOrigin, SessionImage
-from sidecar.model.workspace import Workspace
+from sidecar.model.workspace import Beside, DeclaredPane, DeclaredWindow, Workspace
 
 _SECONDS = 30.0
 """One line on a busy machine; an ordinary session takes a tenth of one."""
@@ -137,20 +137,47 @@ class Builder:
         )
         try:
             async with self._one:
-                await self._judge_window(await self._run(line), nonce)
+                await self._judge_part(await self._run(line), nonce)
                 if hooks:
                     await self._runner.source(hooks)
         except BaseException:
             await asyncio.to_thread(remove, files.values())
             raise
 
-    async def _judge_window(self, answer: Answer, nonce: str) -> None:
+    async def build_declared_window(self, session_id: str, index: int, window: DeclaredWindow) -> None:
+        """Build one declared window into a living session, where its index has to be free.
+
+        Raises: as :meth:`build_window`.
+        """
+        nonce = _new_nonce()
+        window = await asyncio.to_thread(folders.window_existing, window)
+        async with self._one:
+            await self._judge_part(await self._run(window_script(session_id, index, window, nonce)), nonce)
+
+    async def build_declared_pane(self, beside: Beside, pane: DeclaredPane) -> str:
+        """Put one declared pane beside a living one, and give its id.
+
+        Raises:
+            TmuxRefused: tmux would not (there is no room, for one); nothing is left of it.
+            TmuxAbsent, TmuxUnknown: no server, or no answer; the pane may or may not be there.
+        """
+        nonce = _new_nonce()
+        pane = await asyncio.to_thread(folders.pane_existing, pane)
+        async with self._one:
+            built = await self._judge_part(await self._run(pane_script(beside, pane, nonce)), nonce)
+        if pane.title:
+            await self._runner.call("select-pane", "-t", built, "-T", literal(pane.title))
+        return built
+
+    async def _judge_part(self, answer: Answer, nonce: str) -> str:
+        """The id of what was built if the line has run; else remove what there is of it, and say why."""
         progress = read_progress(answer.output, nonce)
         if progress.finished:
-            return
+            return progress.id
         if progress.id:
             with contextlib.suppress(SidecarError):
-                await self._runner.call("kill-window", "-t", progress.id)
+                kill = "kill-pane" if progress.id.startswith("%") else "kill-window"
+                await self._runner.call(kill, "-t", progress.id)
         error = classify(answer.complaint)
         error.hint = error.hint or "What had been built is removed again."
         raise error

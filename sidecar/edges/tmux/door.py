@@ -25,13 +25,21 @@ from sidecar.edges.tmux.server import ask_for_socket, find_server
 from sidecar.edges.tmux.sharing import SharedLook
 from sidecar.edges.tmux.snapshot import LOOK_COMMAND, parse_look
 from sidecar.edges.tmux.text import command, in_one, literal, message, script, unvis
-from sidecar.edges.tmux.workspace import option_lines
+from sidecar.edges.tmux.workspace import arrange_line, option_lines
 from sidecar.errors import SidecarError, Temporary, TmuxAbsent, TmuxRefused, TmuxSilent
 from sidecar.model.plan import Resumption, Start
 from sidecar.model.reach import Reach
 from sidecar.model.record import Capture
 from sidecar.model.session import Look, Presence, Session, SessionImage
-from sidecar.model.workspace import Command, Pairs, Workspace
+from sidecar.model.workspace import (
+    NAMED_LAYOUTS,
+    Beside,
+    Command,
+    DeclaredPane,
+    DeclaredWindow,
+    Pairs,
+    Workspace,
+)
 
 _CAPTURE_SECONDS = 10.0
 _SOCKET_SECONDS = 2.0
@@ -71,6 +79,7 @@ class TmuxDoor:
         self._runner = runner
         self._clock = clock
         self._boot_id = boot_id
+        self._valid_layout = valid_layout
         self._complete = complete
         self._typist = prompt.Typist(runner, clock, in_front)
         self._shared = SharedLook(self._look)
@@ -245,6 +254,29 @@ class TmuxDoor:
             TmuxAbsent, TmuxUnknown: there is no server, or it gave no answer.
         """
         await self._builder.build_window(session.id, image, scrollbacks, starts)
+
+    async def build_declared_window(self, session: Session, index: int, window: DeclaredWindow) -> None:
+        """Build one declared window into a living session, without its command lines.
+
+        Raises: as :meth:`rebuild_window`.
+        """
+        await self._builder.build_declared_window(session.id, index, window)
+
+    async def build_declared_pane(self, beside: Beside, pane: DeclaredPane) -> str:
+        """Put one declared pane beside a living one, without its command lines. Returns its id.
+
+        Raises: as :meth:`rebuild_window`.
+        """
+        return await self._builder.build_declared_pane(beside, pane)
+
+    async def arrange(self, window: str, layout: str, panes: int) -> None:
+        """Give a window a layout while it has exactly so many panes; nothing for one tmux may not survive.
+
+        Raises:
+            TmuxAbsent, TmuxUnknown: there is no server, or no answer.
+        """
+        if layout in NAMED_LAYOUTS or self._valid_layout(layout, panes):
+            await self._each([arrange_line(window, layout, panes)])
 
     async def close_session(self, session: Session) -> str:
         """End a living session and wait for its processes; the server stays until :meth:`let_go`.

@@ -6,7 +6,7 @@ import os
 from dataclasses import replace
 
 from sidecar.model.session import SessionImage
-from sidecar.model.workspace import Workspace
+from sidecar.model.workspace import DeclaredPane, DeclaredWindow, Workspace
 
 
 def existing(path: str) -> str:
@@ -29,11 +29,18 @@ def with_existing(image: SessionImage) -> SessionImage:
 
 def declared_existing(workspace: Workspace) -> Workspace:
     """The workspace with every folder replaced by :func:`existing`."""
-    windows = tuple(
-        replace(window, panes=tuple(replace(pane, cwd=existing(pane.cwd)) for pane in window.panes))
-        for window in workspace.windows
-    )
+    windows = tuple(map(window_existing, workspace.windows))
     return replace(workspace, cwd=existing(workspace.cwd), windows=windows)
+
+
+def window_existing(window: DeclaredWindow) -> DeclaredWindow:
+    """The same for one window."""
+    return replace(window, panes=tuple(map(pane_existing, window.panes)))
+
+
+def pane_existing(pane: DeclaredPane) -> DeclaredPane:
+    """The same for one pane."""
+    return replace(pane, cwd=existing(pane.cwd))
 
 
 def of_process(pid: int) -> str:

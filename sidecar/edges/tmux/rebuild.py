@@ -54,7 +54,7 @@ class Progress:
     """How far one line of a rebuild came."""
 
     id: str
-    """Of the session, or the window, that is ours; empty if the line did not begin it."""
+    """Of the session, the window or the pane that is ours; empty if the line did not begin it."""
     finished: bool
 
 
@@ -110,7 +110,7 @@ def window_scripts(blueprint: Blueprint, session_id: str) -> tuple[bytes, bytes]
 
 def read_progress(output: bytes, nonce: str) -> Progress:
     """How far a line came. A new server's configuration may print, and fail, in the same answer."""
-    begun = re.search(rb"^" + nonce.encode() + rb" ([$@]\d+)$", output, re.MULTILINE)
+    begun = re.search(rb"^" + nonce.encode() + rb" ([$@%]\d+)$", output, re.MULTILINE)
     ended = re.search(rb"^" + nonce.encode() + rb" ended$", output, re.MULTILINE)
     return Progress(begun[1].decode() if begun else "", ended is not None)
 

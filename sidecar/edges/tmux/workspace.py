@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from sidecar.edges.tmux.arming import arm_line
 from sidecar.edges.tmux.rebuild import targetable
 from sidecar.edges.tmux.text import command, in_one, literal, script
-from sidecar.model.workspace import DeclaredPane, DeclaredWindow, Pairs, Workspace
+from sidecar.model.workspace import Beside, DeclaredPane, DeclaredWindow, Pairs, Workspace
 
 _WIDTH, _HEIGHT = "200", "50"
 """Until a client attaches; a session's own default-size comes first."""
@@ -28,6 +28,36 @@ def workspace_script(workspace: Workspace, nonce: str) -> bytes:
     Every pane's folder has to exist. ``nonce`` is a word that nobody else uses.
     """
     return script(in_one(*_Drawing(workspace, nonce).commands()))
+
+
+def window_script(session_id: str, index: int, window: DeclaredWindow, nonce: str) -> bytes:
+    """One window into a living session, as one line; the index has to be free."""
+    target = f"{session_id}:{index}"
+    first, *others = _window(target, window)
+    begun = command("display-message", "-p", "-t", target, f"{nonce} #{{window_id}}")
+    ended = command("display-message", "-p", f"{nonce} ended")
+    return script(in_one(first, begun, *others, ended))
+
+
+def pane_script(beside: Beside, pane: DeclaredPane, nonce: str) -> bytes:
+    """One pane beside a living one, as one line, and the layout if there are then so many panes.
+
+    It is not selected, and a window that is zoomed stays so.
+    """
+    flags = ("-d", "-b") if beside.before else ("-d",)
+    told = ("-P", "-F", f"{nonce} #{{pane_id}}")
+    lines = [command("split-window", *flags, *told, "-t", beside.pane, *_start(pane))]
+    if beside.layout:
+        lines.append(arrange_line(beside.window, beside.layout, beside.panes))
+    if beside.zoomed:
+        lines.append(command("resize-pane", "-Z", "-t", beside.window))
+    return script(in_one(*lines, command("display-message", "-p", f"{nonce} ended")))
+
+
+def arrange_line(window: str, layout: str, panes: int) -> str:
+    """Give a window a layout, only while it has exactly so many panes."""
+    arrange = command("select-layout", "-t", window, layout)
+    return command("if-shell", "-F", "-t", window, f"#{{==:#{{window_panes}},{panes}}}", arrange)
 
 
 def option_lines(window: str, options: Pairs) -> Iterator[str]:
@@ -48,7 +78,7 @@ class _Drawing:
     def commands(self) -> Iterator[str]:
         yield from self._session_alone()
         for position, window in enumerate(self._workspace.windows):
-            yield from self._window(self._target(position), window)
+            yield from _window(self._target(position), window)
         yield from self._places()
         if self._name != self._workspace.name:
             yield command("rename-session", "-t", self._session, "--", literal(self._workspace.name))
@@ -72,26 +102,6 @@ class _Drawing:
             yield command("set-environment", "-t", session, name, value)
         yield command("move-window", "-s", session, "-t", f"{session}{_FIRST}")
 
-    def _window(self, target: str, window: DeclaredWindow) -> Iterator[str]:
-        first, *others = window.panes
-        name = ("-n", literal(window.name)) if window.name else ()
-        yield command("new-window", "-d", "-t", target, *name, *_start(first))
-        yield from option_lines(target, window.options)
-        yield arm_line(target)
-        yield from _title(target, first)
-        for pane in others:
-            # The new pane is the active one, which is split next.
-            yield command("split-window", "-v", "-t", target, *_start(pane))
-            if window.layout or len(window.panes) > _HALVED:
-                # Leaves room for the next one.
-                yield command("select-layout", "-t", target, "tiled" if window.layout else "even-vertical")
-            yield from _title(target, pane)
-        if window.layout:
-            yield command("select-layout", "-t", target, window.layout)
-        back = len(window.panes) - 1 - window.active_pane
-        if back:
-            yield command("select-pane", "-t", f"{target}.-{back}")
-
     def _places(self) -> Iterator[str]:
         """Each window to its place; the one that is shown is selected by that. Then ours goes.
 
@@ -105,6 +115,27 @@ class _Drawing:
                 "move-window", *quiet, "-s", self._target(position), "-t", f"{self._session}{place}"
             )
         yield command("unlink-window", "-k", "-t", f"{self._session}{_FIRST}")
+
+
+def _window(target: str, window: DeclaredWindow) -> Iterator[str]:
+    first, *others = window.panes
+    name = ("-n", literal(window.name)) if window.name else ()
+    yield command("new-window", "-d", "-t", target, *name, *_start(first))
+    yield from option_lines(target, window.options)
+    yield arm_line(target)
+    yield from _title(target, first)
+    for pane in others:
+        # The new pane is the active one, which is split next.
+        yield command("split-window", "-v", "-t", target, *_start(pane))
+        if window.layout or len(window.panes) > _HALVED:
+            # Leaves room for the next one.
+            yield command("select-layout", "-t", target, "tiled" if window.layout else "even-vertical")
+        yield from _title(target, pane)
+    if window.layout:
+        yield command("select-layout", "-t", target, window.layout)
+    back = len(window.panes) - 1 - window.active_pane
+    if back:
+        yield command("select-pane", "-t", f"{target}.-{back}")
 
 
 def _start(pane: DeclaredPane) -> tuple[str, ...]:
