@@ -62,6 +62,7 @@ from sidecar.flow.rehearse import Props, Rehearser
 from sidecar.flow.reload import Reloader
 from sidecar.flow.shape import ShapeExaminer
 from sidecar.flow.strain import Strain
+from sidecar.flow.suspended import ProgramExaminer
 from sidecar.flow.ward import Ward
 from sidecar.flow.watch import Tools, Watch
 from sidecar.model.incident import SignalKind
@@ -292,14 +293,16 @@ class Sidecar:
         executor = Executor(store, clock, SystemDice(), self.metrics, log, ward.retry)
         self._reloader = Reloader(ward, self._reread, store, clock, log, self._keep_settings)
         person = Person(ward, tmux, self.metrics, log)
-        server_examiner = ServerExaminer(
-            ward, tmux, host.stopped, clock, lambda: self._watch.signal(SignalKind.STOPPED)
-        )
         socket = SocketWatch(runner.socket, clock)
         self._undo.callback(socket.close)
-        shape_examiner = ShapeExaminer(ward, host, self._look_after)
-        socket_examiner = SocketExaminer(tmux, socket, host.boot_id)
-        examination = Examination((server_examiner, socket_examiner, shape_examiner), log)
+        server_examiner = ServerExaminer(ward, tmux, host.stopped, clock, self._notice)
+        examiners = (
+            server_examiner,
+            SocketExaminer(tmux, socket, host.boot_id),
+            ShapeExaminer(ward, host, self._look_after),
+            ProgramExaminer(host.stopped, clock, self._notice),
+        )
+        examination = Examination(examiners, log)
         recoverer = Recoverer(
             ward, tmux, store, host, clock, self.metrics, log, checkpointer, executor, self._circuits, person,
             Pace(clock, strain.starts, strain.memory), examination, strain,
@@ -507,6 +510,14 @@ class Sidecar:
         windows = {window.id for session in look.sessions for window in session.windows if window.armed}
         with contextlib.suppress(SidecarError):
             await tmux.disarm(sorted(windows))
+
+    def _notice(self, after: float = 0.0) -> None:
+        """An examiner has reason to look (again)."""
+        self._tasks.spawn("look again", self._look_after(after))
+
+    async def _look_after(self, seconds: float) -> None:
+        await self._clock.sleep(seconds)
+        self._watch.signal(SignalKind.STOPPED)
 
     async def _measure(self, host: LocalHost) -> None:
         while True:

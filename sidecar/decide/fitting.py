@@ -14,7 +14,7 @@ from sidecar.model.plan import Strategy
 _ANY_BREAK = frozenset(FailureKind) - {FailureKind.DISCONNECTED}
 _FROZEN = frozenset({FailureKind.FROZEN})
 _CORRUPTED = frozenset({FailureKind.CORRUPTED})
-_STOPPED = frozenset({Cause.SERVER_SUSPENDED, Cause.CLIENT_WEDGED})
+_STOPPED = frozenset({Cause.SERVER_SUSPENDED, Cause.CLIENT_WEDGED, Cause.PROCESS_SUSPENDED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,7 @@ TABLE: tuple[Fit, ...] = (
     ),
     Fit(Unit.PANE, (Strategy.REBUILD_PANE,), _CORRUPTED, frozenset({Cause.SHAPE_DIFFERS})),
     Fit(Unit.WINDOW, (Strategy.ARRANGE_WINDOW,), _CORRUPTED, frozenset({Cause.LAYOUT_DIFFERS})),
+    Fit(Unit.PROGRAM, (Strategy.CONTINUE_PROCESS,), _FROZEN, _STOPPED),
     Fit(Unit.PROGRAM, (Strategy.RESUME_PROGRAM,)),
     Fit(Unit.PANE, (Strategy.RESPAWN_PANE,)),
     Fit(Unit.WINDOW, (Strategy.REBUILD_WINDOW,)),

@@ -7,7 +7,7 @@ holds is never touched, and nothing here ends a process.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from sidecar.model.incident import Broken, Cause, Evidence, Failure, FailureKind, Finding, Intent, Unit
@@ -57,6 +57,29 @@ def server_finding(found: Suspect, server: ProcessState, first_sign: float, life
     return Finding(failure, found.cause, Intent.FAILURE, found.evidence, f"server {life}")
 
 
+def stopped_in_front(state: ProcessState) -> bool:
+    """Whether a process is stopped although its group has its terminal."""
+    return state.stopped and state.group == state.front
+
+
+def program_finding(session: str, stopped: Mapping[ProcessState, str], first_sign: float) -> Finding:
+    """Programs of one session that were stopped from outside, each with its pane."""
+    parts = tuple(
+        Broken(Unit.PROGRAM, pane, state.pid, started=state.started) for state, pane in stopped.items()
+    )
+    evidence = tuple(
+        Evidence(
+            f"/proc/{state.pid}/stat",
+            f"process {state.pid} `{state.command}` in {pane} {_DOES[state.running]} while its group has the "
+            "terminal: no shell has stopped it",
+        )
+        for state, pane in stopped.items()
+    )
+    failure = Failure(session, FailureKind.FROZEN, parts, first_sign)
+    origin = f"{session}@{first_sign:.6f}"
+    return Finding(failure, Cause.PROCESS_SUSPENDED, Intent.FAILURE, evidence, origin)
+
+
 def hopeless(finding: Finding) -> Refusal | None:
     """Where nothing may be done, whatever the ladder says: what a person has to know."""
     cause, part = finding.cause, finding.failure.broken[0]
@@ -70,11 +93,12 @@ def continue_plan(
     finding: Finding, standing: Iterable[tuple[str, int]]
 ) -> tuple[tuple[Step, ...], Expectation]:
     """SIGCONT to what is stopped; ``standing`` are panes and processes that have to outlive it."""
-    steps = tuple(
-        Step(StepKind.CONTINUE, part.pane, part.pid, started=part.started, what="(SIGCONT)")
-        for part in finding.failure.broken
+    signals = (
+        Step(StepKind.CONTINUE, part.pane, part.pid, started=part.started) for part in finding.failure.broken
     )
-    return steps, Expectation(image=None, untouched=tuple(standing))
+    # A server that does not answer has nothing that could be stored.
+    first = () if finding.failure.unit is Unit.SERVER else (Step(StepKind.SAVE),)
+    return (*first, *signals), Expectation(image=None, untouched=tuple(standing))
 
 
 _HOPELESS = {

@@ -10,7 +10,8 @@ import asyncio
 import os
 import select
 import signal
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from sidecar.clock import Clock
@@ -34,9 +35,9 @@ class StoppedDoor:
         """What a process does just now; None if it is gone. Reads one small file, or two."""
         return process.state(pid)
 
-    async def states(self, pids: Iterable[int]) -> Mapping[int, ProcessState]:
-        """The same of many; those that are gone are left out."""
-        return await asyncio.to_thread(_states, tuple(pids))
+    async def all_stopped(self) -> tuple[ProcessState, ...]:
+        """Every process of this machine that was stopped and that we may signal, with its command."""
+        return await asyncio.to_thread(_all_stopped)
 
     async def server(self, pid: int) -> ServerState | None:
         """A server that does not answer, from outside; None if it is gone."""
@@ -53,8 +54,18 @@ class StoppedDoor:
         return await asyncio.to_thread(_signal, pid, started, signal.SIGCONT)
 
 
-def _states(pids: Iterable[int]) -> dict[int, ProcessState]:
-    return {pid: found for pid in pids if (found := process.state(pid)) is not None}
+def _all_stopped() -> tuple[ProcessState, ...]:
+    pids = map(int, filter(str.isdigit, _names("/proc")))
+    states = (state for pid in pids if (state := process.state(pid)) is not None and state.stopped)
+    return tuple(replace(one, command=process.command_line(one.pid)) for one in states if _ours(one.pid))
+
+
+def _ours(pid: int) -> bool:
+    """Whether we may signal it."""
+    try:
+        return os.getuid() in (0, os.stat(f"/proc/{pid}").st_uid)
+    except OSError:
+        return False
 
 
 def _server(earlier: ProcessState, now: ProcessState, apart: float) -> ServerState:

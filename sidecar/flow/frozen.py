@@ -1,13 +1,13 @@
-"""Examiners of what is there and does not go on: a silent server, a stopped program, a stopped terminal."""
+"""The examiner of a server that is there and does not answer."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from sidecar.clock import Clock
 from sidecar.decide import frozen
 from sidecar.decide.detect import Expected
-from sidecar.flow.ports import Stopped, Tmux
+from sidecar.flow.ports import Notice, Stopped, Tmux
 from sidecar.flow.ward import Ward
 from sidecar.model.incident import Cause, Finding
 from sidecar.model.running import ProcessState
@@ -26,10 +26,7 @@ class ServerExaminer:
         {Cause.SERVER_SUSPENDED, Cause.SERVER_BLOCKED, Cause.SERVER_UNRESPONSIVE, Cause.CLIENT_WEDGED}
     )
 
-    def __init__(
-        self, ward: Ward, tmux: Tmux, stopped: Stopped, clock: Clock, notice: Callable[[], None]
-    ) -> None:
-        """``notice`` puts a reason to look into the watch's inbox."""
+    def __init__(self, ward: Ward, tmux: Tmux, stopped: Stopped, clock: Clock, notice: Notice) -> None:
         self._ward = ward
         self._tmux = tmux
         self._stopped = stopped

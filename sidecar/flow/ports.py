@@ -361,14 +361,21 @@ class Stopped(Protocol):
     def state(self, pid: int) -> ProcessState | None:
         """What a process does just now; None if it is gone."""
 
-    async def states(self, pids: Iterable[int]) -> Mapping[int, ProcessState]:
-        """The same of many; those that are gone are left out."""
+    async def all_stopped(self) -> Sequence[ProcessState]:
+        """Every process of this machine that was stopped and that we may signal, with its command."""
 
     async def server(self, pid: int) -> ServerState | None:
         """A server that does not answer, from outside; None if it is gone."""
 
     async def let_go_on(self, pid: int, started: int) -> bool:
         """SIGCONT, only while the pid is still the process that began then. False: it is not."""
+
+
+class Notice(Protocol):
+    """Sees to it that the watch looks again, because an examiner has reason to."""
+
+    def __call__(self, after: float = 0.0) -> None:
+        """``after`` so many seconds."""
 
 
 class Examiner(Protocol):

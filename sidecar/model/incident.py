@@ -68,6 +68,7 @@ class Cause(StrEnum):
     SOCKET_STALE = "socket_stale"
     SOCKET_TAKEN = "socket_taken"
     FOREIGN_SERVER = "foreign_server"
+    PROCESS_SUSPENDED = "process_suspended"
     NEVER_STARTED = "never_started"
     SHAPE_DIFFERS = "shape_differs"
     FOLDER_DIFFERS = "folder_differs"

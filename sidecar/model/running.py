@@ -38,6 +38,9 @@ class ProcessState:
     tracer: int = 0
     """The pid of a debugger that is attached to it; 0 if there is none. Told only of stopped ones."""
 
+    command: str = ""
+    """Its command line for people, without its secrets; told only where it was asked for."""
+
     @property
     def stopped(self) -> bool:
         """Whether it was stopped by a signal, and no debugger has to do with it."""

@@ -188,3 +188,29 @@ def a_full_terminal(tmux: TmuxBox) -> Iterator[subprocess.Popen[bytes]]:
         reader.kill()
         reader.wait()
         reader.stdout.close()
+
+
+def test_program_that_was_stopped_in_its_wrapper_goes_on_and_a_job_does_not(
+    tmux: TmuxBox, sidecar: SidecarBox
+) -> None:
+    tmux.run("new-session", "-d", "-s", "web", "-x", "200", "-y", "50", "sh -c 'sleep 4321; true'")
+    tmux.run("split-window", "-t", "=web:", "bash --norc")
+    tmux.run("send-keys", "-t", "=web:", "sleep 4322", "Enter")
+    eventually(lambda: tmux.show("=web:", "#{pane_current_command}") == "sleep")
+    tmux.run("send-keys", "-t", "=web:", "C-z")
+    eventually(lambda: tmux.show("=web:", "#{pane_current_command}") == "bash")
+    sidecar.stored("web")
+    before = pids(tmux)
+    [victim], [job] = pids_of("sleep 4321"), pids_of("sleep 4322")
+    os.kill(victim, signal.SIGSTOP)
+    row = healed(sidecar, "process_suspended")
+    assert (row["strategy"], row["session"]) == ("continue_process", "web")
+    assert f"process {victim} `sleep 4321` in %0 was stopped" in facts(sidecar, "process_suspended")
+    assert row["time_to_recovery"] < 10.0
+    assert (stopped(victim), stopped(job)) == (False, True)
+    assert pids(tmux) == before
+
+
+def pids_of(command: str) -> list[int]:
+    everyone = map(int, filter(str.isdigit, os.listdir("/proc")))
+    return [pid for pid in everyone if process.command_line(pid) == command]
