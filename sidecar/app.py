@@ -63,6 +63,7 @@ from sidecar.flow.reload import Reloader
 from sidecar.flow.shape import ShapeExaminer
 from sidecar.flow.strain import Strain
 from sidecar.flow.suspended import ProgramExaminer
+from sidecar.flow.terminals import TerminalExaminer
 from sidecar.flow.ward import Ward
 from sidecar.flow.watch import Tools, Watch
 from sidecar.model.incident import SignalKind
@@ -299,8 +300,9 @@ class Sidecar:
         examiners = (
             server_examiner,
             SocketExaminer(tmux, socket, host.boot_id),
-            ShapeExaminer(ward, host, self._look_after),
+            ShapeExaminer(ward, host, self._notice),
             ProgramExaminer(host.stopped, clock, self._notice),
+            TerminalExaminer(ward, host.stopped, clock, self._notice),
         )
         examination = Examination(examiners, log)
         recoverer = Recoverer(
@@ -350,15 +352,6 @@ class Sidecar:
         await self._desk.take_up_pending()
         tasks.spawn("replacements", self._archive.bring_back(cut_off))
         log.say(Action.STARTED, address=self.address, version=__version__, mode=settings.recovery.mode)
-
-    def _look_after(self, seconds: float) -> None:
-        """Have the watch look again after so many seconds."""
-
-        async def look() -> None:
-            await self._clock.sleep(seconds)
-            self._watch.signal(SignalKind.RETRY)
-
-        self._tasks.spawn("look again", look())
 
     def _keep_settings(self, settings: Settings) -> None:
         config_lastgood.keep(settings, self._state, self._clock.wall())

@@ -52,6 +52,8 @@ class SessionOverride:
     """Strategies per failure or cause; replaces ``recovery.ladders``."""
     shape: Shape | None = None
     """How far it is held to its workspace file; replaces ``sessions.shape``."""
+    unblock_terminal: float | None = None
+    """Seconds that a terminal may be stopped by Ctrl-S; replaces ``sessions.unblock_terminal``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,9 @@ class SessionSettings:
     shape: Shape = Shape.CAREFUL
     """How far a living declared session is held to its file: ``careful`` brings back what was damaged and
     leaves what people changed, ``strict`` makes the file law, ``off`` compares nothing. See workspaces.md."""
+    unblock_terminal: float = 0.0
+    """Seconds that a pane's terminal may be stopped by Ctrl-S before it goes on as by Ctrl-Q. ``off`` or 0
+    leaves it to the person who has stopped it. See frozen.md."""
     overrides: Mapping[str, SessionOverride] = field(default_factory=lambda: MappingProxyType({}))
     """Per session name."""
 
@@ -114,7 +119,6 @@ DEFAULT_LADDERS: Ladders = ladders(
             Strategy.REBUILD_WORKSPACE,
         ),
         FailureKind.DISCONNECTED: (Strategy.RECREATE_SOCKET,),
-        FailureKind.FROZEN: (Strategy.CONTINUE_PROCESS,),
         FailureKind.CORRUPTED: (
             Strategy.FURNISH_PANE,
             Strategy.ARRANGE_WINDOW,
@@ -122,6 +126,7 @@ DEFAULT_LADDERS: Ladders = ladders(
             Strategy.REBUILD_PANE,
             Strategy.REBUILD_WINDOW,
         ),
+        FailureKind.FROZEN: (Strategy.CONTINUE_PROCESS, Strategy.UNBLOCK_TERMINAL),
         FailureKind.REQUESTED: (
             Strategy.RESUME_PROGRAM,
             Strategy.RESPAWN_PANE,

@@ -187,10 +187,12 @@ _TMUX: Mapping[str, Reader[Any]] = {
     "socket_path": read_as(lambda word: units.socket_path(os.path.expanduser(word))),
     "timeout": duration("100ms", "1m"),
 }
+_UNBLOCK = duration_or_off("1s", "7d")
 _OVERRIDE: Mapping[str, Reader[Any]] = {
     "restore": one_of(Restore, "restore policy"),
     "ladder": read_ladders,
     "shape": one_of(Shape, "shape"),
+    "unblock_terminal": _UNBLOCK,
     "critical_processes": unavailable,
     "checkpoint": unavailable,
 }
@@ -200,6 +202,7 @@ SESSIONS: Mapping[str, Reader[Any]] = {
     "restore": one_of(Restore, "restore policy"),
     "workspaces": list_of(read_as(_path)),
     "shape": one_of(Shape, "shape"),
+    "unblock_terminal": _UNBLOCK,
     "overrides": table(str, record(SessionOverride, _OVERRIDE)),
 }
 CHECKPOINTS: Mapping[str, Reader[Any]] = {

@@ -37,6 +37,7 @@ class Fit:
 
 TABLE: tuple[Fit, ...] = (
     Fit(Unit.SOCKET, (Strategy.RECREATE_SOCKET,), frozenset({FailureKind.DISCONNECTED})),
+    Fit(Unit.TERMINAL, (Strategy.UNBLOCK_TERMINAL,), _FROZEN),
     Fit(
         Unit.PROGRAM,
         (Strategy.FURNISH_PANE,),

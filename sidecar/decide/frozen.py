@@ -7,12 +7,13 @@ holds is never touched, and nothing here ends a process.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from sidecar.model.incident import Broken, Cause, Evidence, Failure, FailureKind, Finding, Intent, Unit
 from sidecar.model.plan import Expectation, Refusal, RefusalReason, Step, StepKind
-from sidecar.model.running import Jam, ProcessState, Running, ServerState
+from sidecar.model.running import Flow, Jam, ProcessState, Running, ServerState
+from sidecar.model.session import Pane, Session
 
 ASK_AGAIN = 60.0
 """Seconds after which a server that nothing could be done about is looked into again."""
@@ -78,6 +79,56 @@ def program_finding(session: str, stopped: Mapping[ProcessState, str], first_sig
     failure = Failure(session, FailureKind.FROZEN, parts, first_sign)
     origin = f"{session}@{first_sign:.6f}"
     return Finding(failure, Cause.PROCESS_SUSPENDED, Intent.FAILURE, evidence, origin)
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A pane whose terminal has been stopped for longer than its rule allows."""
+
+    pane: Pane
+    flow: Flow
+    after: float
+
+
+def follow(before: Flow | None, now: Flow) -> Flow:
+    """What is known of a terminal that takes nothing, after another look at it.
+
+    Where a program prints faster than tmux reads, its window prints and its processes run; where either
+    stands still, nothing goes on. Another pane of the window may print, and so may the program run on.
+    """
+    if before is None or (before.printed != now.printed and before.ticks != now.ticks):
+        return now
+    return replace(now, since=before.since)
+
+
+def terminal_finding(session: str, blocks: Sequence[Block], now: float) -> Finding:
+    """Terminals of one session that are stopped against its rule."""
+    parts = tuple(Broken(Unit.TERMINAL, block.pane.id, block.pane.pid) for block in blocks)
+    evidence = tuple(
+        Evidence(
+            block.pane.tty,
+            f"the terminal of {block.pane.id} takes no output and nothing went on in it for "
+            f"{now - block.flow.since:.0f} s, as after Ctrl-S; unblock_terminal allows {block.after:g} s",
+        )
+        for block in blocks
+    )
+    # Until then it was a person's own business.
+    first_sign = min(block.flow.since + block.after for block in blocks)
+    failure = Failure(session, FailureKind.FROZEN, parts, first_sign)
+    return Finding(failure, Cause.TERMINAL_STOPPED, Intent.FAILURE, evidence, f"{session}@{first_sign:.6f}")
+
+
+def unblock_plan(
+    finding: Finding, session: Session, standing: Iterable[tuple[str, int]]
+) -> tuple[tuple[Step, ...], Expectation]:
+    """Ctrl-Q for each terminal that is stopped, without typing anything."""
+    panes = {pane.id: pane for pane in session.panes()}
+    steps = (
+        Step(StepKind.UNBLOCK, part.pane, part.pid, what=panes[part.pane].tty)
+        for part in finding.failure.broken
+        if part.pane in panes
+    )
+    return (Step(StepKind.SAVE), *steps), Expectation(image=None, untouched=tuple(standing))
 
 
 def hopeless(finding: Finding) -> Refusal | None:

@@ -8,6 +8,7 @@ from sidecar.model.plan import Refusal, RefusalReason, Strategy
 
 _ON_A_LIVING_SESSION = frozenset(
     {
+        Strategy.UNBLOCK_TERMINAL,
         Strategy.RESPAWN_PANE,
         Strategy.RESUME_PROGRAM,
         Strategy.REBUILD_WINDOW,

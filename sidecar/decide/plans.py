@@ -25,6 +25,12 @@ def _continue_plan(situation: Situation, resume: Resume) -> tuple[tuple[Step, ..
     return frozen.continue_plan(situation.finding, siblings)
 
 
+def _unblock_plan(situation: Situation, resume: Resume) -> tuple[tuple[Step, ...], Expectation]:
+    session = situation.session
+    assert session is not None
+    return frozen.unblock_plan(situation.finding, session, _siblings(session, {})[0])
+
+
 def _restore_plan(situation: Situation, resume: Resume) -> tuple[tuple[Step, ...], Expectation]:
     assert situation.checkpoint is not None
     image = situation.checkpoint.image
@@ -133,6 +139,7 @@ BUILDERS: Mapping[Strategy, Builder] = MappingProxyType(
         Strategy.REBUILD_PANE: mend.pane_plan,
         Strategy.ARRANGE_WINDOW: mend.layout_plan,
         Strategy.FURNISH_PANE: mend.furnish_plan,
+        Strategy.UNBLOCK_TERMINAL: _unblock_plan,
     }
 )
 """By strategy: its steps, and what has to be true after them."""

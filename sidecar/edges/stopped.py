@@ -10,7 +10,8 @@ import asyncio
 import os
 import select
 import signal
-from collections.abc import Iterator
+import termios
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -39,6 +40,14 @@ class StoppedDoor:
         """Every process of this machine that was stopped and that we may signal, with its command."""
         return await asyncio.to_thread(_all_stopped)
 
+    async def full_terminals(self, terminals: Sequence[str]) -> Mapping[str, int]:
+        """Those that take nothing just now, with the processor time (ticks) of the processes in them."""
+        return await asyncio.to_thread(_full_terminals, terminals)
+
+    async def unblock(self, terminal: str, pid: int) -> bool:
+        """Undo Ctrl-S without typing, only while it is the terminal of this process. False: it is not."""
+        return await asyncio.to_thread(_unblock, terminal, pid)
+
     async def server(self, pid: int) -> ServerState | None:
         """A server that does not answer, from outside; None if it is gone."""
         earlier, began = process.state(pid), self._clock.monotonic()
@@ -52,6 +61,45 @@ class StoppedDoor:
     async def let_go_on(self, pid: int, started: int) -> bool:
         """SIGCONT, only while the pid is the process that began then. False: it is not, or not ours."""
         return await asyncio.to_thread(_signal, pid, started, signal.SIGCONT)
+
+
+def _full_terminals(terminals: Sequence[str]) -> dict[str, int]:
+    full = {_device(terminal): terminal for terminal in terminals if not writable(terminal)}
+    if not full:
+        return {}
+    ticks = dict.fromkeys(full.values(), 0)
+    for pid in map(int, filter(str.isdigit, _names("/proc"))):
+        terminal = full.get(process.terminal_of(pid))
+        state = process.state(pid) if terminal else None
+        if terminal and state:
+            ticks[terminal] += state.ticks
+    return ticks
+
+
+def _device(terminal: str) -> int:
+    """Its number; one that no process has for a terminal that is gone."""
+    try:
+        return os.stat(terminal).st_rdev
+    except OSError:
+        return -1
+
+
+def _unblock(terminal: str, pid: int) -> bool:
+    try:
+        descriptor = os.open(terminal, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        if process.terminal_of(pid) != os.fstat(descriptor).st_rdev:
+            return False
+        # The kernel lets go of what it has stopped itself only after it was asked to stop, too.
+        termios.tcflow(descriptor, termios.TCOOFF)
+        termios.tcflow(descriptor, termios.TCOON)
+        return True
+    except (OSError, termios.error):
+        return False
+    finally:
+        os.close(descriptor)
 
 
 def _all_stopped() -> tuple[ProcessState, ...]:
@@ -133,7 +181,7 @@ def writable(terminal: str) -> bool:
 def _holders(terminal: str) -> Iterator[Holder]:
     """The clients that are attached there, and whoever has the terminal's other end."""
     index = int(terminal.removeprefix(_TERMINAL))
-    device = os.stat(terminal).st_rdev
+    device = _device(terminal)
     for pid in map(int, filter(str.isdigit, _names("/proc"))):
         is_client = process.terminal_of(pid) == device and _comm(pid).startswith(_CLIENT)
         if not is_client and not _has_other_end(pid, index):

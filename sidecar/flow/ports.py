@@ -370,6 +370,12 @@ class Stopped(Protocol):
     async def let_go_on(self, pid: int, started: int) -> bool:
         """SIGCONT, only while the pid is still the process that began then. False: it is not."""
 
+    async def full_terminals(self, terminals: Sequence[str]) -> Mapping[str, int]:
+        """Those that take nothing just now, with the processor time (ticks) of the processes in them."""
+
+    async def unblock(self, terminal: str, pid: int) -> bool:
+        """Undo Ctrl-S, only while it is the terminal of this process. False: it is not."""
+
 
 class Notice(Protocol):
     """Sees to it that the watch looks again, because an examiner has reason to."""

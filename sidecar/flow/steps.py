@@ -215,6 +215,7 @@ STEPS: Mapping[StepKind, Deed] = {
     StepKind.BUILD_WORKSPACE: Deed(build_workspace),
     StepKind.FURNISH_WORKSPACE: Deed(furnish_workspace),
     StepKind.CONTINUE: Deed(steps_gentle.go_on),
+    StepKind.UNBLOCK: Deed(steps_gentle.unblock),
 }
 
 

@@ -18,3 +18,12 @@ async def go_on(surgery: Surgery, step: Step) -> None:
             f"process {step.pid} is not the one that was stopped any more",
             hint="Nothing was done; the next look tells what is there now.",
         )
+
+
+async def unblock(surgery: Surgery, step: Step) -> None:
+    """Ctrl-Q without typing it; a terminal that is not stopped stays as it is."""
+    if not await surgery.host.stopped.unblock(step.what, step.pid):
+        raise Permanent(
+            f"{step.what} is not the terminal of process {step.pid} any more",
+            hint="Nothing was done; the next look tells what is there now.",
+        )

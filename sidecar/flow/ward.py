@@ -153,6 +153,13 @@ class Ward:
             return override.shape
         return self.settings.sessions.shape
 
+    def unblock_after(self, name: str) -> float:
+        """Seconds that a terminal of the session may be stopped by Ctrl-S; 0: as long as a person likes."""
+        override = self.settings.sessions.overrides.get(name)
+        if override is not None and override.unblock_terminal is not None:
+            return override.unblock_terminal
+        return self.settings.sessions.unblock_terminal
+
     def workspace(self, name: str) -> Workspace | None:
         """The session as a workspace file declares it, if one does."""
         return self.settings.declared.sessions.get(name)

@@ -27,6 +27,7 @@ class Unit(StrEnum):
     """What is broken, smallest first; only the smallest broken unit is healed."""
 
     SOCKET = "socket"
+    TERMINAL = "terminal"
     PROGRAM = "program"
     PANE = "pane"
     WINDOW = "window"
@@ -69,6 +70,7 @@ class Cause(StrEnum):
     SOCKET_TAKEN = "socket_taken"
     FOREIGN_SERVER = "foreign_server"
     PROCESS_SUSPENDED = "process_suspended"
+    TERMINAL_STOPPED = "terminal_stopped"
     NEVER_STARTED = "never_started"
     SHAPE_DIFFERS = "shape_differs"
     FOLDER_DIFFERS = "folder_differs"
@@ -132,7 +134,7 @@ class Broken:
 
     unit: Unit
     pane: str = ""
-    """Pane id, for units PANE and PROGRAM."""
+    """Pane id, for units PANE, PROGRAM and TERMINAL."""
     pid: int = 0
     """The process that is gone, so that a later look can tell whether this is still the same break."""
     code: int | None = None

@@ -52,6 +52,7 @@ class StepKind(StrEnum):
     REPLACE_SESSION = "replace_session"
     SIGNAL_SERVER = "signal_server"
     CONTINUE = "continue"
+    UNBLOCK = "unblock"
 
 
 class Entry(StrEnum):

@@ -84,3 +84,15 @@ class ServerState:
     jams: tuple[Jam, ...] = ()
     pressure: str = ""
     """How hard the machine is pressed, for people."""
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """A terminal that takes nothing, and what would go on in it if it were only busy."""
+
+    since: float
+    """Monotonic seconds: for so long nothing has gone on."""
+    printed: int
+    """When its window last printed anything, in wall seconds."""
+    ticks: int
+    """Processor time of the processes that have it as their terminal, in clock ticks."""

@@ -214,3 +214,25 @@ def test_program_that_was_stopped_in_its_wrapper_goes_on_and_a_job_does_not(
 def pids_of(command: str) -> list[int]:
     everyone = map(int, filter(str.isdigit, os.listdir("/proc")))
     return [pid for pid in everyone if process.command_line(pid) == command]
+
+
+def test_terminal_stopped_by_ctrl_s_goes_on_where_the_rule_says_so(tmux: TmuxBox) -> None:
+    file = tmux.folder / "config.yml"
+    file.write_text("sessions: {overrides: {web: {unblock_terminal: 1s}}}\n")
+    for name in ("web", "api"):
+        tmux.run("new-session", "-d", "-s", name, "-x", "200", "-y", "50", "bash --norc")
+        eventually(lambda name=name: "bash" in tmux.run("capture-pane", "-p", "-t", f"={name}:"))
+    with sidecar_box(tmux, "--config", str(file)) as sidecar:
+        sidecar.stored("web", "api")
+        before = pids(tmux)
+        terminals = {name: tmux.show(f"={name}:", "#{pane_tty}") for name in ("web", "api")}
+        for name, terminal in terminals.items():
+            tmux.run("send-keys", "-t", f"={name}:", "C-s")
+            eventually(lambda terminal=terminal: not writable(terminal), "a stopped terminal")
+        row = healed(sidecar, "terminal_stopped")
+        assert (row["strategy"], row["session"]) == ("unblock_terminal", "web")
+        pane = tmux.show("=web:", "#{pane_id}")
+        assert f"the terminal of {pane} takes no output" in facts(sidecar, "terminal_stopped")
+        assert writable(terminals["web"])
+        assert not writable(terminals["api"]), "nobody has asked for it"
+        assert pids(tmux) == before

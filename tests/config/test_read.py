@@ -68,8 +68,9 @@ def test_everything(monkeypatch: pytest.MonkeyPatch) -> None:
         ignore=("scratch",),
         restore=Restore.ALWAYS,
         workspaces=("/home/me/tmuxp",),
+        unblock_terminal=600.0,
         overrides={
-            "api": SessionOverride(restore=Restore.NEVER),
+            "api": SessionOverride(restore=Restore.NEVER, unblock_terminal=0.0),
             "a b;\"$(x)'é": SessionOverride(
                 ladder={FailureKind.CRASHED: (Rung(Strategy.RESTORE_CHECKPOINT),)}
             ),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import ctypes
 import os
 import signal
@@ -11,7 +10,6 @@ from dataclasses import dataclass
 
 import pytest
 
-from sidecar.clock import SystemClock
 from sidecar.config import TmuxSettings
 from sidecar.decide.detect import Expected
 from sidecar.edges import process
@@ -21,6 +19,7 @@ from sidecar.flow.suspended import ProgramExaminer
 from sidecar.model.incident import Cause, FailureKind, Unit
 from sidecar.model.running import ProcessState, Running
 from tests.box import TmuxBox, eventually
+from tests.clocks import SetClock
 from tests.door import open_door
 
 _ATTACH, _DETACH = 16, 17
@@ -227,11 +226,10 @@ class Bench:
     def __post_init__(self) -> None:
         runner = TmuxRunner(TmuxSettings(socket_name=self.tmux.name, timeout=5.0), self.tmux.environment)
         self.door = open_door(self.tmux, runner)
-        self.stopped = StoppedDoor(SystemClock())
+        self.clock = SetClock()
+        self.stopped = StoppedDoor(self.clock)
         self.asked: list[float] = []
-        self.examiner = ProgramExaminer(
-            self.stopped, SystemClock(), lambda after=0.0: self.asked.append(after)
-        )
+        self.examiner = ProgramExaminer(self.stopped, self.clock, lambda after=0.0: self.asked.append(after))
         self.free = {"w": Expected("w")}
 
 
@@ -250,7 +248,7 @@ async def test_what_was_stopped_from_outside_is_found_and_goes_on(tmux: TmuxBox)
     bench = set_up(tmux, INJURED)
     assert not await bench.examiner.examine(await bench.door.look(), bench.free)
     assert bench.asked, "a second look is asked for"
-    await asyncio.sleep(max(bench.asked))
+    bench.clock.now += max(bench.asked)
     look = await bench.door.look()
     [finding] = await bench.examiner.examine(look, bench.free)
     assert (finding.cause, finding.failure.kind) == (Cause.PROCESS_SUSPENDED, FailureKind.FROZEN)
@@ -267,7 +265,7 @@ async def test_what_a_shell_or_a_debugger_has_stopped_is_left_alone(tmux: TmuxBo
     bench = set_up(tmux, HEALTHY)
     for _ in range(3):
         assert not await bench.examiner.examine(await bench.door.look(), bench.free)
-        await asyncio.sleep(1.0)
+        bench.clock.now += 60.0
     assert bench.asked == []
     debugged = bench.windows["debugger"].front()
     assert debugged is not None
