@@ -282,6 +282,7 @@ class Sidecar:
         self._store = store = await asyncio.to_thread(self._open_store)
         self._undo.callback(store.close)
         self.metrics.reserve(store.reserve_bytes)
+        self.metrics.seed(await store.counts())
         self._lock_server(runner.socket)
         self._ward = ward = Ward(settings, clock.wall())
         tmux = self._open_door(host, runner, self._state / "scrollback")

@@ -175,6 +175,8 @@ class AuditSettings:
     max_age: float = 90 * 86_400.0
     """Seconds for which a record is kept; another record signs off what is removed. Never less than
     ``checkpoints.max_age``: the trail knows since when a checkpoint is in quarantine."""
+    max_records: int = 500_000
+    """Records that are kept at most, whatever their age; one takes about 400 bytes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -230,6 +230,7 @@ _RECOVERY: Mapping[str, Reader[Any]] = {
 }
 _AUDIT: Mapping[str, Reader[Any]] = {
     "max_age": duration("1h", "3650d"),
+    "max_records": whole(1_000, 100_000_000),
 }
 _RESOURCES: Mapping[str, Reader[Any]] = {
     "memory_free": decimal(0, 90),

@@ -29,6 +29,9 @@ from sidecar.model.stress import CheckpointMode, Resource, Stress
 SERIES_CAP = 200
 """Sessions that have series of their own; the rest are counted in ``sidecar_sessions_dropped``."""
 
+_FAILURES = frozenset(FailureKind)
+_FAILURES_COUNTED = 5000
+"""Counts by session and failure, shown or not; those that came longest ago go first."""
 RECOVERY_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 _FAST_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
 _CAPTURE_ERRORS = (TmuxUnknown, TmuxAbsent, TmuxRefused, StoreUnavailable, DiskFull)
@@ -97,6 +100,12 @@ class Metrics:
         self._lag = histogram("event_loop_lag_seconds", "How late the event loop wakes.", _FAST_BUCKETS)
         self._losses = counter("connection_losses", "Waiting tmux clients of ours that were ended.")
         self._restarts = counter("tasks_restarted", "Tasks that ended unexpectedly.", "task")
+        self._seeded: tuple[tuple[str, Counter, tuple[Iterable[str], ...]], ...] = (
+            ("findings", self._findings, (Cause,)),
+            ("refusals", self._refusals, (RefusalReason,)),
+            ("recoveries", self._recoveries, (FailureKind, Strategy, Outcome)),
+        )
+        """Counters that equal rows of the database, and the values of their labels."""
         self._start_at_zero()
 
     def _start_at_zero(self) -> None:
@@ -127,6 +136,19 @@ class Metrics:
             # The library compares versions without having checked that they are numbers.
             encoder, content_type = choose_encoder("")
         return encoder(self._registry), content_type
+
+    def seed(self, counts: Mapping[str, Mapping[tuple[str, ...], int]]) -> None:
+        """Let the counters go on where the rows of the database stand, as they do across a restart.
+
+        Of labels that are known beforehand only the known values are taken.
+        """
+        self._failures.seed(counts.get("failures", {}))
+        self._audited.reset()
+        self._audited.inc(counts.get("audit_records", {}).get((), 0))
+        for name, counter, words in self._seeded:
+            for labels in product(*words):
+                counter.labels(*labels).reset()
+                counter.labels(*labels).inc(counts.get(name, {}).get(tuple(map(str, labels)), 0))
 
     def failure(self, session: str, failure: str) -> None:
         self._failures.count(session, failure)
@@ -207,7 +229,6 @@ class Metrics:
         self._request_time.labels(method, route).observe(seconds)
 
     def forget_session(self, session: str) -> None:
-        self._failures.forget(session)
         self._circuits.forget(session)
 
 
@@ -221,11 +242,14 @@ class _Failures:
         self._counts: dict[tuple[str, str], int] = {}
 
     def count(self, session: str, failure: str) -> None:
-        self._counts[session, failure] = self._counts.get((session, failure), 0) + 1
+        self._counts[session, failure] = self._counts.pop((session, failure), 0) + 1
+        while len(self._counts) > _FAILURES_COUNTED:
+            del self._counts[next(iter(self._counts))]
 
-    def forget(self, session: str) -> None:
-        for failure in FailureKind:
-            self._counts.pop((session, failure), None)
+    def seed(self, counts: Mapping[tuple[str, ...], int]) -> None:
+        for (session, failure), count in counts.items():
+            if failure in _FAILURES:
+                self._counts[session, failure] = count
 
     def family(self, sessions: Iterable[str]) -> Metric:
         family = CounterMetricFamily("sidecar_failures", "Failures noticed.", labels=["session", "failure"])

@@ -12,6 +12,7 @@ from sidecar.clock import Clock
 from sidecar.errors import SidecarError
 from sidecar.flow.ports import Book, Logbook
 from sidecar.flow.ward import Ward
+from sidecar.model.audit import TrailLimits
 from sidecar.model.record import Action
 
 HEAD_EVERY = 3600.0
@@ -64,7 +65,8 @@ class Keeper:
         while more:
             settings = self._ward.settings
             max_age = max(settings.audit.max_age, settings.checkpoints.max_age)
-            gone = await self._book.prune_audit(max_age, self._clock.wall())
+            limits = TrailLimits(max_age, settings.audit.max_records)
+            gone = await self._book.prune_audit(limits, self._clock.wall())
             more = gone.more
             if gone.broken is not None:
                 self._log.say(

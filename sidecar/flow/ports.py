@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from sidecar.decide.detect import Expected
 from sidecar.model.archive import Doomed, GenerationFilter, GenerationRow
-from sidecar.model.audit import AuditFilter, Head, Pruned
+from sidecar.model.audit import AuditFilter, Head, Pruned, TrailLimits
 from sidecar.model.incident import Asker, Cause, Finding, IncidentState
 from sidecar.model.plan import Plan, Refusal, Resumption, Start, Step
 from sidecar.model.policy import BreakerState, Retention
@@ -210,8 +210,8 @@ class Book(Protocol):
     async def tend_reserve(self) -> None:
         """Make the space that is kept for the record again, if it was given up and there is room."""
 
-    async def prune_audit(self, max_age: float, now: float) -> Pruned:
-        """Remove some audit rows older than ``max_age`` seconds, signed off by a row; see ``more``."""
+    async def prune_audit(self, limits: TrailLimits, now: float) -> Pruned:
+        """Remove some audit rows beyond the limits, signed off by a row; see ``more``."""
 
 
 class Scene(Protocol):

@@ -47,6 +47,15 @@ class Chain:
 
 
 @dataclass(frozen=True, slots=True)
+class TrailLimits:
+    """What retention keeps of the trail."""
+
+    max_age: float
+    """Seconds."""
+    max_records: int
+
+
+@dataclass(frozen=True, slots=True)
 class Pruned:
     """What retention has removed of the trail, or why it has not."""
 

@@ -133,3 +133,30 @@ def test_a_start_and_an_end_stand_in_the_trail_and_the_log(tmux: TmuxBox, sideca
     for head in heads:
         number, _, digest = head.partition(":")
         assert rows[int(number)]["hash"] == digest
+
+
+COUNTED = ("failures", "findings", "recoveries", "refusals", "audit_records")
+
+
+def counters(sidecar: SidecarBox) -> dict[str, float]:
+    page = scrape(sidecar, "text/plain")
+    lines = (line.rpartition(" ") for line in page.splitlines() if not line.startswith("#"))
+    return {
+        series: float(value)
+        for series, _, value in lines
+        if series.partition("{")[0] in {f"sidecar_{name}_total" for name in COUNTED} and float(value)
+    }
+
+
+def test_counters_go_on_across_a_restart(tmux: TmuxBox, sidecar: SidecarBox) -> None:
+    os.kill(int(tmux.show("=web:", "#{pane_pid}")), signal.SIGKILL)
+    sidecar.verified("web")
+    # Until the lease is given back, whoever asks joins.
+    eventually(lambda: sidecar.call("POST", "/recover", {"session": "web"})[0] == 409, "a refusal")
+    before = counters(sidecar)
+    assert {series.partition("{")[0] for series in before} == {f"sidecar_{name}_total" for name in COUNTED}
+    sidecar.stop(signal.SIGKILL)
+    sidecar.start()
+    after = counters(sidecar)
+    assert after.pop("sidecar_audit_records_total") > before.pop("sidecar_audit_records_total")
+    assert after == before

@@ -103,7 +103,7 @@ def test_everything(monkeypatch: pytest.MonkeyPatch) -> None:
     }
     assert recovery.operations == {StepKind.SAVE: RetryPolicy(2, 0.05, 10.0, 1.5, Jitter.NONE)}
     assert recovery.stable == 300.0
-    assert settings.audit == AuditSettings(30 * 86_400.0)
+    assert settings.audit == AuditSettings(30 * 86_400.0, 2000)
     assert settings.resume == (
         ResumeRule(r"^claude\b", "claude --resume {id}", "claude --continue"),
         ResumeRule("^run ", "{argv} | awk '{ print $1 }' ${HOME}", heavy=True),

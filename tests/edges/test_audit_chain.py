@@ -15,11 +15,11 @@ from hypothesis import assume, given
 
 from sidecar.clock import SystemClock
 from sidecar.decide import retain
-from sidecar.edges.store import Store, trail
+from sidecar.edges.store import Store, counters, trail
 from sidecar.edges.store.audit import Transaction
 from sidecar.edges.store.chain import COLUMNS, verify
 from sidecar.edges.store.database import FILE, lenient
-from sidecar.model.audit import Chain, Head
+from sidecar.model.audit import Chain, Head, TrailLimits
 from sidecar.model.record import Action
 
 _ROWS = 12
@@ -63,10 +63,14 @@ async def written(folder: Path) -> None:
             await store.audit(
                 Action.STARTED, number * _DAY, session="web" if number % 2 else "", trace="t", detail=detail
             )
-        pruned = await store.prune_audit((_ROWS - _PRUNED) * _DAY - 1, _ROWS * _DAY)
+        pruned = await store.prune_audit(limits((_ROWS - _PRUNED) * _DAY - 1), _ROWS * _DAY)
         assert (pruned.count, pruned.broken) == (_PRUNED, None)
     finally:
         store.close()
+
+
+def limits(max_age: float, max_records: int = 1000) -> TrailLimits:
+    return TrailLimits(max_age, max_records)
 
 
 def connect(where: Path | str) -> sqlite3.Connection:
@@ -242,7 +246,7 @@ async def test_an_earlier_trail_gets_its_head(tmp_path: Path) -> None:
 def test_nothing_is_removed_from_a_broken_trail(whole: Whole) -> None:
     with closing(whole()) as connection:
         connection.execute("UPDATE audit SET actor = 'x' WHERE id = 6")
-        pruned = trail.prune(Transaction(connection), 1.0, 100 * _DAY)
+        pruned = trail.prune(Transaction(connection), limits(1.0), 100 * _DAY)
         assert pruned.count == 0
         assert pruned.broken is not None
         assert pruned.broken.row == 6
@@ -253,12 +257,41 @@ def test_pruning_goes_in_steps_and_passes_over_its_own_boundaries(whole: Whole) 
     with closing(whole()) as connection:
         transaction, counts = Transaction(connection), []
         for _ in range(10):
-            done = trail.prune(transaction, 1.0, 100 * _DAY, most=4)
+            done = trail.prune(transaction, limits(1.0), 100 * _DAY, most=4)
             counts.append(done.count)
             assert check(connection).broken is None
             if not done.more:
                 break
         assert counts == [4, 4, 1]
-        assert trail.prune(transaction, 1.0, 100 * _DAY).count == 0
+        assert trail.prune(transaction, limits(1.0), 100 * _DAY).count == 0
         signed = connection.execute("SELECT detail FROM audit ORDER BY id DESC LIMIT 1").fetchone()[0]
         assert '"count": 1' in signed
+
+
+def test_what_is_too_much_goes_whatever_its_age(whole: Whole) -> None:
+    with closing(whole()) as connection:
+        transaction = Transaction(connection)
+        assert trail.prune(transaction, limits(1000 * _DAY, max_records=6), 13 * _DAY).count == 3
+        assert (check(connection).first, check(connection).broken) == (8, None)
+        reason = connection.execute("SELECT reason FROM audit ORDER BY id DESC LIMIT 1").fetchone()[0]
+        assert reason == "max_records"
+
+
+def test_no_counter_loses_what_retention_removes(whole: Whole) -> None:
+    with closing(whole()) as connection:
+        transaction = Transaction(connection)
+        opened = {"failure": "crashed"}
+        transaction.audit(Action.INCIDENT_OPENED, _DAY, session="web", reason="process_killed", detail=opened)
+        transaction.audit(Action.REFUSED, _DAY, reason="healthy")
+        before = counters.count(transaction)
+        assert before["audit_records"] == {(): _ROWS + 3}
+        assert before["failures"] == {("web", "crashed"): 1}
+        for day in (100, 200):
+            transaction.audit(Action.REFUSED, _DAY, reason="healthy")
+            assert trail.prune(transaction, limits(1.0), day * _DAY).count
+        after = counters.count(transaction)
+        assert after["failures"] == before["failures"]
+        assert after["findings"] == {("process_killed",): 1}
+        assert after["refusals"] == {("healthy",): 3}
+        # Two of them more, and a row for each pruning.
+        assert after["audit_records"] == {(): _ROWS + 3 + 4}

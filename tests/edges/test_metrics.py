@@ -241,15 +241,38 @@ def test_sessions_beyond_the_cap_are_counted_and_not_shown() -> None:
     assert page.sessions("failures_total") - page.sessions("session_up") == {""}
 
 
-def test_a_forgotten_session_leaves_nothing() -> None:
+def test_a_session_that_is_gone_is_not_shown_and_its_counts_go_on() -> None:
     page = Page(session("web"), session("api"))
     page.metrics.failure("web", FailureKind.CRASHED)
-    page.metrics.forget_session("web")
     page.metrics.forget_session("never seen")
     page.status = Status(sessions=(session("api"),))
     assert 'session="web"' not in page.text()
     page.status = Status(sessions=(session("web"),))
-    assert page.value("failures_total", session="web", failure="crashed") == 0
+    assert page.value("failures_total", session="web", failure="crashed") == 1
+
+
+def test_counters_go_on_where_the_rows_stand() -> None:
+    page = Page(session("web"))
+    page.metrics.audited(2)
+    page.metrics.seed(
+        {
+            "failures": {("web", "crashed"): 3, ("gone", "crashed"): 1},
+            "findings": {("process_killed",): 4, ("a word of a later release",): 9},
+            "refusals": {("healthy",): 5},
+            "recoveries": {("crashed", "respawn_pane", "verified"): 6},
+            "audit_records": {(): 70},
+        }
+    )
+    page.metrics.audited(1)
+    page.metrics.finding(Cause.PROCESS_KILLED)
+    assert page.value("failures_total", session="web", failure="crashed") == 3
+    assert page.value("findings_total", cause="process_killed") == 5
+    assert page.value("refusals_total", reason="healthy") == 5
+    assert page.value("refusals_total", reason="stale") == 0
+    labels = {"failure": "crashed", "strategy": "respawn_pane", "outcome": "verified"}
+    assert page.value("recoveries_total", **labels) == 6
+    assert page.value("audit_records_total") == 71
+    assert "a word of a later release" not in page.text()
 
 
 # Other control characters end a line for the client's own parser, though not for Prometheus.

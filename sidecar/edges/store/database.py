@@ -97,6 +97,12 @@ def probed(db: sqlite_utils.Database) -> None:
     db.execute("DROP TABLE circuits_before")
 
 
+@migrations()
+def totals(db: sqlite_utils.Database) -> None:
+    """What retention took away, added up, for databases that were made without."""
+    _create(db, "counted")
+
+
 def _create(db: sqlite_utils.Database, table: str) -> None:
     """Make a table as it is now, unless it is there."""
     for statement in schema().split(";\n"):

@@ -107,6 +107,12 @@ CREATE TABLE audit_head (
   newest INTEGER NOT NULL,
   hash TEXT NOT NULL
 );
+CREATE TABLE counted (
+  counter TEXT NOT NULL,
+  labels TEXT NOT NULL,
+  count INTEGER NOT NULL,
+  PRIMARY KEY (counter, labels)
+) WITHOUT ROWID;
 CREATE TABLE alerts (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
   fingerprint TEXT NOT NULL,

@@ -22,6 +22,7 @@ from sidecar.edges.store import (
     checkpoints,
     circuits,
     codec,
+    counters,
     incidents,
     links,
     rehearsals,
@@ -40,7 +41,7 @@ from sidecar.edges.store.shelf import Shelf
 from sidecar.errand import OUR_OWN, Errand
 from sidecar.errors import StoreUnavailable
 from sidecar.model.archive import Doomed
-from sidecar.model.audit import AuditFilter, Head, Pruned
+from sidecar.model.audit import AuditFilter, Head, Pruned, TrailLimits
 from sidecar.model.incident import Asker, Finding, IncidentState
 from sidecar.model.plan import Plan, Refusal, Step
 from sidecar.model.policy import BreakerState, Retention
@@ -417,9 +418,13 @@ class Store:
     async def audit_page(self, after: int, limit: int, wanted: AuditFilter) -> tuple[AuditRow, ...]:
         return await self._read(lambda tx: trail.page(tx, after, limit, wanted))
 
-    async def prune_audit(self, max_age: float, now: float) -> Pruned:
-        """Remove audit rows older than ``max_age`` seconds; see :mod:`trail`."""
-        return await self._write(lambda tx: trail.prune(tx, max_age, now))
+    async def prune_audit(self, limits: TrailLimits, now: float) -> Pruned:
+        """Remove audit rows beyond the limits; see :mod:`trail`."""
+        return await self._write(lambda tx: trail.prune(tx, limits, now))
+
+    async def counts(self) -> counters.Counts:
+        """What the counters have to say, by the rows."""
+        return await self._read(counters.count)
 
     async def audit_head(self) -> Head | None:
         """The newest audit row, for a note of it elsewhere."""

@@ -5,9 +5,12 @@ Nothing is removed that is not as it was written: a trail with a break in it is 
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
+from sidecar.edges.store import counters
 from sidecar.edges.store.audit import Transaction, read_audit
 from sidecar.edges.store.chain import fault, start_of
-from sidecar.model.audit import AuditFilter, Head, Pruned
+from sidecar.model.audit import AuditFilter, Head, Pruned, TrailLimits
 from sidecar.model.record import Action, AuditRow
 
 _MOST = 20_000
@@ -24,10 +27,11 @@ def page(tx: Transaction, after: int, limit: int, wanted: AuditFilter) -> tuple[
     return tuple(read_audit(row) for row in rows)
 
 
-def prune(tx: Transaction, max_age: float, now: float, most: int = _MOST) -> Pruned:
-    """Remove the rows older than ``max_age`` seconds, oldest first, at most so many."""
+def prune(tx: Transaction, limits: TrailLimits, now: float, most: int = _MOST) -> Pruned:
+    """Remove the rows that the limits do not keep, oldest first, at most so many."""
     start = start_of(tx)
-    end = _end(tx, now - max_age)
+    too_old, too_many = _end(tx, now - limits.max_age), _newest(tx) - limits.max_records
+    end = max(too_old, too_many)
     rows = tx.run("SELECT * FROM audit WHERE id <= ? ORDER BY id LIMIT ?", end, most)
     last, count, times = start, 0, (0.0, 0.0)
     for row in rows:
@@ -36,16 +40,22 @@ def prune(tx: Transaction, max_age: float, now: float, most: int = _MOST) -> Pru
         last, count = Head(row["id"], row["hash"]), count + 1
         times = (times[0] if count > 1 else row["at"], row["at"])
     if count:
+        counters.keep(tx, last.newest)
         tx.run("DELETE FROM audit WHERE id <= ?", last.newest)
         signed = {"from": start.newest + 1, "to": last.newest, "count": count, "hash": last.hash}
-        ages = {"from_at": times[0], "to_at": times[1], "max_age": max_age}
-        tx.audit(Action.AUDIT_PRUNED, now, reason="max_age", detail={**signed, **ages})
+        ages = {"from_at": times[0], "to_at": times[1], **asdict(limits)}
+        reason = "max_age" if too_old >= last.newest else "max_records"
+        tx.audit(Action.AUDIT_PRUNED, now, reason=reason, detail={**signed, **ages})
     return Pruned(count, more=last.newest < end)
 
 
 def _end(tx: Transaction, before: float) -> int:
     """The last row of those that are all older: a clock that was set back leaves younger ones behind it."""
     kept = tx.one("SELECT id FROM audit WHERE at >= ? ORDER BY id LIMIT 1", before)
-    newest = tx.one("SELECT MAX(id) AS id FROM audit")
-    assert newest is not None
-    return int(kept["id"]) - 1 if kept else int(newest["id"] or 0)
+    return int(kept["id"]) - 1 if kept else _newest(tx)
+
+
+def _newest(tx: Transaction) -> int:
+    row = tx.one("SELECT MAX(id) AS id FROM audit")
+    assert row is not None
+    return int(row["id"] or 0)

@@ -1,0 +1,81 @@
+"""Counters that equal their rows: what the database holds, counted by named statements.
+
+Retention takes rows away, never from a counter: what it removes is added up in the table ``counted``
+first. A counter is its rows that are left and what stands there.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sidecar.edges.store.audit import Transaction
+from sidecar.model.plan import Outcome
+from sidecar.model.record import Action
+
+Counts = Mapping[str, Mapping[tuple[str, ...], int]]
+"""By the counter's name without prefix and suffix, then by the values of its labels, in order."""
+
+_EVERY_ROW = 2**62
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """One statement: the label values and the count, of audit rows up to ``?1``."""
+
+    sql: str
+    of_audit: bool = True
+    """Retention of the audit trail takes from it."""
+
+
+def _audit(labels: str, action: Action) -> Named:
+    groups = "1, 2" if labels.startswith("session") else "1"
+    return Named(
+        f"SELECT {labels}, COUNT(*) FROM audit WHERE id <= ?1 AND action = '{action.value}' GROUP BY {groups}"
+    )
+
+
+_FAILURE = "CASE WHEN json_valid(detail) THEN COALESCE(json_extract(detail, '$.failure'), '') ELSE '' END"
+_OUTCOMES = ", ".join(f"'{outcome.value}'" for outcome in Outcome)
+NAMED: Mapping[str, Named] = {
+    "failures": _audit(f"session, {_FAILURE}", Action.INCIDENT_OPENED),
+    "findings": _audit("reason", Action.INCIDENT_OPENED),
+    "refusals": _audit("reason", Action.REFUSED),
+    "audit_records": Named("SELECT COUNT(*) FROM audit WHERE id <= ?1"),
+    "recoveries": Named(
+        "SELECT failure, strategy, state, COUNT(*) FROM recoveries"
+        f" WHERE state IN ({_OUTCOMES}) AND ?1 GROUP BY 1, 2, 3",
+        of_audit=False,
+    ),
+}
+
+
+def count(tx: Transaction) -> Counts:
+    """Every counter as the database has it."""
+    counts = {name: _counted(tx, name) for name in NAMED}
+    for name, named in NAMED.items():
+        for labels, number in _rows(tx, named, _EVERY_ROW):
+            counts[name][labels] = counts[name].get(labels, 0) + number
+    return counts
+
+
+def keep(tx: Transaction, last: int) -> None:
+    """Before the audit rows up to this id are removed: add them up."""
+    for name, named in NAMED.items():
+        for labels, number in _rows(tx, named, last) if named.of_audit else ():
+            tx.run(
+                "INSERT INTO counted (counter, labels, count) VALUES (?1, ?2, ?3)"
+                " ON CONFLICT (counter, labels) DO UPDATE SET count = count + ?3",
+                name, json.dumps(labels), number,
+            )  # fmt: skip
+
+
+def _rows(tx: Transaction, named: Named, last: int) -> list[tuple[tuple[str, ...], int]]:
+    rows = map(tuple, tx.all(named.sql, last))
+    return [(tuple(map(str, labels)), number) for *labels, number in rows if number]
+
+
+def _counted(tx: Transaction, name: str) -> dict[tuple[str, ...], int]:
+    rows = tx.all("SELECT labels, count FROM counted WHERE counter = ?", name)
+    return {tuple(json.loads(row["labels"])): row["count"] for row in rows}
