@@ -17,6 +17,10 @@ class Clock(Protocol):
 
     def monotonic(self) -> float: ...
 
+    def boottime(self) -> float:
+        """Monotonic too, and it goes on while the machine sleeps."""
+        ...
+
     def wall(self) -> float: ...
 
     async def sleep(self, seconds: float) -> None: ...
@@ -27,6 +31,9 @@ class SystemClock:
 
     def monotonic(self) -> float:
         return time.monotonic()
+
+    def boottime(self) -> float:
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
 
     def wall(self) -> float:
         return time.time()

@@ -12,6 +12,9 @@ class SetClock:
     def monotonic(self) -> float:
         return self.now
 
+    def boottime(self) -> float:
+        return self.now
+
     def wall(self) -> float:
         return self.now
 

@@ -10,7 +10,7 @@ from sidecar.decide.detect import Expected
 from sidecar.flow.ports import Notice, Stopped, Tmux
 from sidecar.flow.ward import Ward
 from sidecar.model.incident import Cause, Finding
-from sidecar.model.running import ProcessState
+from sidecar.model.running import ProcessState, Running
 from sidecar.model.session import Look, Presence
 
 _POLL = 0.05
@@ -62,6 +62,10 @@ class ServerExaminer:
         found = frozen.suspect(outside, look.reason)
         if found.cause is not Cause.SERVER_SUSPENDED and self._silent < _SILENT:
             self._notice()
+            return ()
+        runs = outside.now.running is Running.RUNNING
+        if found.cause is Cause.SERVER_UNRESPONSIVE and runs and self._ward.stress.cpu:
+            # On an overloaded machine whatever wants to run is late: that says nothing about the server.
             return ()
         if found.cause is not self._last and "" not in self._ward.cases:
             # What was said about another cause does not hold any more.

@@ -54,6 +54,10 @@ LOOK_EVERY = 5.0
 _RING_EVERY = 6
 """Ticks between two rings of our own."""
 _BELL_RETRY = 1.0
+_BELL_FRESH = 1.0
+"""Seconds for which the look that came with the bell is the present."""
+_OVERSLEPT = 5.0
+"""Seconds; whoever is so late was stopped, or the machine was asleep."""
 _CUT_OFF_REST = 4.0
 """Seconds; the longest rest after a recovery that could not be put on record."""
 
@@ -88,7 +92,8 @@ class Watch:
         self._t = tools
         self._on_cycle = on_cycle
         self._inbox: asyncio.Queue[Signal] = asyncio.Queue()
-        self._bell_look: Look | None = None
+        self._bell_look: tuple[Look, float] | None = None
+        """With the moment of its arrival, in seconds since boot."""
         self._presence = Presence.UNKNOWN
         self._recorded: dict[str, Opinion] = {}
         """What an earlier run had found out about failures that are still open."""
@@ -136,7 +141,12 @@ class Watch:
         """A signal at least every :data:`LOOK_EVERY` seconds, for ever; now and then through the bell."""
         for number in itertools.count(1):
             self.signal(SignalKind.TICK)
+            began = self._t.clock.boottime()
             await self._t.clock.sleep(LOOK_EVERY)
+            late = self._t.clock.boottime() - began - LOOK_EVERY
+            if late > _OVERSLEPT:
+                # Looks that were under way then are thrown away where they are taken.
+                self._t.log.say(Action.WOKE_UP, level="warning", late=round(late, 1))
             if number % _RING_EVERY == 0 and self._ward.look.presence is Presence.PRESENT:
                 # A user's `set-hook` without an index has removed ours; a ring sets them again.
                 with contextlib.suppress(SidecarError):
@@ -156,7 +166,7 @@ class Watch:
             if look.presence is not Presence.PRESENT:
                 await self._t.clock.sleep(_BELL_RETRY)
                 continue
-            self._bell_look = look
+            self._bell_look = look, self._t.clock.boottime()
             self.signal(SignalKind.DOORBELL)
             ring = await self._t.bell.rung()
             if ring.words and look.server is not None:
@@ -187,9 +197,9 @@ class Watch:
 
     async def _fresh_look(self, since: float) -> Look:
         """The bell's own look if it is younger than the signals, else another one."""
-        look, self._bell_look = self._bell_look, None
-        if look is not None and look.taken >= since:
-            return look
+        rung, self._bell_look = self._bell_look, None
+        if rung is not None and rung[0].taken >= since and self._t.clock.boottime() - rung[1] < _BELL_FRESH:
+            return rung[0]
         return await self._t.tmux.look()
 
     async def _cycle(self, look: Look) -> None:
@@ -228,7 +238,9 @@ class Watch:
             failures = (*found.failures, *(finding.failure for finding in examined))
             await self._adopt(look, {failure.session for failure in failures})
             self._watch_processes(look)
-            await self._arm(look)
+            # A server that goes at this very moment is for the next look, which its end asks for.
+            with contextlib.suppress(SidecarError):
+                await self._arm(look)
 
     async def _follow_names(self, look: Look, found: Detection) -> None:
         for old, live in found.renamed:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sidecar.clock import SystemClock
 from sidecar.config import TmuxSettings
 from sidecar.edges.tmux.door import TmuxDoor
 from sidecar.edges.tmux.run import TmuxRunner
@@ -175,3 +176,36 @@ def test_anything_else_is_unknown(raw: bytes) -> None:
     look = parse_look(raw, 1.0, "boot")
     assert look.presence is Presence.UNKNOWN
     assert look.reason
+
+
+class Sleeper(SystemClock):
+    """The machine sleeps, or we are stopped, for a minute during each of the first looks."""
+
+    def __init__(self, naps: int) -> None:
+        self._naps = naps
+        self._slept = 0.0
+        self.asked = 0
+
+    def boottime(self) -> float:
+        self.asked += 1
+        if self.asked % 2 == 0 and self._naps:
+            self._naps -= 1
+            self._slept += 60.0
+        return super().boottime() + self._slept
+
+
+@pytest.mark.parametrize(("naps", "looks"), [(0, 1), (1, 2), (2, 3)])
+async def test_a_look_that_was_slept_through_is_thrown_away(
+    tmux: TmuxBox, runner: TmuxRunner, naps: int, looks: int
+) -> None:
+    tmux.run("new-session", "-d", "-s", "a", "sleep 1000")
+    clock = Sleeper(naps)
+    look = await open_door(tmux, runner, clock=clock).look()
+    assert (look.presence, clock.asked) == (Presence.PRESENT, 2 * looks)
+
+
+async def test_who_sleeps_through_every_look_knows_nothing(tmux: TmuxBox, runner: TmuxRunner) -> None:
+    tmux.run("new-session", "-d", "-s", "a", "sleep 1000")
+    look = await open_door(tmux, runner, clock=Sleeper(99)).look()
+    assert (look.presence, look.silent) == (Presence.UNKNOWN, False)
+    assert "too old" in look.reason

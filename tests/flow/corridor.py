@@ -53,14 +53,19 @@ class HandClock:
     def __init__(self) -> None:
         self.now = 1_000.0
         self.wall_ahead = 1_700_000_000.0
+        self.slept = 0.0
+        """Seconds that the machine was asleep."""
         self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
         self._number = count()
 
     def monotonic(self) -> float:
         return self.now
 
+    def boottime(self) -> float:
+        return self.now + self.slept
+
     def wall(self) -> float:
-        return self.now + self.wall_ahead
+        return self.now + self.slept + self.wall_ahead
 
     async def sleep(self, seconds: float) -> None:
         if seconds <= 0:

@@ -216,3 +216,44 @@ async def test_the_bell_is_rung_now_and_then_so_that_lost_hooks_are_set_again(tm
 
 async def refuse_all(work: object) -> KnownSession:
     raise StoreUnavailable("the database does not take the write: full", hint="Free some space.")
+
+
+async def test_whoever_wakes_up_says_so_and_looks_anew(tmp_path: Path) -> None:
+    """The machine was asleep for an hour, which its monotonic clock does not tell."""
+    async with corridor(tmp_path) as world:
+        await world.adopt(session(pane(program=300)))
+        await world.quiet()
+        world.clock.slept += 3_600.0
+        before = world.watch.cycles
+        await world.pass_time(5.0)
+        assert world.watch.cycles > before
+        (line,) = world.log.of(Action.WOKE_UP)
+        assert line["late"] == 3_600.0
+        await world.pass_time(30.0)
+        assert len(world.log.of(Action.WOKE_UP)) == 1
+
+
+async def test_a_look_that_came_with_the_bell_before_the_sleep_is_not_the_present(tmp_path: Path) -> None:
+    """What it shows has been put right by a person meanwhile: nothing is done."""
+    async with corridor(tmp_path) as world:
+        await world.adopt(session(pane(1), pane(2)))
+        await world.quiet()
+        rung = replace(await world.tmux.look(), sessions=())
+        world.watch._bell_look = rung, world.clock.boottime()
+        world.clock.slept += 60.0
+        world.watch.signal(SignalKind.DOORBELL)
+        await world.quiet()
+        assert world.log.of(Action.INCIDENT_OPENED) == []
+
+
+async def test_a_minute_of_standing_still_changes_nothing_for_healthy_sessions(tmp_path: Path) -> None:
+    """Stopped and let go on: every timer is over at once, and no session is touched."""
+    async with corridor(tmp_path) as world:
+        await world.adopt(session(pane(program=300)))
+        await world.quiet()
+        world.clock.now += 60.0
+        world.clock.move(0.0)
+        await world.quiet()
+        await world.pass_time(30.0)
+        assert await world.recoveries() == []
+        assert world.log.of(Action.INCIDENT_OPENED) == []

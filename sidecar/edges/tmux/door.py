@@ -42,6 +42,9 @@ from sidecar.model.workspace import (
 )
 
 _CAPTURE_SECONDS = 10.0
+_HELD_UP = 3.0
+"""Seconds beyond tmux's time limit that a look may take on a machine that is merely slow."""
+_TIMELY_ATTEMPTS = 3
 _SOCKET_SECONDS = 2.0
 _UNTIL_DEAD = 5.0
 """Seconds for a busy tmux to mark a pane whose process is known to be dead: a recovery depends on it."""
@@ -82,7 +85,7 @@ class TmuxDoor:
         self._valid_layout = valid_layout
         self._complete = complete
         self._typist = prompt.Typist(runner, clock, in_front)
-        self._shared = SharedLook(self._look)
+        self._shared = SharedLook(self._timely_look)
         self._server = 0
         """The pid of the server that answered last; 0 before."""
         self._history = History()
@@ -98,6 +101,20 @@ class TmuxDoor:
     async def look(self) -> Look:
         """One full observation, begun after the call; absent and unknown are answers, not errors."""
         return await self._shared()
+
+    async def _timely_look(self) -> Look:
+        """A look that took no longer than a call may take: another one is of a world that may have gone.
+
+        We were stopped meanwhile, or the machine was asleep, and what timed out then says nothing either.
+        """
+        limit = self._runner.settings.timeout + _HELD_UP
+        for _ in range(_TIMELY_ATTEMPTS):
+            began = self._clock.boottime()
+            look = await self._look()
+            took = self._clock.boottime() - began
+            if took <= limit:
+                return look
+        return Look(Presence.UNKNOWN, look.taken, reason=f"the look took {took:.0f} s: too old to tell")
 
     async def _look(self) -> Look:
         taken = self._clock.monotonic()
