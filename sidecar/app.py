@@ -41,6 +41,7 @@ from sidecar.edges.tmux.socket_watch import SocketWatch
 from sidecar.edges.tmux.stage import Stage, stage_folder
 from sidecar.edges.transcripts import Rules, Transcripts
 from sidecar.errors import ConfigInvalid, Permanent, SidecarError
+from sidecar.flow.absence import AbsenceExaminer
 from sidecar.flow.archive import Archive
 from sidecar.flow.checkpoint import Checkpointer
 from sidecar.flow.circuits import Circuits
@@ -304,6 +305,7 @@ class Sidecar:
             ShapeExaminer(ward, host, self._notice),
             ProgramExaminer(host.stopped, clock, self._notice),
             TerminalExaminer(ward, host.stopped, clock, self._notice),
+            AbsenceExaminer(ward, store, clock),
         )
         examination = Examination(examiners, log)
         recoverer = Recoverer(

@@ -97,6 +97,30 @@ def test_a_window_whose_processes_were_killed_comes_back(world: tuple[TmuxBox, S
     assert tmux.show("=web:other", "#{pane_dead}") == "0"
 
 
+def test_a_program_that_went_is_held_and_offered_and_stays_stored(
+    world: tuple[TmuxBox, SidecarBox],
+) -> None:
+    """Whether it was killed or ended by a person, nobody has seen."""
+    tmux, sidecar = world
+    shell = pid_of(tmux, "=web:main.1")
+    crash(sidecar)
+    tmux.run("send-keys", "-t", "=web:main.1", "C-c")
+    eventually(lambda: tmux.show("=web:main.1", "#{pane_current_command}") == "bash", "an idle shell")
+    sidecar.start()
+    eventually(lambda: incident(sidecar, "web")["state"] == "held", "that it is held")
+    found = incident(sidecar, "web")
+    assert (found["unit"], found["reason"]) == ("program", "cause_unknown")
+    assert "went unseen" in found["evidence"][0]["fact"]
+    assert PROGRAM.split() in programs(sidecar, "web")
+    assert sidecar.recoveries("web") == []
+    assert sidecar.call("POST", "/recover", {"session": "web"})[0] == 202
+    assert sidecar.verified("web")["strategy"] == "resume_program"
+    eventually(lambda: PROGRAM in tmux.run("capture-pane", "-p", "-t", "=web:main.1"), "the line, offered")
+    assert pid_of(tmux, "=web:main.1") == shell
+    tmux.run("send-keys", "-t", "=web:main.1", "Enter")
+    eventually(lambda: sidecar.sessions()["web"]["note"] == "", "nothing that waits any more")
+
+
 def test_a_removed_socket_comes_back_and_nothing_else_is_touched(world: tuple[TmuxBox, SidecarBox]) -> None:
     tmux, sidecar = world
     before = tmux.panes("#{pane_id} #{pane_pid}")

@@ -18,6 +18,7 @@ from sidecar.decide import retain
 from sidecar.edges.metrics import Metrics
 from sidecar.edges.store import Store
 from sidecar.errors import SidecarError
+from sidecar.flow.absence import AbsenceExaminer
 from sidecar.flow.checkpoint import Checkpointer
 from sidecar.flow.circuits import Circuits
 from sidecar.flow.desk import FrontDesk
@@ -328,9 +329,8 @@ class Corridor:
         )
         self.circuits = Circuits(self.store, clock, self.meter, lambda: ward.settings.recovery.circuit)
         executor = Executor(self.store, clock, Certain(), self.meter, self.log, ward.retry)
-        examination = Examination(
-            (SocketExaminer(self.tmux, SteadyFile(), self.host.boot_id), *examiners), self.log
-        )
+        socket = SocketExaminer(self.tmux, SteadyFile(), self.host.boot_id)
+        examination = Examination((socket, AbsenceExaminer(ward, self.store, clock), *examiners), self.log)
         self.recoverer = Recoverer(
             ward, self.tmux, self.store, self.host, clock, self.meter, self.log, self.checkpointer, executor,
             self.circuits, Person(ward, self.tmux, self.meter, self.log),
