@@ -118,8 +118,11 @@ class LocalHost:
     def real_folders(self, paths: Iterable[str]) -> tuple[tuple[str, str], ...]:
         return tuple((path, os.path.realpath(path)) for path in sorted(paths))
 
-    async def run_script(self, arguments: Sequence[str], cwd: str) -> None:
-        await script.run_script(arguments, cwd, birth_environment((), os.environ))
+    async def run_script(self, arguments: Sequence[str], cwd: str, mark: str = "") -> None:
+        await script.run_script(arguments, cwd, birth_environment((), os.environ), mark=mark)
+
+    async def end_script(self, mark: str) -> None:
+        await asyncio.to_thread(script.end_script, mark)
 
     async def usage(self, roots: Mapping[str, tuple[int, ...]]) -> Mapping[str, Usage]:
         return await asyncio.to_thread(process.usage, roots)
@@ -327,13 +330,13 @@ class Sidecar:
         )
         self._custody = Custody(ward, tmux, store, clock, self.metrics, log, watch)
         self._records = Records(ward, store, self._circuits, clock, watch)
-        self._desk = FrontDesk(ward, watch, store, clock, self.metrics, tasks.spawn)
+        self._desk = FrontDesk(ward, watch, store, clock, self.metrics, tasks.spawn, log)
         keeper = Keeper(ward, store, clock, log)
         self._undo.push_async_callback(self._leave_tmux, tmux, bell)
         await self._reconcile(watch, checkpointer, rehearser, keeper)
-        cut_off = await self._archive.cut_off()
-        self._undo.push_async_callback(self._leave_nothing_running)
+        self._undo.push_async_callback(self._lay_down)
         self._undo.push_async_callback(tasks.cancel)
+        await watch.take_up_unfinished()
         tasks.keep("watch", watch.run)
         tasks.keep("tick", watch.tick)
         tasks.keep("server state", server_examiner.glance)
@@ -353,7 +356,6 @@ class Sidecar:
         )
         tasks.keep("pulse", pulse.run)
         await self._desk.take_up_pending()
-        tasks.spawn("replacements", self._archive.bring_back(cut_off))
         log.say(Action.STARTED, address=self.address, version=__version__, mode=settings.recovery.mode)
 
     def _keep_settings(self, settings: Settings) -> None:
@@ -429,7 +431,6 @@ class Sidecar:
             await self._store.audit(
                 Action.DATABASE_SET_ASIDE, now, detail={"file": self._store.set_aside.name}
             )
-        await self._interrupt_running()
         await self._circuits.load()
         await watch.load()
         if self._found.loaded is None:
@@ -449,15 +450,12 @@ class Sidecar:
             await self._store.audit(Action.STOPPED, self._clock.wall(), detail={"pid": os.getpid()})
             await keeper.note_head()
 
-    async def _interrupt_running(self) -> None:
-        """What is cut off, by a crash or by our end, is not left as if it still ran."""
-        for row in await self._store.interrupt_running(self._clock.wall()):
-            self._log.say(Action.RECOVERY_INTERRUPTED, level="warning", session=row.session, recovery=row.id)
-
-    async def _leave_nothing_running(self) -> None:
-        # Where the book cannot take it, the next start will.
+    async def _lay_down(self) -> None:
+        """What still runs is for the next start to go on with, and no crash has cut it off."""
+        # Where the book cannot take it, the next start counts it as one.
         with contextlib.suppress(SidecarError):
-            await self._interrupt_running()
+            for number in await self._store.lay_down(self._clock.wall()):
+                self._log.say(Action.RECOVERY_INTERRUPTED, level="warning", recovery=number)
 
     async def _listen(self) -> None:
         token_file = Path(self.settings.http.token_file or self._state / "token")

@@ -20,6 +20,7 @@ from sidecar import client, config_lastgood, config_read, times
 from sidecar.clock import SystemClock, pause
 from sidecar.errors import ConfigInvalid, Permanent, ServiceRefused, SidecarError
 from sidecar.model.plan import Outcome
+from sidecar.model.saga import Phase
 from sidecar.terminal import colour_allowed, safe
 
 PATH = click.Path(path_type=Path)
@@ -123,11 +124,22 @@ def wait_for(service: client.Client, number: int) -> bool:
     while (row := service.recovery(number))["state"] == "running":
         pause(_POLL_SECONDS)
     for step in row["steps"]:
-        error = f": {step['error']}" if step["error"] else ""
-        click.echo(safe(f"  {step['description']}: {step['state']}{error}"))
+        click.echo(safe(f"  {_attempt(step)}"))
     took = row["time_to_recovery"]
     good = bool(row["state"] == Outcome.VERIFIED)
     verdict = safe(f"{row['state']}: {row['verdict']}" if row["verdict"] else row["state"])
     after = f" after {took:.3f} s" if took is not None else ""
     click.secho(f"{verdict}{after}", fg="green" if good else "red")
+    if commands := row.get("commands"):
+        click.echo("It could not be undone. To put it right, run:")
+        for line in commands:
+            click.echo(safe(f"  {line}"))
     return good
+
+
+def _attempt(step: Mapping[str, Any]) -> str:
+    """One line of the journal."""
+    undo = "undo " if step.get("phase") == Phase.UNDO else ""
+    number = f" (attempt {step['attempt']})" if step.get("attempt", 1) > 1 else ""
+    error = f": {step['error']}" if step["error"] else ""
+    return f"{undo}{step['description']}{number}: {step['state']}{error}"

@@ -8,11 +8,14 @@
     │   │   └── TmuxSilent        it gave none at all
     │   ├── StoreUnavailable      the database is locked or not writable just now
     │   │   └── DiskFull          the disk under the state folder is full, or fails
-    │   └── TextsMissing          a capture counts on stored scrollback that is not there
+    │   ├── TextsMissing          a capture counts on stored scrollback that is not there
+    │   └── StepTimedOut          a step of a plan did not end in its time, and was cut off
     └── Permanent                 will not pass by waiting
         ├── TmuxAbsent            there is no server behind the socket
         ├── TmuxRefused           tmux answered: it will not do this
-        ├── Undone                a step failed, and what it had changed is as it was before
+        ├── Stopped               a recovery is not wanted any more, so nothing new is begun
+        ├── GivenUp               a recovery was cut off so often that it is not taken up again
+        ├── PlanUnreadable        a stored plan is not one that this release can carry out
         ├── CheckpointUnusable    a stored checkpoint does not match its checksum or does not parse
         ├── NoBirthplace          a new tmux server could not be started where it would outlive us
         ├── AlreadyRunning        another sidecar looks after this tmux server or this state folder
@@ -71,6 +74,10 @@ class TextsMissing(Temporary):
     """A capture left out scrollback that it thought was stored; nothing of it was stored."""
 
 
+class StepTimedOut(Temporary):
+    """The step hung; whether it had its effect is for the next attempt to find out."""
+
+
 class TmuxAbsent(Permanent):
     """No tmux server listens behind the socket."""
 
@@ -79,8 +86,16 @@ class TmuxRefused(Permanent):
     """tmux answered with an error of its own."""
 
 
-class Undone(Permanent):
-    """The step failed after it had begun, and the state before it was brought back."""
+class Stopped(Permanent):
+    """Whoever asked for the recovery does not want it any more."""
+
+
+class GivenUp(Permanent):
+    """Each time that the recovery was taken up, the sidecar ended in the middle of it."""
+
+
+class PlanUnreadable(Permanent):
+    """The stored plan does not parse, or was written by another release."""
 
 
 class CheckpointUnusable(Permanent):

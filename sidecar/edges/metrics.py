@@ -22,6 +22,7 @@ from sidecar.errors import DiskFull, StoreUnavailable, TmuxAbsent, TmuxRefused, 
 from sidecar.model.incident import Cause, FailureKind
 from sidecar.model.plan import Outcome, RefusalReason, StepKind, Strategy
 from sidecar.model.record import HoldBackReason, HoldOffReason, RehearsalOutcome, SkipReason
+from sidecar.model.saga import TransactionOutcome
 from sidecar.model.session import Health
 from sidecar.model.status import SessionStatus, Status
 from sidecar.model.stress import CheckpointMode, Resource, Stress
@@ -71,6 +72,7 @@ class Metrics:
             "failure",
         )
         self._refusals = counter("refusals", "Decisions not to act.", "reason")
+        self._transactions = counter("transactions", "Plans ended, each as a whole.", "outcome")
         self._retries = counter("retries", "Attempts repeated after a temporary error.", "operation")
         self._taken = histogram(
             "checkpoint_duration_seconds", "Time to capture and store a checkpoint.", _FAST_BUCKETS
@@ -116,6 +118,7 @@ class Metrics:
             (self._duration, (Strategy,)),
             (self._mttr, (FailureKind,)),
             (self._refusals, (RefusalReason,)),
+            (self._transactions, (TransactionOutcome,)),
             (self._retries, (StepKind,)),
             (self._checkpoint_failures, ([*HoldBackReason, *(kind.__name__ for kind in _CAPTURE_ERRORS)],)),
             (self._rehearsals, (RehearsalOutcome,)),
@@ -168,6 +171,9 @@ class Metrics:
 
     def refusal(self, reason: str) -> None:
         self._refusals.labels(reason).inc()
+
+    def transaction(self, outcome: str) -> None:
+        self._transactions.labels(outcome).inc()
 
     def retry(self, operation: str) -> None:
         self._retries.labels(operation).inc()

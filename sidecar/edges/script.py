@@ -7,6 +7,7 @@ import contextlib
 import os
 import signal
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from sidecar.errors import Permanent
 
@@ -14,10 +15,19 @@ SECONDS = 600.0
 """Scripts of this kind install things."""
 
 
+_MARK = "SIDECAR_RECOVERY"
+
+
 async def run_script(
-    arguments: Sequence[str], cwd: str, environment: Mapping[str, str], seconds: float = SECONDS
+    arguments: Sequence[str],
+    cwd: str,
+    environment: Mapping[str, str],
+    seconds: float = SECONDS,
+    mark: str = "",
 ) -> None:
     """Run it to its end in ``cwd``. Whatever it has started ends with a run that is cut off.
+
+    ``mark`` is in its environment, so that :func:`end_script` finds it where we were killed meanwhile.
 
     Raises:
         Permanent: it could not be started, did not end with 0, or took longer than ``seconds``.
@@ -27,7 +37,7 @@ async def run_script(
         process = await asyncio.create_subprocess_exec(
             *arguments,
             cwd=cwd,
-            env=dict(environment),
+            env={**environment, _MARK: mark},
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.DEVNULL,
@@ -54,3 +64,22 @@ async def run_script(
         raise Permanent(
             f"before_script {name!r} ended with {status}", hint="Run it by hand to see what it says."
         )
+
+
+def end_script(mark: str) -> int:
+    """Kill what runs with this mark in its environment; how many processes. Goes through all of /proc."""
+    wanted = f"{_MARK}={mark}".encode()
+    killed = 0
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit() and wanted in _environment(folder).split(b"\0"):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(folder.name), signal.SIGKILL)
+                killed += 1
+    return killed
+
+
+def _environment(folder: Path) -> bytes:
+    try:
+        return (folder / "environ").read_bytes()
+    except OSError:
+        return b""

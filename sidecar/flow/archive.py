@@ -6,7 +6,6 @@ journalled, verified and recorded as every other recovery is.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from sidecar.clock import Clock
@@ -32,14 +31,10 @@ from sidecar.model.archive import (
     Order,
     RestoreRequest,
 )
-from sidecar.model.plan import Refusal, RefusalReason, Resumption, StepKind
-from sidecar.model.record import HoldBack, RecoveryRow
+from sidecar.model.plan import Refusal, RefusalReason, Resumption
+from sidecar.model.record import HoldBack
 from sidecar.model.session import Checkpoint, Look, Operation, Presence, SavedPane, Session, SessionImage
 from sidecar.model.status import Answer, UnknownSession
-
-_BUSY_PAUSE = 0.05
-_LOOKED_BACK = 50
-"""Recoveries, to see whether the last one of a session was cut off."""
 
 
 class Archive:
@@ -149,40 +144,6 @@ class Archive:
             return await self._refused(order, refusal, request)
         self._watch.open_case(case)
         return await case.answer
-
-    async def cut_off(self) -> tuple[str, ...]:
-        """The sessions that an earlier run of ours had taken away when it was cut off.
-
-        Asked before the first look: whose incident is closed has been dealt with, and what has become
-        of it since is somebody's will.
-        """
-        waiting = {row.id for row in await self._book.open_incidents()}
-        latest: dict[str, RecoveryRow] = {}
-        for row in await self._book.recoveries(_LOOKED_BACK):
-            latest.setdefault(row.session, row)
-        begun = [row for row in latest.values() if row.state == "interrupted" and row.incident in waiting]
-        return tuple([row.session for row in begun if await self._replaced(row.id)])
-
-    async def bring_back(self, names: Iterable[str]) -> None:
-        """Bring back what :meth:`cut_off` has found, if it is still not there.
-
-        The last act before it was taken away was to store it, so the newest generation is the one.
-        """
-        await self._watch.first_cycle.wait()
-        for name in names:
-            newest = await self._shelf.newest(name)
-            # The watcher may be deciding about it just now, and cannot know why it went.
-            while name in self._ward.cases:
-                await self._clock.sleep(_BUSY_PAUSE)
-            if newest is not None and self._ward.look.find(name) is None:
-                await self.restore(RestoreRequest(newest.id))
-
-    async def _replaced(self, recovery: int) -> bool:
-        """Whether it ended between the closing of a session and the building of another."""
-        row = await self._book.recovery(recovery)
-        return row is not None and any(
-            step.kind == StepKind.REPLACE_SESSION and step.ended is None for step in row.steps
-        )
 
     def _hindrance(self, order: Order, look: Look) -> Refusal | None:
         name = order.checkpoint.image.name

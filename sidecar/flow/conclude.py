@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 from sidecar.clock import Clock
 from sidecar.decide.breaker import BreakerEvent
 from sidecar.decide.detect import await_entry, recall
-from sidecar.errors import Permanent, SidecarError, Undone
+from sidecar.errors import Permanent, SidecarError, Stopped
 from sidecar.flow.checkpoint import Checkpointer
 from sidecar.flow.circuits import Circuits, permit_for
-from sidecar.flow.execute import insist
+from sidecar.flow.execute import Result, insist
 from sidecar.flow.person import Person
 from sidecar.flow.ports import Book, Logbook, Meter
 from sidecar.flow.ward import Case, Standstill, Ward
 from sidecar.model.incident import Asker, IncidentState
 from sidecar.model.plan import Entry, Outcome, Plan, Refusal, RefusalReason, Strategy, Verdict
 from sidecar.model.record import Action, Ending, IncidentRow, RecoveryRow
+from sidecar.model.saga import Journal, TransactionOutcome
 from sidecar.model.session import Look, Presence
 
 _STATE_AFTER = {
@@ -25,6 +26,8 @@ _STATE_AFTER = {
     RefusalReason.HEALTHY: IncidentState.DISMISSED,
 }
 """Where a refusal leaves an incident; every other one leaves it held."""
+_AS_WANTED = (Outcome.VERIFIED, Outcome.STOPPED)
+"""Outcomes after which nobody has to be called, and nothing rests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,12 @@ class Run:
     plan: Plan
     began: float
     """Monotonic seconds."""
+    given_up: bool = False
+    """The session had been given up when it began: one attempt at the slow pace."""
+    journal: Journal = field(default_factory=Journal)
+    """What an earlier run of the sidecar has done of it."""
+    fault: SidecarError | None = None
+    """Why it can only be taken back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +54,11 @@ class Conclusion:
 
     verdict: Verdict
     after: Look
-    error: SidecarError | None
+    result: Result
+
+    @property
+    def error(self) -> SidecarError | None:
+        return self.result.error
 
     @property
     def verified(self) -> bool:
@@ -55,11 +68,20 @@ class Conclusion:
     def outcome(self) -> Outcome:
         if self.verified:
             return Outcome.VERIFIED
-        return Outcome.COMPENSATED if isinstance(self.error, Undone) else Outcome.FAILED
+        if self.result.outcome is TransactionOutcome.STUCK:
+            return Outcome.STUCK
+        if isinstance(self.error, Stopped):
+            return Outcome.STOPPED
+        return Outcome.COMPENSATED if self.result.undone else Outcome.FAILED
 
     @property
     def sentence(self) -> str:
-        return str(self.error) if self.error else self.verdict.sentence()
+        if self.error is None:
+            return self.verdict.sentence()
+        if self.outcome is Outcome.STUCK:
+            return f"{self.error}; and it could not be undone. Run: {'; '.join(self.result.commands)}"
+        undone = "; what had been done is undone" if self.result.undone else ""
+        return f"{self.error}{undone}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +135,9 @@ class Concluder:
             duration=ended - run.began,
             time_to_recovery=took,
             at=self.clock.wall(),
-            given_up=run.incident.state is IncidentState.GIVEN_UP,
+            given_up=run.given_up or found.outcome is Outcome.STUCK,
+            transaction=found.result.outcome,
+            commands=found.result.commands,
         )
         await insist(lambda: self.book.end_recovery(ending), self.clock, self.log)
         event = _circuit_event(found)
@@ -122,27 +146,42 @@ class Concluder:
         self.meter.recovery(case.finding.failure.kind, plan.strategy, found.outcome, ending.duration, took)
         if plan.checkpoint is not None and found.verified:
             self.meter.checkpoint_restored(ending.duration)
+        self.meter.transaction(found.result.outcome)
         self._settle(case, plan, found)
-        if found.verified:
-            self.ward.setbacks.pop(case.session, None)
-        else:
-            self.ward.set_back(case.session, ended)
-        if plan.workspace is not None and isinstance(found.error, Permanent):
-            self._wait_for_a_better_file(case, found.sentence)
+        self._rest(run, found, ended)
+        self._tell(run, found, ending)
+        if found.outcome not in _AS_WANTED:
+            await self.person.call(
+                case.session, f"sidecar: recovery of {case.session} {found.outcome}: {found.sentence}"
+            )
+
+    def _rest(self, run: Run, found: Conclusion, now: float) -> None:
+        """How long the watcher leaves the session alone after this."""
+        if found.outcome in _AS_WANTED:
+            self.ward.setbacks.pop(run.case.session, None)
+            return
+        self.ward.set_back(run.case.session, now)
+        # What a file says wrong is as wrong at the next look: no script of it runs again at each.
+        bad_file = run.plan.workspace is not None and isinstance(found.error, Permanent)
+        if bad_file or found.outcome is Outcome.STUCK:
+            retry_at = now + self.ward.settings.recovery.slow_retry
+            parts = run.case.finding.failure.broken
+            still = Standstill(parts, RefusalReason.GIVEN_UP, found.sentence, retry_at)
+            self.ward.hold(run.case.session, still, now)
+
+    def _tell(self, run: Run, found: Conclusion, ending: Ending) -> None:
+        seconds = ending.time_to_recovery if found.verified else ending.duration
         self.log.say(
             Action.RECOVERY_ENDED,
-            level="info" if found.verified else "error",
-            session=case.session,
+            level="info" if found.outcome in _AS_WANTED else "error",
+            session=run.case.session,
             trace=run.incident.trace,
             recovery=run.record.id,
             outcome=found.outcome,
             verdict=found.sentence,
-            seconds=round(took if took is not None else ending.duration, 4),
+            commands=found.result.commands,
+            seconds=round(seconds or 0.0, 4),
         )
-        if not found.verified:
-            await self.person.call(
-                case.session, f"sidecar: recovery of {case.session} failed: {found.sentence}"
-            )
 
     def _state_after(self, case: Case, incident: IncidentRow, refusal: Refusal) -> IncidentState:
         """What was refused to somebody who asked changes nothing about what the watcher waits for."""
@@ -170,13 +209,6 @@ class Concluder:
         entry = self.ward.expect(after, live)
         if case.order is not None:
             self.checkpointer.believe(entry.name, entry.instance)
-
-    def _wait_for_a_better_file(self, case: Case, sentence: str) -> None:
-        """What a file says wrong is as wrong at the next look: no script of it runs again at each."""
-        now = self.clock.monotonic()
-        retry_at = now + self.ward.settings.recovery.slow_retry
-        still = Standstill(case.finding.failure.broken, RefusalReason.GIVEN_UP, sentence, retry_at)
-        self.ward.hold(case.session, still, now)
 
 
 def _circuit_event(found: Conclusion) -> BreakerEvent:

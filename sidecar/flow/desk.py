@@ -13,12 +13,14 @@ from typing import Any
 from sidecar import errand
 from sidecar.clock import Clock
 from sidecar.errors import SidecarError
-from sidecar.flow.ports import Book, Meter
+from sidecar.flow.execute import insist
+from sidecar.flow.ports import Book, Logbook, Meter
 from sidecar.flow.ward import DRAINING, Case, Ward, busy
 from sidecar.flow.watch import Spawn, Watch
 from sidecar.model.incident import Asker
 from sidecar.model.plan import Refusal, RefusalReason
 from sidecar.model.record import AlertIntake, AlertRow, Receipt, RecoveryRow, SkipReason
+from sidecar.model.saga import wish_of_alert
 from sidecar.model.status import Answer, RecoverRequest, Ticket, UnknownSession
 
 _ALERT_PAUSE = 5.0
@@ -31,7 +33,14 @@ class FrontDesk:
     """Answers requests and works off alerts."""
 
     def __init__(
-        self, ward: Ward, watch: Watch, book: Book, clock: Clock, meter: Meter, spawn: Spawn
+        self,
+        ward: Ward,
+        watch: Watch,
+        book: Book,
+        clock: Clock,
+        meter: Meter,
+        spawn: Spawn,
+        log: Logbook,
     ) -> None:
         self._ward = ward
         self._watch = watch
@@ -39,16 +48,22 @@ class FrontDesk:
         self._clock = clock
         self._meter = meter
         self._spawn = spawn
+        self._log = log
         self._in_hand: set[int] = set()
+        self._resolved: set[int] = set()
+        """Of those in hand, the ones that are over before anything has come of them."""
 
     @property
     def pending_alerts(self) -> int:
         """Accepted, and not settled yet."""
         return len(self._in_hand)
 
-    async def request(self, request: RecoverRequest, asker: Asker = Asker.OPERATOR) -> Answer:
-        """Decide; a plan has begun when this returns, and goes on by itself."""
-        answer = await self._at_once(request, asker)
+    async def request(self, request: RecoverRequest, asker: Asker = Asker.OPERATOR, wish: str = "") -> Answer:
+        """Decide; a plan has begun when this returns, and goes on by itself.
+
+        ``wish`` is the word under which it is taken back when nobody wants it any more.
+        """
+        answer = await self._at_once(request, asker, wish or asker)
         if isinstance(answer, Awaitable):
             return await answer
         # What the pipeline refuses is on its record; an alert's end tells why by itself.
@@ -57,13 +72,13 @@ class FrontDesk:
             self._meter.refusal(answer.reason)
         return answer
 
-    async def _at_once(self, request: RecoverRequest, asker: Asker) -> Answer | Awaitable[Answer]:
+    async def _at_once(self, request: RecoverRequest, asker: Asker, wish: str) -> Answer | Awaitable[Answer]:
         """What can be answered without the pipeline; else what the pipeline will answer."""
         if self._ward.draining:
             return DRAINING
         joined = self._ward.cases.get(request.session)
         if joined is not None:
-            return busy(request.session) if request.dry_run else self._join(joined)
+            return busy(request.session) if request.dry_run else self._join(joined, asker, wish)
         if not await self._known(request.session):
             return UnknownSession(request.session)
         asked = await self._watch.ask(request.session)
@@ -80,11 +95,12 @@ class FrontDesk:
             return await self._watch.dry_run(failure, look, request.strategy)
         joined = self._ward.cases.get(failure.session)
         if joined is not None:
-            return self._join(joined)
+            return self._join(joined, asker, wish)
         if self._ward.draining:
             return DRAINING
         case = self._watch.case_for(failure, look, asker)
         case.strategy = request.strategy
+        case.wanted.add(wish)
         self._watch.open_case(case)
         return case.answer
 
@@ -100,9 +116,30 @@ class FrontDesk:
         for receipt in receipts:
             if receipt.skip is not None:
                 self._meter.alert_skipped(receipt.skip)
-            if receipt.row is not None and receipt.row.id not in self._in_hand:
+            if receipt.row is None:
+                continue
+            if receipt.skip is SkipReason.RESOLVED:
+                self._resolve(receipt.row)
+            elif receipt.row.id not in self._in_hand:
                 self._take_up(receipt.row)
         return receipts
+
+    def _resolve(self, row: AlertRow) -> None:
+        """An alert is over. Nothing new is begun for it, unless somebody else wants that too."""
+        if row.id in self._in_hand:
+            self._resolved.add(row.id)
+        case, wish = self._ward.cases.get(row.session), wish_of_alert(row.id)
+        if case is None or wish not in case.wanted:
+            return
+        case.wanted.discard(wish)
+        if case.asker is Asker.ALERT and not case.wanted and not case.stop:
+            case.stop = f"the alert that asked for it is resolved ({row.fingerprint})"
+            if case.recovery:
+                self._spawn(f"stop {row.session}", self._record_stop(case.recovery, case.stop))
+
+    async def _record_stop(self, recovery: int, why: str) -> None:
+        now = self._clock.wall()
+        await insist(lambda: self._book.stop_recovery(recovery, why, now), self._clock, self._log)
 
     async def take_up_pending(self) -> None:
         """Alerts that were accepted before a restart."""
@@ -137,11 +174,15 @@ class FrontDesk:
                     await self._clock.sleep(_ALERT_PAUSE)
         finally:
             self._in_hand.discard(row.id)
+            self._resolved.discard(row.id)
 
     async def _settled(self, row: AlertRow) -> bool:
         request = RecoverRequest(row.session, row.failure, row.strategy)
         try:
-            answer = await self.request(request, Asker.ALERT)
+            if row.resolved is not None or row.id in self._resolved:
+                await self._book.settle_alert(row.id, SkipReason.RESOLVED, None, self._clock.wall())
+                return True
+            answer = await self.request(request, Asker.ALERT, wish_of_alert(row.id))
             if isinstance(answer, Refusal) and answer.reason in _OF_THE_MOMENT:
                 return False
             reason, recovery = _settlement(answer)
@@ -153,9 +194,14 @@ class FrontDesk:
             return False
         return True
 
-    async def _join(self, case: Case) -> Answer:
+    async def _join(self, case: Case, asker: Asker, wish: str) -> Answer:
+        case.wanted.add(wish)
         answer = await case.answer
-        return replace(answer, joined=True) if isinstance(answer, Ticket) else answer
+        if not isinstance(answer, Ticket):
+            return answer
+        if asker is not Asker.ALERT:
+            await self._book.join_recovery(answer.recovery.id, asker, self._clock.wall())
+        return replace(answer, joined=True)
 
     async def _known(self, name: str) -> bool:
         ward = self._ward

@@ -8,7 +8,7 @@ into does not keep the others from it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
 
 from sidecar.decide.workspace import pair
@@ -23,8 +23,12 @@ _AT_ONCE = 16
 """Panes that are typed into at the same time."""
 
 
-async def furnish(tmux: Tmux, workspace: Workspace, session: Session, done: set[str]) -> None:
-    """Type and set everything that can be. ``done`` are the panes that need nothing more; it grows.
+async def furnish(
+    tmux: Tmux, workspace: Workspace, session: Session, typed: Mapping[str, int], mark: str
+) -> None:
+    """Type and set everything that can be.
+
+    ``typed`` tells, by pane, how many lines have been typed already under this ``mark``.
 
     Raises:
         Temporary: some panes could not be typed into just now; nothing has been typed into those.
@@ -32,15 +36,14 @@ async def furnish(tmux: Tmux, workspace: Workspace, session: Session, done: set[
     """
 
     async def type_into(pane: str, pid: int, lines: Sequence[Command]) -> None:
-        await tmux.type_lines(pane, pid, lines)
-        done.add(pane)
+        await tmux.type_lines(pane, pid, lines, mark, typed.get(pane, 0))
 
     windows = [(wanted, found) for wanted, found in pair(workspace, session) if found is not None]
     typing = [
         partial(type_into, live.id, live.pid, pane.commands)
         for wanted, found in windows
         for pane, live in zip(wanted.panes, found.panes, strict=False)
-        if pane.commands and live.id not in done
+        if len(pane.commands) > typed.get(live.id, 0)
     ]
     troubles = await _troubles(typing, 1 if workspace.pauses else _AT_ONCE)
     options = [

@@ -14,7 +14,7 @@ from sidecar.decide.detect import Expected
 from sidecar.model.archive import Doomed, GenerationFilter, GenerationRow
 from sidecar.model.audit import AuditFilter, Head, Pruned, TrailLimits
 from sidecar.model.incident import Asker, Cause, Finding, IncidentState
-from sidecar.model.plan import Plan, Refusal, Resumption, Start, Step
+from sidecar.model.plan import Refusal, Resumption, Start, Step
 from sidecar.model.policy import BreakerState, Retention
 from sidecar.model.reach import Reach, Ring
 from sidecar.model.record import (
@@ -31,10 +31,12 @@ from sidecar.model.record import (
     RecoveryRow,
     Rehearsal,
     StoredTotals,
+    Unfinished,
     Usage,
     Watched,
 )
 from sidecar.model.running import ProcessState, ServerState
+from sidecar.model.saga import Attempt, Mandate, Marks
 from sidecar.model.scrollback import StoredText
 from sidecar.model.session import Checkpoint, Look, Operation, Session, SessionImage
 from sidecar.model.stress import Room
@@ -123,17 +125,30 @@ class Book(Protocol):
     ) -> None:
         """Write a refusal, and the state it puts the incident in."""
 
-    async def begin_recovery(self, incident: int, plan: Plan, asker: Asker, now: float) -> RecoveryRow:
-        """Written before the first effect."""
+    async def begin_recovery(self, incident: int, mandate: Mandate, now: float) -> RecoveryRow:
+        """Written before the first effect, with all that the next run needs to go on with it."""
 
-    async def step_begun(self, recovery: int, seq: int, step: Step, now: float) -> None: ...
+    async def step_begun(self, recovery: int, attempt: Attempt, step: Step) -> None:
+        """Written before the effect."""
 
-    async def step_ended(self, recovery: int, seq: int, now: float, error: str = "") -> None: ...
+    async def step_ended(
+        self, recovery: int, attempt: Attempt, step: Step, again: Attempt | None = None
+    ) -> None:
+        """What came of it; ``again`` is the attempt that is due next, if there is one."""
 
     async def end_recovery(self, ending: Ending) -> None: ...
 
-    async def interrupt_running(self, now: float) -> tuple[RecoveryRow, ...]:
-        """At start: recoveries that a crash of the sidecar cut off become ``interrupted``."""
+    async def unfinished(self, recovery: int | None = None) -> tuple[Unfinished, ...]:
+        """Recoveries (or this one) that nobody has ended, oldest first."""
+
+    async def take_up(self, recovery: int, now: float) -> int:
+        """Count one more run that goes on with it, before it does; how many that makes, 0 if it has ended."""
+
+    async def stop_recovery(self, recovery: int, reason: str, now: float) -> None:
+        """Nothing new of it is to be begun, now or by a later run."""
+
+    async def join_recovery(self, recovery: int, asker: Asker, now: float) -> None:
+        """Somebody else wants it too."""
 
     async def recovery(self, recovery: int) -> RecoveryRow | None: ...
 
@@ -231,9 +246,15 @@ class Scene(Protocol):
         """
 
     async def rebuild(
-        self, image: SessionImage, scrollbacks: Mapping[str, bytes], starts: Sequence[Start] = ()
+        self,
+        image: SessionImage,
+        scrollbacks: Mapping[str, bytes],
+        starts: Sequence[Start] = (),
+        mark: str = "",
     ) -> str:
         """Build the session, all or nothing, in a server that outlives us. Returns its session id.
+
+        It carries the ``mark`` from the beginning, and another one once it is whole: see :class:`Marks`.
 
         ``scrollbacks`` holds texts by digest; a pane whose text is not there starts without. ``starts``
         tells of panes that start another command than the stored one, or later.
@@ -287,28 +308,37 @@ class Tmux(Scene, Protocol):
     async def disarm(self, windows: Sequence[str]) -> None:
         """Undo :meth:`arm` where it is ours."""
 
-    async def respawn(self, pane: str, pid: int, cwd: str, instead: Sequence[str] = ()) -> bool:
+    async def respawn(
+        self, pane: str, pid: int, cwd: str, instead: Sequence[str] = (), mark: str = ""
+    ) -> bool:
         """Start a dead pane's command again, only while ``pid`` is its dead process. False: it was not.
 
-        ``instead`` is started in the place of its own command, if there is one.
+        ``instead`` is started in the place of its own command, if there is one. True as well when it has
+        been done already under this ``mark``.
         """
 
     async def close_pane(self, pane: str, pid: int) -> bool:
         """Close a pane, only while it is dead and ``pid`` was its process."""
 
-    async def enter(self, pane: str, pid: int, resumption: Resumption) -> None:
-        """Type a command line into the pane's shell once it waits for input, only while it is ``pid``."""
+    async def enter(self, pane: str, pid: int, resumption: Resumption, mark: str = "") -> None:
+        """Type a command line into the pane's shell once it waits for input, only while it is ``pid``.
+
+        Only once under one ``mark``.
+        """
 
     async def report(self, conversations: Mapping[str, str]) -> None:
         """Note the conversations (``AGENT:ID``) of these panes, as an agent's hook would now."""
 
-    async def build_workspace(self, workspace: Workspace) -> str:
+    async def build_workspace(self, workspace: Workspace, mark: str = "") -> str:
         """Build a declared session, all or nothing, without its command lines; its session id."""
 
-    async def type_lines(self, pane: str, pid: int, lines: Sequence[Command]) -> None:
+    async def type_lines(
+        self, pane: str, pid: int, lines: Sequence[Command], mark: str = "", typed: int = 0
+    ) -> None:
         """Type command lines in order, only while ``pid`` is the pane's process.
 
-        A Temporary error means that nothing was typed.
+        The first ``typed`` of them have been typed already under this ``mark``. A Temporary error means
+        that nothing was typed.
         """
 
     async def set_options(self, window: str, options: Pairs) -> None:
@@ -320,6 +350,7 @@ class Tmux(Scene, Protocol):
         image: SessionImage,
         scrollbacks: Mapping[str, bytes],
         starts: Sequence[Start] = (),
+        mark: str = "",
     ) -> None:
         """Build the image's one window into a living session, all or nothing; the index has to be free."""
 
@@ -332,6 +363,15 @@ class Tmux(Scene, Protocol):
 
     async def arrange(self, window: str, layout: str, panes: int) -> None:
         """Give a window a layout while it has exactly so many panes; never one tmux may not survive."""
+
+    async def marks(self, mark: str) -> Marks:
+        """What carries this mark; nothing does where there is no server."""
+
+    async def remove_marked(self, mark: str) -> None:
+        """End the sessions and windows that carry this mark, and no others."""
+
+    async def unmark(self, mark: str) -> None:
+        """Take the mark from whatever carries it."""
 
     async def close_session(self, session: Session) -> str:
         """End a living session and wait for its processes; the server stays. Nothing if it is gone.
@@ -419,6 +459,8 @@ class Meter(Protocol):
     def refusal(self, reason: str) -> None: ...
 
     def retry(self, operation: str) -> None: ...
+
+    def transaction(self, outcome: str) -> None: ...
 
     def circuit_call(self, circuit: str, outcome: str) -> None: ...
 
@@ -542,8 +584,11 @@ class Host(Protocol):
     def real_folders(self, paths: Iterable[str]) -> tuple[tuple[str, str], ...]:
         """Each path with what it is once its symbolic links are followed."""
 
-    async def run_script(self, arguments: Sequence[str], cwd: str) -> None:
-        """Run a program to its end, within a time limit of minutes."""
+    async def run_script(self, arguments: Sequence[str], cwd: str, mark: str = "") -> None:
+        """Run a program to its end, within a time limit of minutes; what it starts carries the ``mark``."""
+
+    async def end_script(self, mark: str) -> None:
+        """End what is left of a program that was run under this mark by a run of ours that is gone."""
 
     async def usage(self, roots: Mapping[str, tuple[int, ...]]) -> Mapping[str, Usage]:
         """What the process trees under these processes use, by session."""

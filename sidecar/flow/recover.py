@@ -1,35 +1,40 @@
 """The pipeline: signal -> failure -> cause -> plan -> execution -> verdict -> record.
 
 ``recover`` is the whole of it on one screen. A lease (``Ward.cases``) is held by the caller for as
-long as it runs, so a session is never healed twice at once.
+long as it runs, so a session is never healed twice at once. What was cut off is taken up here too.
 """
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 
 from sidecar import errand
 from sidecar.clock import Clock
 from sidecar.decide.choose import choose
 from sidecar.decide.limits import rests
+from sidecar.errors import Permanent, SidecarError
 from sidecar.flow.checkpoint import Checkpointer
 from sidecar.flow.circuits import Circuits, permit_for
 from sidecar.flow.conclude import Concluder, Conclusion, Run
 from sidecar.flow.confirm import Confirmer
 from sidecar.flow.examine import Examination
-from sidecar.flow.execute import Executor
+from sidecar.flow.execute import Executor, Result, insist
 from sidecar.flow.pace import Pace
 from sidecar.flow.person import Person
 from sidecar.flow.ports import Book, Host, Logbook, Meter, Tmux
+from sidecar.flow.resume import mandate_of, mark_of, resumed, too_often
 from sidecar.flow.situation import Surveyor, image_for
-from sidecar.flow.steps import Surgery
 from sidecar.flow.strain import Strain
+from sidecar.flow.surgery import Surgery
 from sidecar.flow.verify import Verifier
 from sidecar.flow.ward import Case, Ward
 from sidecar.model.incident import IncidentState
 from sidecar.model.ladder import rung_of
-from sidecar.model.plan import Plan, Refusal
-from sidecar.model.record import Action, IncidentRow
+from sidecar.model.plan import Difference, Plan, Refusal
+from sidecar.model.record import Action, IncidentRow, Unfinished
+from sidecar.model.saga import TransactionOutcome
 from sidecar.model.status import DryRun, Ticket
 
 
@@ -72,6 +77,9 @@ class Recoverer:
 
     async def recover(self, case: Case) -> None:
         """Decide, act, verify, record. The case's ``answer`` is set as soon as it is decided."""
+        if case.unfinished is not None:
+            await self._go_on(case, case.unfinished)
+            return
         incident = await self._open(case)
         decision = await self._decide(case, incident.state)
         if isinstance(decision, Plan):
@@ -121,11 +129,14 @@ class Recoverer:
         return rests(circuit, self._circuits.retry_after(circuit)) if circuit else plan
 
     async def _begin(self, case: Case, incident: IncidentRow, plan: Plan) -> Run:
+        given_up = incident.state is IncidentState.GIVEN_UP
+        mandate = mandate_of(case, plan, given_up=given_up)
         try:
-            record = await self._book.begin_recovery(incident.id, plan, case.asker, self._clock.wall())
+            record = await self._book.begin_recovery(incident.id, mandate, self._clock.wall())
         except BaseException:
             self._circuits.give_back(permit_for(plan, incident))
             raise
+        case.recovery = record.id
         self._log.say(
             Action.RECOVERY_BEGUN,
             session=case.session,
@@ -134,24 +145,55 @@ class Recoverer:
             strategy=plan.strategy,
             steps=[step.describe() for step in plan.steps],
         )
-        case.reply(Ticket(record, undo=plan.undo.checkpoint.id if plan.undo else 0))
-        return Run(case, incident, record, plan, self._clock.monotonic())
+        if case.stop:
+            await self._book.stop_recovery(record.id, case.stop, self._clock.wall())
+        case.reply(Ticket(record, undo=record.undo))
+        return Run(case, incident, record, plan, self._clock.monotonic(), given_up)
 
     async def _carry_out(self, run: Run) -> None:
+        mark = mark_of(run.record)
         surgery = Surgery(
-            self._tmux,
-            self._book,
-            self._host,
-            self._checkpointer,
-            self._pace,
-            self._clock,
-            run.case,
-            run.plan,
+            self._tmux, self._book, self._host, self._checkpointer, self._pace, self._clock, run.case,
+            run.plan, mark,
+        )  # fmt: skip
+        result = await self._executor.run(surgery, run.record, run.journal)
+        result = replace(result, error=run.fault or result.error)
+        await self._judge(run, result, surgery.losses)
+        with contextlib.suppress(SidecarError):
+            await self._tmux.unmark(mark)
+
+    async def _judge(self, run: Run, result: Result, losses: Sequence[Difference] = ()) -> None:
+        verdict, after = await self._verifier.verify(run.case, run.plan, whole=result.error is None)
+        verdict = replace(verdict, differences=(*verdict.differences, *losses))
+        await self._concluder.end(run, Conclusion(verdict, after, result))
+
+    async def _go_on(self, case: Case, unfinished: Unfinished) -> None:
+        """Take up what was cut off; counted first, so that what ends the sidecar does not do so for ever."""
+        errand.under(unfinished.incident.trace)
+        run = resumed(case, unfinished, self._clock)
+        count = await insist(
+            lambda: self._book.take_up(run.record.id, self._clock.wall()), self._clock, self._log
         )
-        error = await self._executor.run(surgery, run.record)
-        verdict, after = await self._verifier.verify(run.case, run.plan, whole=error is None)
-        verdict = replace(verdict, differences=(*verdict.differences, *surgery.losses))
-        await self._concluder.end(run, Conclusion(verdict, after, error))
+        if not count:
+            return
+        self._log.say(
+            Action.RECOVERY_RESUMED,
+            level="warning",
+            session=case.session,
+            trace=run.incident.trace,
+            recovery=run.record.id,
+            resumed=count,
+        )
+        case.reply(Ticket(run.record, undo=run.record.undo))
+        given_up = too_often(run, count)
+        if given_up is not None:
+            await self._judge(run, given_up)
+            return
+        if not run.journal.touched and (refusal := await self._confirmer.stale(case)) is not None:
+            error = Permanent(refusal.sentence, hint=refusal.hint)
+            await self._judge(run, Result(TransactionOutcome.COMPENSATED, error))
+            return
+        await self._carry_out(run)
 
 
 def _dry_run(case: Case, plan: Plan) -> DryRun:

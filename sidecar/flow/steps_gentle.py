@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from sidecar.errors import Permanent
+from sidecar.flow.surgery import Surgery
 from sidecar.model.plan import Step
-
-if TYPE_CHECKING:
-    from sidecar.flow.steps import Surgery
 
 
 async def go_on(surgery: Surgery, step: Step) -> None:

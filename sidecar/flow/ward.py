@@ -17,7 +17,7 @@ from sidecar.model.incident import Asker, Broken, Exit, Failure, Finding, Unit
 from sidecar.model.ladder import Ladder, ladder_for, rung_of
 from sidecar.model.plan import Difference, Plan, Refusal, RefusalReason, StepKind, Strategy
 from sidecar.model.policy import Restore, RetryPolicy, Shape
-from sidecar.model.record import Rehearsal, StoredTotals, Usage
+from sidecar.model.record import Rehearsal, StoredTotals, Unfinished, Usage
 from sidecar.model.session import Look, Presence, Session
 from sidecar.model.status import Answer
 from sidecar.model.stress import Stress
@@ -56,6 +56,14 @@ class Case:
     strategy: Strategy | None = None
     order: Order | None = None
     """Set when a person has asked for one certain checkpoint."""
+    unfinished: Unfinished | None = None
+    """Set when it goes on with what another run of the pipeline has begun."""
+    recovery: int = 0
+    """The row of the recovery, once it has begun."""
+    stop: str = ""
+    """Why nothing new of it is to be begun."""
+    wanted: set[str] = field(default_factory=set)
+    """Who would miss it: words for each who has asked and has not taken it back."""
     answer: asyncio.Future[Answer] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     """Set once it is decided, which is before the recovery has ended."""
 

@@ -23,9 +23,11 @@ from sidecar.decide.stress import rest
 from sidecar.errors import SidecarError, Temporary
 from sidecar.flow.checkpoint import Checkpointer
 from sidecar.flow.examine import Examination
+from sidecar.flow.execute import insist
 from sidecar.flow.lanes import Lanes
 from sidecar.flow.ports import Bell, Book, Host, Logbook, Meter, Processes, SocketFile, Tmux
 from sidecar.flow.recover import Recoverer
+from sidecar.flow.resume import case_of
 from sidecar.flow.ward import Case, Ward
 from sidecar.model.incident import (
     Asker,
@@ -116,6 +118,12 @@ class Watch:
         self.signal(
             SignalKind.SERVER_EXIT if ended.role is Role.SERVER else SignalKind.PROCESS_EXIT, ended=ended
         )
+
+    async def take_up_unfinished(self) -> None:
+        """Take the leases of all recoveries that an earlier run has left; they go on after the first look."""
+        for unfinished in await self._t.book.unfinished():
+            if unfinished.recovery.session not in self._ward.cases:
+                self.open_case(case_of(unfinished, self._t.clock))
 
     async def load(self) -> None:
         """Remember whom an earlier run looked after, and expect whom a workspace file declares."""
@@ -323,6 +331,8 @@ class Watch:
     async def _recover(self, case: Case) -> None:
         whole = False
         try:
+            if case.unfinished is not None:
+                await self.first_cycle.wait()
             async with self._t.lanes.turn(case):
                 await self._t.recoverer.recover(case)
             whole = True
@@ -332,11 +342,28 @@ class Watch:
                 Action.TASK_FAILED, level="error", session=case.session, error=str(error), hint=error.hint
             )
         finally:
-            if not whole:
-                self._ward.set_back(case.session, self._t.clock.monotonic(), _CUT_OFF_REST)
+            self._leave(case, whole)
+
+    def _leave(self, case: Case, whole: bool) -> None:
+        """Give the lease back; or keep it, where something has begun and was not brought to its end."""
+        if not whole:
+            self._ward.set_back(case.session, self._t.clock.monotonic(), _CUT_OFF_REST)
+        case.fail(Temporary("the recovery was cut off", hint="Ask again; the log says why."))
+        if whole or not case.recovery:
             self._ward.cases.pop(case.session, None)
-            case.fail(Temporary("the recovery was cut off", hint="Ask again; the log says why."))
             self._t.spawn(f"retry {case.session}", self._look_again(case.session))
+            if case.unfinished is not None:
+                self._t.spawn("unfinished", self.take_up_unfinished())
+        elif not self._ward.draining:
+            self._t.spawn(f"recover {case.session}", self._go_on(case))
+
+    async def _go_on(self, case: Case) -> None:
+        """Take up what was cut off by a fault of ours, as the next start would; the lease goes on."""
+        await self._t.clock.sleep(_CUT_OFF_REST)
+        left = await insist(lambda: self._t.book.unfinished(case.recovery), self._t.clock, self._t.log)
+        self._ward.cases.pop(case.session, None)
+        for unfinished in left:
+            self.open_case(case_of(unfinished, self._t.clock))
 
     async def _look_again(self, session: str) -> None:
         """Look when the session may be tried again, which is at once unless it was set back."""

@@ -241,6 +241,11 @@ class Outcome(StrEnum):
     VERIFIED = "verified"
     FAILED = "failed"
     COMPENSATED = "compensated"
+    """It did not go well, and what it had changed is as it was before."""
+    STUCK = "stuck"
+    """It did not go well, and a person has to put right what it has left behind."""
+    STOPPED = "stopped"
+    """It was not wanted any more before it had done much."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from typing import Any
 from sidecar.model.incident import Asker, Cause, FailureKind, IncidentState, Intent, Role
 from sidecar.model.plan import Difference, Outcome, Strategy
 from sidecar.model.policy import Circuit
+from sidecar.model.saga import Journal, Mandate, TransactionOutcome
 from sidecar.model.scrollback import Manifest, assemble
 from sidecar.model.session import SessionImage
 
@@ -56,6 +57,9 @@ class Action(StrEnum):
     STEP_ENDED = "step_ended"
     RECOVERY_ENDED = "recovery_ended"
     RECOVERY_INTERRUPTED = "recovery_interrupted"
+    RECOVERY_RESUMED = "recovery_resumed"
+    RECOVERY_STOPPED = "recovery_stopped"
+    RECOVERY_JOINED = "recovery_joined"
     PANE_CLOSED = "pane_closed"
     CIRCUIT_MOVED = "circuit_moved"
     ALERT_ACCEPTED = "alert_accepted"
@@ -121,14 +125,18 @@ class IncidentRow:
 
 @dataclass(frozen=True, slots=True)
 class StepRow:
-    """One journal line of a recovery."""
+    """One journal line of a recovery: one attempt at one step."""
 
     seq: int
     kind: str
     description: str
+    phase: str
+    """``do``, or ``undo`` for its compensation."""
+    attempt: int
     state: str
-    """``begun``, ``done`` or ``failed``."""
-    begun: float
+    """``due``, ``begun``, ``done``, ``failed`` (may pass) or ``refused`` (will not)."""
+    due: float
+    begun: float | None
     ended: float | None
     error: str = ""
 
@@ -147,7 +155,7 @@ class RecoveryRow:
     asker: Asker
     checkpoint: int | None
     state: str
-    """``running``, an :class:`Outcome`, or ``interrupted``."""
+    """``running``, an :class:`Outcome`, or ``interrupted`` where an earlier release has left it."""
     begun: float
     ended: float | None
     duration: float | None
@@ -160,6 +168,29 @@ class RecoveryRow:
     evidence: tuple[Mapping[str, str], ...] = ()
     compared: Mapping[str, int] = field(default_factory=dict)
     """How many values the verdict has compared, by field."""
+    transaction_outcome: str = ""
+    """``committed``, ``compensated`` or ``stuck``; empty while it runs."""
+    commands: tuple[str, ...] = ()
+    """What a person should run, where it is stuck."""
+    resumed: int = 0
+    """How often a later run of the sidecar has taken it up."""
+    stopped: str = ""
+    """Why it was to begin nothing new; empty if nobody said so."""
+    undo: int = 0
+    """The checkpoint that brings back what it takes away; 0 if it takes nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """A recovery that was cut off, as the book has it."""
+
+    recovery: RecoveryRow
+    incident: IncidentRow
+    journal: Journal
+    mandate: Mandate | None
+    """None when the stored plan cannot be read any more."""
+    wanted: tuple[str, ...] = ()
+    """Who has asked for it, besides whoever set it going, and the alerts that are not resolved."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,11 +266,16 @@ class AlertRow:
     received: float
     recovery: int | None
     labels: Mapping[str, str] = field(default_factory=dict)
+    resolved: float | None = None
+    """When it was first told that the alert is over."""
 
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What became of one alert of a webhook call: ``row`` is set when it is to be acted on."""
+    """What became of one alert of a webhook call.
+
+    ``row`` is set when it is to be acted on; or, of one that is resolved, when it was accepted before.
+    """
 
     fingerprint: str
     skip: SkipReason | None
@@ -262,6 +298,9 @@ class Ending:
     at: float
     given_up: bool = False
     """It was an attempt at the slow pace: where it has failed, the session stays given up."""
+    transaction: TransactionOutcome = TransactionOutcome.COMMITTED
+    commands: tuple[str, ...] = ()
+    """What a person should run, where it is stuck."""
 
 
 @dataclass(frozen=True, slots=True)

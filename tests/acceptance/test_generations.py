@@ -194,7 +194,8 @@ def test_a_replacement_that_fails_brings_the_former_state_back(
     forge(sidecar, web, lambda image: replace(image, environment=(("", None),)))
     row = restore(sidecar, web, replace=True)
     assert row["state"] == "compensated", row
-    assert row["verdict"].endswith("the former state of web is back")
+    assert row["verdict"].endswith("what had been done is undone")
+    assert row["transaction_outcome"] == "compensated"
     assert form(tmux, "web") == changed
     assert tmux.sessions() == {"web"}
     eventually(lambda: sidecar.sessions()["web"]["health"] == "healthy")
@@ -206,8 +207,10 @@ def test_a_replacement_whose_name_is_taken_says_how_to_get_the_former_state(
     tmux.run("set-hook", "-g", "session-closed", "new-session -d -s web")
     row = restore(sidecar, web, replace=True)
     tmux.run("set-hook", "-gu", "session-closed")
-    assert row["state"] == "failed", row
-    assert "did not come back whole either" in row["verdict"]
+    assert row["state"] == "stuck", row
+    command = f"sidecar checkpoint restore web --id {row['undo']}"
+    assert (row["transaction_outcome"], row["commands"]) == ("stuck", [command])
+    assert command in row["verdict"]
     assert tmux.sessions() == {"web"}
 
 
@@ -216,12 +219,13 @@ def stubborn_command(tmux: TmuxBox) -> str:
     return f"trap '' HUP; echo ready; while [ -d {tmux.folder} ]; do sleep 0.1; done"
 
 
-def test_a_replacement_that_was_cut_off_is_undone_by_the_next_start(
+def test_a_replacement_that_was_cut_off_is_finished_by_the_next_start(
     tmux: TmuxBox, sidecar: SidecarBox, web: int
 ) -> None:
+    wanted = form(tmux, "web")
     tmux.run("new-window", "-d", "-t", "=web:7", stubborn_command(tmux))
     eventually(lambda: "ready" in tmux.run("capture-pane", "-p", "-t", "=web:7"))
-    changed, stubborn = form(tmux, "web"), int(tmux.show("=web:7", "#{pane_pid}"))
+    stubborn = int(tmux.show("=web:7", "#{pane_pid}"))
     # The one that does not end holds the replacement up, for three seconds.
     assert sidecar.call("POST", f"/api/v1/checkpoints/{web}/restore", {"replace": True})[0] == 202
     eventually(lambda: "web" not in tmux.sessions(), "the session is closed")
@@ -230,12 +234,12 @@ def test_a_replacement_that_was_cut_off_is_undone_by_the_next_start(
     assert "web" not in tmux.sessions()
     sidecar.start()
     sidecar.verified("web")
-    assert places(form(tmux, "web")) == places(changed)
-    assert [row["state"] for row in sidecar.recoveries("web")] == ["verified", "interrupted"]
+    assert places(form(tmux, "web")) == places(wanted)
+    assert [row["resumed"] for row in sidecar.recoveries("web")] == [1]
     sidecar.stop()
     sidecar.start()
     eventually(lambda: sidecar.sessions()["web"]["health"] == "healthy")
-    assert len(sidecar.recoveries("web")) == 2
+    assert len(sidecar.recoveries("web")) == 1
 
 
 def test_a_replacement_that_was_cut_off_is_over_once_somebody_has_made_the_session(
@@ -259,7 +263,7 @@ def test_a_replacement_that_was_cut_off_is_over_once_somebody_has_made_the_sessi
     sidecar.start()
     eventually(lambda: "other" in sidecar.sessions())
     assert sidecar.call("POST", "/api/v1/checkpoints", {"session": "other"})[0] < 300
-    assert [row["state"] for row in sidecar.recoveries("web")] == ["interrupted"]
+    assert [row["state"] for row in sidecar.recoveries("web")] == ["stuck"]
     assert "web" not in tmux.sessions()
 
 

@@ -31,6 +31,7 @@ from sidecar.model.record import (
     SkipReason,
     Standing,
 )
+from sidecar.model.saga import Mandate
 from sidecar.model.scrollback import Manifest, Piece, StoredText, digest_of
 from sidecar.model.session import (
     Operation,
@@ -296,7 +297,7 @@ async def test_what_a_verdict_has_compared_is_kept(bench: Bench) -> None:
     bench.store.close()
     bench.store = bench.open()
     incident = await bench.store.open_incident(FINDING, 1.0, 1.0)
-    begun = await bench.store.begin_recovery(incident.id, PLAN, Asker.WATCHER, 2.0)
+    begun = await bench.store.begin_recovery(incident.id, Mandate(PLAN, Asker.WATCHER), 2.0)
     told = {"window name": 3, "session option": 0}
     await bench.store.end_recovery(
         Ending(begun.id, incident.id, Outcome.VERIFIED, "verified", (), told, 1.0, 1.0, 3.0)

@@ -18,6 +18,7 @@ from sidecar.model.incident import Asker, FailureKind
 from sidecar.model.plan import Strategy
 from sidecar.model.policy import BreakerState, Call, Circuit, Retention
 from sidecar.model.record import Action, AlertIntake, KnownSession, Rehearsal, Standing
+from sidecar.model.saga import Mandate
 from sidecar.model.session import Checkpoint, Operation
 from tests.edges.test_store import FINDING, PLAN, Bench, capture, with_text
 
@@ -45,7 +46,7 @@ async def fill(bench: Bench) -> None:
     await store.add_checkpoint(capture(), Operation.INTERVAL)
     await store.remember(KnownSession("web", Standing.RELEASED, "i", False, 1.0), Action.SESSION_RELEASED)
     incident = await store.open_incident(FINDING, 1.0, 2.0)
-    await store.begin_recovery(incident.id, PLAN, Asker.WATCHER, 3.0)
+    await store.begin_recovery(incident.id, Mandate(PLAN, Asker.WATCHER), 3.0)
     intake = AlertIntake("f", "2026", "firing", {"a": "b"}, "web", FailureKind.CRASHED, Strategy.RESPAWN_PANE)
     await store.accept_alerts([intake], 1.0)
     open_one = BreakerState(Circuit.OPEN, (Call(1.0, True),), 1.0)
@@ -65,7 +66,7 @@ async def read_everything(bench: Bench) -> None:
     await store.rehearsals()
     await store.recall("k")
     await store.audit_rows(100)
-    await store.interrupt_running(5.0)
+    await store.unfinished()
 
 
 def forced(bench: Bench, table: str, column: str, value: object) -> None:

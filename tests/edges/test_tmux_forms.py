@@ -78,7 +78,7 @@ async def test_it_means_what_it_means_to_tmuxp(
     built = await door.build_workspace(forms[name])
     session = (await door.look()).by_id(built)
     assert session is not None
-    await furnish(door, forms[name], session, set())
+    await furnish(door, forms[name], session, {}, "")
     for facts in (shape, screens, options, environment):
         eventually(
             lambda facts=facts: facts(tmux, name) == told(facts(rival.tmux, name), rival, tmux),

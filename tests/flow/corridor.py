@@ -14,10 +14,10 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 
 from sidecar.config import Settings
-from sidecar.decide import retain
+from sidecar.decide import layout, retain
 from sidecar.edges.metrics import Metrics
 from sidecar.edges.store import Store
-from sidecar.errors import SidecarError
+from sidecar.errors import SidecarError, Temporary, TmuxRefused
 from sidecar.flow.absence import AbsenceExaminer
 from sidecar.flow.checkpoint import Checkpointer
 from sidecar.flow.circuits import Circuits
@@ -37,9 +37,11 @@ from sidecar.model.incident import Exit, Role, SignalKind
 from sidecar.model.plan import Entry, Resumption, Start
 from sidecar.model.reach import Kind, Peer, Place, Reach, Ring
 from sidecar.model.record import Action, Capture, Pressure, RecoveryRow, Usage, Watched
+from sidecar.model.saga import Marks
 from sidecar.model.session import Look, Presence, Process, ServerId, Session, SessionImage, image_of
 from sidecar.model.status import Status
 from sidecar.model.stress import Room
+from sidecar.model.workspace import Command, Pairs, Workspace
 from tests.decide.builders import SERVER, pane, session
 
 PATIENCE = 10.0
@@ -99,6 +101,8 @@ class ValueTmux:
     alive: bool = True
     trouble: dict[str, list[SidecarError]] = field(default_factory=dict)
     calls: list[tuple[Any, ...]] = field(default_factory=list)
+    effects: list[tuple[Any, ...]] = field(default_factory=list)
+    """What recoveries have really changed, in order."""
     stillborn: bool = False
     """Whatever is started dies at once."""
     changeling: bool = False
@@ -106,6 +110,10 @@ class ValueTmux:
     numbers: Iterator[int] = field(default_factory=lambda: count(5_000))
     argv: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """What each pane was started with."""
+    marked: dict[str, str] = field(default_factory=dict)
+    """By the id of a session or a pane: the mark of what was built, or respawned, there."""
+    entered: dict[str, tuple[str, int]] = field(default_factory=dict)
+    """By pane id: the mark of what was typed, and how many lines."""
 
     def put(self, *sessions: Session) -> None:
         for one in sessions:
@@ -158,8 +166,15 @@ class ValueTmux:
     async def disarm(self, windows: Sequence[str]) -> None:
         self._called("disarm", *windows)
 
-    async def respawn(self, pane_id: str, pid: int, cwd: str, instead: Sequence[str] = ()) -> bool:
+    async def respawn(
+        self, pane_id: str, pid: int, cwd: str, instead: Sequence[str] = (), mark: str = ""
+    ) -> bool:
         self._called("respawn", pane_id, pid)
+        found = next((p for s in self.sessions.values() for p in s.panes() if p.id == pane_id), None)
+        if found is None or not found.dead or found.pid != pid:
+            return bool(mark) and self.marked.get(pane_id) == mark
+        self.effects.append(("respawn", pane_id))
+        self.marked[pane_id] = mark
         argv = () if self.stillborn else tuple(instead) or self.argv[pane_id]
         argv = ("changeling",) if self.changeling else argv
         self.change(pane_id, pid=next(self.numbers), dead=self.stillborn, argv=argv)
@@ -169,23 +184,61 @@ class ValueTmux:
         self._called("close_pane", pane_id, pid)
         return True
 
-    async def enter(self, pane_id: str, pid: int, resumption: Resumption) -> None:
+    async def enter(self, pane_id: str, pid: int, resumption: Resumption, mark: str = "") -> None:
         self._called("enter", pane_id, resumption.line)
+        if self.entered.get(pane_id) == (mark, 1):
+            raise Temporary("typed already")
+        self.effects.append(("enter", resumption.line))
+        self.entered[pane_id] = (mark, 1)
         if resumption.entry is Entry.TYPED:
             self.change(pane_id, program=Process(next(self.numbers), resumption.argv))
 
     async def report(self, conversations: Mapping[str, str]) -> None:
         self._called("report", conversations)
 
+    async def marks(self, mark: str) -> Marks:
+        session_id = next((one.id for one in self.sessions.values() if self.marked.get(one.id) == mark), "")
+        windows = [window.id for one in self.sessions.values() for window in one.windows]
+        window_id = next((one for one in windows if self.marked.get(one) == mark), "")
+        typed = {pane_id: count for pane_id, (by, count) in self.entered.items() if by == mark}
+        return Marks(session_id, window_id, typed=typed)
+
+    async def remove_marked(self, mark: str) -> None:
+        self._called("remove_marked", mark)
+        if any(self.marked.get(one.id) == mark for one in self.sessions.values()):
+            self.effects.append(("remove",))
+        self.sessions = {n: one for n, one in self.sessions.items() if self.marked.get(one.id) != mark}
+
+    async def unmark(self, mark: str) -> None:
+        self.marked = {what: by for what, by in self.marked.items() if not by.startswith(mark)}
+        self.entered = {what: by for what, by in self.entered.items() if not by[0].startswith(mark)}
+
+    async def close_session(self, live: Session) -> str:
+        self._called("close_session", live.name)
+        self.effects.append(("close", live.id))
+        self.sessions = {n: one for n, one in self.sessions.items() if one.id != live.id}
+        return "keeper"
+
+    async def let_go(self, keeper: str) -> None:
+        self._called("let_go", keeper)
+
     async def rebuild(
-        self, image: SessionImage, scrollbacks: Mapping[str, bytes], starts: Sequence[Start] = ()
+        self,
+        image: SessionImage,
+        scrollbacks: Mapping[str, bytes],
+        starts: Sequence[Start] = (),
+        mark: str = "",
     ) -> str:
         self._called("rebuild", image.name)
+        if image.name in self.sessions:
+            raise TmuxRefused(f"duplicate session: {image.name}")
+        self.effects.append(("rebuild", image.name))
         if self.presence is Presence.ABSENT:
             self.server = replace(self.server, pid=self.server.pid + 1)
             self.presence, self.alive = Presence.PRESENT, True
         number = next(self.numbers)
         built = session(*self._panes(image, number), name=image.name, identity=f"${number}")
+        self.marked[built.id] = mark
         self.put(built)
         return built.id
 
@@ -196,8 +249,61 @@ class ValueTmux:
             for window in image.windows for saved in window.panes
         ]  # fmt: skip
 
+    async def build_workspace(self, workspace: Workspace, mark: str = "") -> str:
+        self._called("build_workspace", workspace.name)
+        if workspace.name in self.sessions:
+            raise TmuxRefused(f"duplicate session: {workspace.name}")
+        self.effects.append(("build", workspace.name))
+        number = next(self.numbers)
+        panes = [
+            replace(pane(number + place), index=place, cwd=one.cwd, active=place == window.active_pane)
+            for window in workspace.windows
+            for place, one in enumerate(window.panes)
+        ]
+        built = session(*panes, name=workspace.name, identity=f"${number}")
+        body = f"80x24,0,0,{number}"
+        windows = tuple(replace(w, layout=f"{layout.checksum(body)},{body}") for w in built.windows)
+        built = replace(built, windows=windows)
+        self.marked[built.id] = mark
+        self.put(built)
+        return built.id
+
+    async def type_lines(
+        self, pane_id: str, pid: int, lines: Sequence[Command], mark: str = "", typed: int = 0
+    ) -> None:
+        for number, line in enumerate(lines[typed:], start=typed + 1):
+            self._called("type", pane_id, line.text)
+            self.effects.append(("type", line.text))
+            self.entered[pane_id] = (mark, number)
+
+    async def set_options(self, window: str, options: Pairs) -> None:
+        self._called("set_options", window)
+
+    async def rebuild_window(
+        self,
+        live: Session,
+        image: SessionImage,
+        scrollbacks: Mapping[str, bytes],
+        starts: Sequence[Start] = (),
+        mark: str = "",
+    ) -> None:
+        (saved,) = image.windows
+        self._called("rebuild_window", saved.index)
+        here = self.sessions[live.name]
+        if any(window.index == saved.index for window in here.windows):
+            raise TmuxRefused(f"index in use: {saved.index}")
+        self.effects.append(("rebuild window", saved.index))
+        number = next(self.numbers)
+        built = replace(
+            here.windows[0], id=f"@{number}", index=saved.index, name=saved.name, active=saved.active,
+            panes=tuple(self._panes(image, number)),
+        )  # fmt: skip
+        self.marked[built.id] = mark
+        self.sessions[live.name] = replace(here, windows=(*here.windows, built))
+
     async def recreate_socket(self) -> None:
         self._called("recreate_socket")
+        self.effects.append(("socket",))
         self.presence = Presence.PRESENT
 
     async def announce(self, name: str, text: str) -> bool:
@@ -248,6 +354,10 @@ class Host:
 
     async def transcripts(self, image: SessionImage) -> Mapping[str, frozenset[str]]:
         return {}
+
+    async def run_script(self, arguments: Sequence[str], cwd: str, mark: str = "") -> None: ...
+
+    async def end_script(self, mark: str) -> None: ...
 
     async def usage(self, roots: Mapping[str, tuple[int, ...]]) -> Mapping[str, Usage]:
         return {}
@@ -306,9 +416,15 @@ class Certain:
 class Corridor:
     """Everything wired as in the service, with the doors replaced."""
 
-    def __init__(self, folder: Path, settings: Settings, examiners: Sequence[Examiner] = ()) -> None:
-        self.clock = clock = HandClock()
-        self.tmux = ValueTmux(clock)
+    def __init__(
+        self,
+        folder: Path,
+        settings: Settings,
+        examiners: Sequence[Examiner] = (),
+        tmux: ValueTmux | None = None,
+    ) -> None:
+        self.tmux = tmux or ValueTmux(HandClock())
+        self.clock = clock = self.tmux.clock
         self.log = Lines()
         self.bell = SilentBell()
         self.processes = Followed()
@@ -341,7 +457,7 @@ class Corridor:
             self.meter, self.checkpointer, self.recoverer, lanes, examination, self.spawn,
         )  # fmt: skip
         self.watch = Watch(ward, tools, lambda: None)
-        self.desk = FrontDesk(ward, self.watch, self.store, clock, self.meter, self.spawn)
+        self.desk = FrontDesk(ward, self.watch, self.store, clock, self.meter, self.spawn, self.log)
 
     def _strained(self) -> None:
         self.lanes.move_up()
@@ -378,13 +494,24 @@ class Corridor:
         await self.circuits.load()
         await self.watch.load()
         await self.strain.load()
+        await self.watch.take_up_unfinished()
         self.spawn("watch", self.watch.run())
         self.spawn("tick", self.watch.tick())
         self.spawn("strain", self.strain.run())
         self.spawn("checkpoint", self.checkpointer.run())
         await self.until(self.watch.first_cycle.is_set)
 
+    def crash(self) -> None:
+        """As kill -9 would end it: nothing more is written, and nobody is told."""
+        self.ward.draining = True
+
+        async def never(work: Any) -> None:
+            await asyncio.Future()
+
+        self.store._write = never  # type: ignore[assignment, method-assign]
+
     async def stop(self) -> None:
+        self.ward.draining = True
         for task in list(self.tasks):
             task.cancel()
         await asyncio.gather(*self.tasks, return_exceptions=True)
@@ -466,9 +593,13 @@ async def corridor(
     settings: Settings | None = None,
     before: Callable[[Corridor], Coroutine[Any, Any, None]] | None = None,
     examiners: Sequence[Examiner] = (),
+    tmux: ValueTmux | None = None,
 ) -> AsyncIterator[Corridor]:
-    """Opens a corridor, once ``before`` has prepared it. In the same folder it finds the earlier book."""
-    world = Corridor(folder / "state", settings or Settings(), examiners)
+    """Opens a corridor, once ``before`` has prepared it. In the same folder it finds the earlier book.
+
+    ``tmux`` is the server, and the clock, of an earlier one.
+    """
+    world = Corridor(folder / "state", settings or Settings(), examiners, tmux)
     try:
         if before is not None:
             await before(world)

@@ -100,7 +100,7 @@ class Keys:
         self.deaf = deaf
         self._half = half
 
-    async def type_lines(self, pane: str, pid: int, lines: Sequence[Command]) -> None:
+    async def type_lines(self, pane: str, pid: int, lines: Sequence[Command], mark: str, typed: int) -> None:
         self.busy += 1
         self.most = max(self.most, self.busy)
         await asyncio.sleep(0)
@@ -126,37 +126,37 @@ LIVE = session(pane(1), pane(2), pane(3))
 
 async def test_every_pane_gets_its_own_and_then_the_options_are_set() -> None:
     keys = Keys()
-    await furnish(cast(Tmux, keys), declared(Command("a"), Command("b")), LIVE, set())
+    await furnish(cast(Tmux, keys), declared(Command("a"), Command("b")), LIVE, {}, "m")
     assert keys.done == ["%1 201 a", "%2 202 b", "@1 @x"]
     assert keys.most == 2
 
 
 async def test_with_pauses_one_comes_after_the_other() -> None:
     keys = Keys()
-    await furnish(cast(Tmux, keys), declared(Command("a", sleep_after=1.0), Command("b")), LIVE, set())
+    await furnish(cast(Tmux, keys), declared(Command("a", sleep_after=1.0), Command("b")), LIVE, {}, "m")
     assert keys.done == ["%1 201 a", "%2 202 b", "@1 @x"]
     assert keys.most == 1
 
 
 async def test_a_pane_that_takes_nothing_keeps_no_other_from_it_and_alone_is_tried_again() -> None:
-    keys, done = Keys(deaf=["%1"]), set[str]()
+    keys = Keys(deaf=["%1"])
     wanted = declared(Command("a"), Command("b"))
     with pytest.raises(Temporary, match="%1 is deaf") as caught:
-        await furnish(cast(Tmux, keys), wanted, LIVE, done)
+        await furnish(cast(Tmux, keys), wanted, LIVE, {}, "m")
     assert caught.value.hint == "shout"
     assert keys.done == ["%2 202 b", "@1 @x"]
     keys.deaf = []
-    await furnish(cast(Tmux, keys), wanted, LIVE, done)
+    await furnish(cast(Tmux, keys), wanted, LIVE, {"%2": 1}, "m")
     assert keys.done == ["%2 202 b", "@1 @x", "%1 201 a", "@1 @x"]
 
 
 async def test_what_is_half_done_is_not_tried_again() -> None:
     keys = Keys(deaf=["%1", "%2"], half=["%2"])
     with pytest.raises(Permanent, match=r"%2 is half done \(2 in all\)"):
-        await furnish(cast(Tmux, keys), declared(Command("a"), Command("b")), LIVE, set())
+        await furnish(cast(Tmux, keys), declared(Command("a"), Command("b")), LIVE, {}, "m")
 
 
 async def test_windows_that_are_gone_are_left_out() -> None:
     keys = Keys()
-    await furnish(cast(Tmux, keys), declared(Command("a")), replace(LIVE, windows=()), set())
+    await furnish(cast(Tmux, keys), declared(Command("a")), replace(LIVE, windows=()), {}, "m")
     assert keys.done == []

@@ -14,10 +14,12 @@ from sidecar.decide.detect import Expected
 from sidecar.errors import Temporary, TmuxUnknown
 from sidecar.flow.claims import gather_claims
 from sidecar.flow.pace import Pace
-from sidecar.flow.steps import STEPS, Surgery
+from sidecar.flow.steps import STEPS
+from sidecar.flow.surgery import Surgery
 from sidecar.flow.ward import Ward
 from sidecar.model.plan import Entry, Expectation, Resumption, Start, Step, StepKind
 from sidecar.model.policy import Budget
+from sidecar.model.saga import Marks
 from sidecar.model.session import Look, Process, Session, SessionImage, image_of
 from tests.decide.builders import SERVER, absent, look, pane, session
 
@@ -58,13 +60,18 @@ class RecordingTmux:
     async def look(self) -> Look:
         return look(self.live, *self.others)
 
-    async def enter(self, pane_id: str, pid: int, resumption: Resumption) -> None:
+    async def enter(self, pane_id: str, pid: int, resumption: Resumption, mark: str = "") -> None:
         error = self.fails.pop(pane_id, None)
         if error is not None:
             raise error
         self.done.append(("enter", pane_id, resumption.line))
 
-    async def respawn(self, pane_id: str, pid: int, cwd: str, instead: tuple[str, ...] = ()) -> bool:
+    async def marks(self, mark: str) -> Marks:
+        return Marks(typed={told[0]: 1 for kind, *told in self.done if kind == "enter"})
+
+    async def respawn(
+        self, pane_id: str, pid: int, cwd: str, instead: tuple[str, ...] = (), mark: str = ""
+    ) -> bool:
         self.done.append(("respawn", pane_id, instead))
         return True
 
@@ -74,7 +81,7 @@ class RecordingTmux:
         if error is not None:
             raise error
 
-    async def rebuild(self, image: SessionImage, texts: object, starts: list[Start]) -> str:
+    async def rebuild(self, image: SessionImage, texts: object, starts: list[Start], mark: str) -> str:
         self.done.append(("rebuild", *starts))
         return self.live.id
 
@@ -148,6 +155,7 @@ async def test_what_was_typed_is_not_typed_again_when_the_step_is_repeated() -> 
     work, tmux, _ = surgery(*map(typed, range(1, 5)), fails={"%2": slow})
     with pytest.raises(Temporary):
         await run(work, *BOTH)
+    work.progress.again = True
     await run(work, StepKind.START_PROGRAMS)
     assert sorted(name for kind, name, *_ in tmux.done[1:] if kind == "enter") == ["%1", "%2", "%3", "%4"]
     assert tmux.done[-1] == ("enter", "%2", "line 2")

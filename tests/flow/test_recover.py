@@ -322,11 +322,12 @@ async def test_what_an_earlier_run_was_healing_is_healed_by_the_next_one(tmp_pat
 
     async def lost(later: Corridor) -> None:
         later.tmux.die()
-        await later.store.interrupt_running(later.clock.wall())
 
     async with corridor(tmp_path, before=lost) as later:
+        await later.pass_time(12.0)
         row = await later.recovered(2)
         assert (row.state, row.cause) == ("verified", "server_killed")
+        assert (await later.recoveries())[0].state == "failed"
         assert "found out by an earlier run of the sidecar" in str(row.evidence)
 
 

@@ -84,13 +84,18 @@ async def test_a_number_that_is_none_is_named(windows: Windows, query: str) -> N
 
 
 async def test_one_recovery_with_its_steps(windows: Windows) -> None:
-    step = StepRow(0, "respawn_pane", "respawn pane %1", "done", 1.0, 1.1)
+    step = StepRow(0, "respawn_pane", "respawn pane %1", "do", 1, "done", 1.0, 1.0, 1.1)
     windows.desk.rows = [
         recovery(7, steps=(step,), differences=({"field": "cwd"},), evidence=({"fact": "x"},))
     ]
     shown = (await (await windows.get("/api/v1/recoveries/7")).json())["recovery"]
     assert (shown["id"], shown["state"], shown["asker"]) == (7, "running", "operator")
-    assert shown["steps"][0]["description"] == "respawn pane %1"
+    assert shown["steps"] == [
+        {
+            "seq": 0, "kind": "respawn_pane", "description": "respawn pane %1", "phase": "do", "attempt": 1,
+            "state": "done", "due": 1.0, "begun": 1.0, "ended": 1.1, "error": "",
+        }
+    ]  # fmt: skip
     assert (shown["differences"], shown["evidence"]) == ([{"field": "cwd"}], [{"fact": "x"}])
 
 

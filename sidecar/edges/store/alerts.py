@@ -33,7 +33,7 @@ def _accept_one(tx: Transaction, alert: AlertIntake, now: float) -> Receipt:
             "UPDATE alerts SET resolved = ? WHERE fingerprint = ? AND starts_at = ? AND resolved IS NULL",
             now, alert.fingerprint, alert.starts_at,
         )  # fmt: skip
-        return Receipt(alert.fingerprint, SkipReason.RESOLVED, None)
+        return Receipt(alert.fingerprint, SkipReason.RESOLVED, read_alert(known) if known else None)
     if known is not None:
         # Pending, it may be in nobody's hand: who sent it first was told that it had not been taken.
         pending = read_alert(known) if known["state"] == "pending" else None
@@ -85,4 +85,5 @@ def read_alert(row: sqlite3.Row) -> AlertRow:
         received=row["received"],
         recovery=row["recovery"],
         labels=json.loads(row["labels"]),
+        resolved=row["resolved"],
     )

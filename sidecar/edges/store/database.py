@@ -103,6 +103,28 @@ def totals(db: sqlite_utils.Database) -> None:
     _create(db, "counted")
 
 
+@migrations()
+def journal(db: sqlite_utils.Database) -> None:
+    """Plans with their recoveries, and a row for each attempt at a step."""
+    for column in (
+        "plan TEXT NOT NULL DEFAULT ''",
+        "resumed INTEGER NOT NULL DEFAULT 0",
+        "stopped TEXT NOT NULL DEFAULT ''",
+        "wanted TEXT NOT NULL DEFAULT '[]'",
+        "transaction_outcome TEXT NOT NULL DEFAULT ''",
+        "commands TEXT NOT NULL DEFAULT '[]'",
+        "undo INTEGER NOT NULL DEFAULT 0",
+    ):
+        db.execute(f"ALTER TABLE recoveries ADD COLUMN {column}")
+    db.execute("ALTER TABLE steps RENAME TO former_steps")
+    _create(db, "steps")
+    db.execute(
+        "INSERT INTO steps (recovery, seq, kind, description, state, due, begun, ended, error)"
+        " SELECT recovery, seq, kind, description, state, begun, begun, ended, error FROM former_steps"
+    )
+    db.execute("DROP TABLE former_steps")
+
+
 def _create(db: sqlite_utils.Database, table: str) -> None:
     """Make a table as it is now, unless it is there."""
     for statement in schema().split(";\n"):

@@ -7,13 +7,15 @@ import secrets
 import sqlite3
 from dataclasses import asdict
 
+from sidecar.edges.store import journal, mandates
 from sidecar.edges.store.audit import Transaction, decision
 from sidecar.model.incident import Asker, Cause, FailureKind, Finding, IncidentState, Intent
-from sidecar.model.plan import Plan, Refusal, Step, Strategy
-from sidecar.model.record import Action, Ending, IncidentRow, RecoveryRow, StepRow
+from sidecar.model.plan import Refusal, Strategy
+from sidecar.model.record import Action, Ending, IncidentRow, RecoveryRow, StepRow, Unfinished
+from sidecar.model.saga import Mandate
 
 _CLOSED = (IncidentState.RECOVERED, IncidentState.FAILED, IncidentState.DISMISSED)
-_AFTER = {"verified": IncidentState.RECOVERED}
+_AFTER = {"verified": IncidentState.RECOVERED, "stopped": IncidentState.DISMISSED}
 
 
 def open_incident(tx: Transaction, finding: Finding, first_sign: float, now: float) -> IncidentRow:
@@ -107,19 +109,19 @@ def refuse(
         move(tx, incident, state, now, refusal.reason, refusal.sentence)
 
 
-def begin_recovery(tx: Transaction, incident: int, plan: Plan, asker: Asker, now: float) -> RecoveryRow:
+def begin_recovery(tx: Transaction, incident: int, mandate: Mandate, now: float) -> RecoveryRow:
+    plan, asker = mandate.plan, mandate.asker
     row = tx.one("SELECT * FROM incidents WHERE id = ?", incident)
     assert row is not None
     number = tx.run(
         "INSERT INTO recoveries (incident, trace, session, failure, cause, origin, strategy, asker,"
-        " checkpoint, state, begun, evidence) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'running', ?, ?)",
+        " checkpoint, state, begun, evidence, plan, undo)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'running', ?, ?, ?, ?)",
         incident, row["trace"], plan.session, plan.finding.failure.kind.value, plan.finding.cause.value,
         plan.finding.origin, plan.strategy.value, asker.value,
-        plan.checkpoint.id if plan.checkpoint else None, now, row["evidence"],
+        plan.checkpoint.id if plan.checkpoint else None, now, row["evidence"], mandates.encode(mandate),
+        plan.undo.checkpoint.id if plan.undo else 0,
     ).lastrowid  # fmt: skip
-    # One lease per session: what still runs was given up by its caller before the row was written.
-    tx.run("UPDATE recoveries SET state = 'interrupted', ended = ? WHERE session = ? AND state = 'running'"
-           " AND id <> ?", now, plan.session, number)  # fmt: skip
     move(tx, incident, IncidentState.RECOVERING, now)
     tx.audit(
         Action.RECOVERY_BEGUN,
@@ -135,51 +137,30 @@ def begin_recovery(tx: Transaction, incident: int, plan: Plan, asker: Asker, now
     return begun
 
 
-def step_begun(tx: Transaction, recovery_id: int, seq: int, step: Step, now: float) -> None:
-    tx.run(
-        "INSERT INTO steps (recovery, seq, kind, description, state, begun) VALUES (?, ?, ?, ?, 'begun', ?)",
-        recovery_id, seq, step.kind.value, step.describe(), now,
-    )  # fmt: skip
-    _audit_step(tx, Action.STEP_BEGUN, recovery_id, seq, now, step.describe())
-
-
-def step_ended(tx: Transaction, recovery_id: int, seq: int, now: float, error: str) -> None:
-    tx.run(
-        "UPDATE steps SET state = ?, ended = ?, error = ? WHERE recovery = ? AND seq = ?",
-        "failed" if error else "done", now, error, recovery_id, seq,
-    )  # fmt: skip
-    _audit_step(tx, Action.STEP_ENDED, recovery_id, seq, now, error)
-
-
-def _audit_step(tx: Transaction, action: Action, recovery_id: int, seq: int, now: float, words: str) -> None:
-    row = tx.one("SELECT session, trace FROM recoveries WHERE id = ?", recovery_id)
-    assert row is not None
-    tx.audit(
-        action,
-        now,
-        session=row["session"],
-        trace=row["trace"],
-        detail={"recovery": recovery_id, "step": seq, "words": words},
-    )
-
-
 def end_recovery(tx: Transaction, ending: Ending) -> None:
+    row = tx.one("SELECT session, trace, plan FROM recoveries WHERE id = ?", ending.recovery)
+    assert row is not None
     tx.run(
         "UPDATE recoveries SET state = ?, ended = ?, duration = ?, time_to_recovery = ?, verdict = ?,"
-        " differences = ?, compared = ? WHERE id = ?",
+        " differences = ?, compared = ?, transaction_outcome = ?, commands = ?, plan = ? WHERE id = ?",
         ending.outcome.value, ending.at, ending.duration, ending.time_to_recovery, ending.verdict,
         json.dumps(list(ending.differences)), json.dumps(dict(ending.compared), sort_keys=True),
+        ending.transaction.value, json.dumps(list(ending.commands)), mandates.without_images(row["plan"]),
         ending.recovery,
     )  # fmt: skip
-    row = tx.one("SELECT session, trace FROM recoveries WHERE id = ?", ending.recovery)
-    assert row is not None
     tx.audit(
         Action.RECOVERY_ENDED,
         ending.at,
         session=row["session"],
         reason=ending.outcome,
         trace=row["trace"],
-        detail={"recovery": ending.recovery, "verdict": ending.verdict, "seconds": ending.time_to_recovery},
+        detail={
+            "recovery": ending.recovery,
+            "verdict": ending.verdict,
+            "seconds": ending.time_to_recovery,
+            "transaction": ending.transaction,
+            "commands": list(ending.commands),
+        },
     )
     failed = IncidentState.GIVEN_UP if ending.given_up else IncidentState.FAILED
     state = _AFTER.get(ending.outcome, failed)
@@ -203,40 +184,32 @@ def given_up_since(tx: Transaction, session: str, since: float) -> bool:
     return healed is None
 
 
-def interrupt_running(tx: Transaction, now: float) -> tuple[RecoveryRow, ...]:
-    rows = tx.all("SELECT * FROM recoveries WHERE state = 'running' ORDER BY id")
-    for row in rows:
-        tx.run("UPDATE recoveries SET state = 'interrupted', ended = ? WHERE id = ?", now, row["id"])
-        tx.audit(
-            Action.RECOVERY_INTERRUPTED,
-            now,
-            session=row["session"],
-            trace=row["trace"],
-            detail={"recovery": row["id"]},
-        )
-        move(
-            tx,
-            row["incident"],
-            IncidentState.OPEN,
-            now,
-            "interrupted",
-            "the sidecar ended in the middle of it",
-        )
-    return tuple(_read_recovery(row, ()) for row in rows)
+def unfinished(tx: Transaction, only: int | None = None) -> tuple[Unfinished, ...]:
+    """Recoveries that nobody has ended, oldest first."""
+    rows = tx.all(
+        "SELECT * FROM recoveries WHERE state = 'running' AND (?1 IS NULL OR id = ?1) ORDER BY id", only
+    )
+    return tuple(_unfinished(tx, row) for row in rows)
+
+
+def _unfinished(tx: Transaction, row: sqlite3.Row) -> Unfinished:
+    found = journal.cut_off(tx, row)
+    incident = tx.one("SELECT * FROM incidents WHERE id = ?", row["incident"])
+    assert incident is not None
+    return Unfinished(
+        recovery=_read_recovery(row, journal.step_rows(tx, row["id"])),
+        incident=read_incident(incident),
+        journal=found.journal,
+        mandate=found.mandate,
+        wanted=found.wanted,
+    )
 
 
 def recovery(tx: Transaction, number: int) -> RecoveryRow | None:
     row = tx.one("SELECT * FROM recoveries WHERE id = ?", number)
     if row is None:
         return None
-    steps = tx.all("SELECT * FROM steps WHERE recovery = ? ORDER BY seq", number)
-    return _read_recovery(
-        row,
-        tuple(
-            StepRow(s["seq"], s["kind"], s["description"], s["state"], s["begun"], s["ended"], s["error"])
-            for s in steps
-        ),
-    )
+    return _read_recovery(row, journal.step_rows(tx, number))
 
 
 def recoveries(
@@ -310,4 +283,9 @@ def _read_recovery(row: sqlite3.Row, steps: tuple[StepRow, ...]) -> RecoveryRow:
         steps=steps,
         evidence=tuple(json.loads(row["evidence"])),
         compared=json.loads(row["compared"]),
+        transaction_outcome=row["transaction_outcome"],
+        commands=tuple(json.loads(row["commands"])),
+        resumed=row["resumed"],
+        stopped=row["stopped"],
+        undo=row["undo"],
     )

@@ -65,6 +65,10 @@ SOUND: Mapping[str, Mapping[str, Sound]] = {
         "differences": _json("array", "[]"),
         "evidence": _json("array", "[]"),
         "compared": _json("object", "{}"),
+        "wanted": _json("array", "[]"),
+        "commands": _json("array", "[]"),
+        "resumed": Sound("typeof({}) = 'integer'", 0),
+        "undo": Sound("typeof({}) = 'integer'", 0),
     },
     "alerts": {
         "failure": _FAILURE,

@@ -75,20 +75,30 @@ CREATE TABLE recoveries (
   verdict TEXT NOT NULL DEFAULT '',
   differences TEXT NOT NULL DEFAULT '[]',
   evidence TEXT NOT NULL DEFAULT '[]',
-  compared TEXT NOT NULL DEFAULT '{}'
+  compared TEXT NOT NULL DEFAULT '{}',
+  plan TEXT NOT NULL DEFAULT '',
+  resumed INTEGER NOT NULL DEFAULT 0,
+  stopped TEXT NOT NULL DEFAULT '',
+  wanted TEXT NOT NULL DEFAULT '[]',
+  transaction_outcome TEXT NOT NULL DEFAULT '',
+  commands TEXT NOT NULL DEFAULT '[]',
+  undo INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX recoveries_by_session ON recoveries (session, begun);
 CREATE INDEX recoveries_by_time ON recoveries (begun);
 CREATE TABLE steps (
   recovery INTEGER NOT NULL REFERENCES recoveries (id),
   seq INTEGER NOT NULL,
+  phase TEXT NOT NULL DEFAULT 'do',
+  attempt INTEGER NOT NULL DEFAULT 1,
   kind TEXT NOT NULL,
   description TEXT NOT NULL,
   state TEXT NOT NULL,
-  begun REAL NOT NULL,
+  due REAL NOT NULL DEFAULT 0,
+  begun REAL,
   ended REAL,
   error TEXT NOT NULL DEFAULT '',
-  PRIMARY KEY (recovery, seq)
+  PRIMARY KEY (recovery, seq, phase, attempt)
 ) WITHOUT ROWID;
 CREATE TABLE audit (
   id INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -24,6 +24,7 @@ from sidecar.edges.store import (
     codec,
     counters,
     incidents,
+    journal,
     links,
     rehearsals,
     renaming,
@@ -43,7 +44,7 @@ from sidecar.errors import StoreUnavailable
 from sidecar.model.archive import Doomed
 from sidecar.model.audit import AuditFilter, Head, Pruned, TrailLimits
 from sidecar.model.incident import Asker, Finding, IncidentState
-from sidecar.model.plan import Plan, Refusal, Step
+from sidecar.model.plan import Refusal, Step
 from sidecar.model.policy import BreakerState, Retention
 from sidecar.model.record import (
     Action,
@@ -59,7 +60,9 @@ from sidecar.model.record import (
     Rehearsal,
     Standing,
     StoredTotals,
+    Unfinished,
 )
+from sidecar.model.saga import Attempt, Mandate
 from sidecar.model.scrollback import StoredText
 from sidecar.model.session import Checkpoint, Operation
 
@@ -296,20 +299,34 @@ class Store:
     ) -> None:
         await self._write(lambda tx: incidents.refuse(tx, session, refusal, asker, now, incident, state))
 
-    async def begin_recovery(self, incident: int, plan: Plan, asker: Asker, now: float) -> RecoveryRow:
-        return await self._write(lambda tx: incidents.begin_recovery(tx, incident, plan, asker, now))
+    async def begin_recovery(self, incident: int, mandate: Mandate, now: float) -> RecoveryRow:
+        return await self._write(lambda tx: incidents.begin_recovery(tx, incident, mandate, now))
 
-    async def step_begun(self, recovery: int, seq: int, step: Step, now: float) -> None:
-        await self._write(lambda tx: incidents.step_begun(tx, recovery, seq, step, now))
+    async def step_begun(self, recovery: int, attempt: Attempt, step: Step) -> None:
+        await self._write(lambda tx: journal.begun(tx, recovery, attempt, step))
 
-    async def step_ended(self, recovery: int, seq: int, now: float, error: str = "") -> None:
-        await self._write(lambda tx: incidents.step_ended(tx, recovery, seq, now, error))
+    async def step_ended(
+        self, recovery: int, attempt: Attempt, step: Step, again: Attempt | None = None
+    ) -> None:
+        await self._write(lambda tx: journal.ended(tx, recovery, attempt, step, again))
+
+    async def unfinished(self, recovery: int | None = None) -> tuple[Unfinished, ...]:
+        return await self._read(lambda tx: incidents.unfinished(tx, recovery))
+
+    async def take_up(self, recovery: int, now: float) -> int:
+        return await self._write(lambda tx: journal.take_up(tx, recovery, now))
+
+    async def lay_down(self, now: float) -> tuple[int, ...]:
+        return await self._write(lambda tx: journal.lay_down(tx, now))
+
+    async def stop_recovery(self, recovery: int, reason: str, now: float) -> None:
+        await self._write(lambda tx: journal.stop(tx, recovery, reason, now))
+
+    async def join_recovery(self, recovery: int, asker: Asker, now: float) -> None:
+        await self._write(lambda tx: journal.join(tx, recovery, asker, now))
 
     async def end_recovery(self, ending: Ending) -> None:
         await self._write(lambda tx: incidents.end_recovery(tx, ending))
-
-    async def interrupt_running(self, now: float) -> tuple[RecoveryRow, ...]:
-        return await self._write(lambda tx: incidents.interrupt_running(tx, now))
 
     async def recovery(self, recovery: int) -> RecoveryRow | None:
         return await self._read(lambda tx: incidents.recovery(tx, recovery))

@@ -79,9 +79,15 @@ class Builder:
         self._one = asyncio.Lock()
 
     async def build(
-        self, image: SessionImage, texts: Mapping[str, bytes], starts: Sequence[Start] = ()
+        self,
+        image: SessionImage,
+        texts: Mapping[str, bytes],
+        starts: Sequence[Start] = (),
+        mark: str = "",
     ) -> str:
         """Build it, with the scrollback ``texts`` by digest, and give its session id.
+
+        It carries the ``mark``: see :mod:`sidecar.edges.tmux.marks`.
 
         Raises:
             CheckpointUnusable: there is nothing in it to build.
@@ -94,7 +100,7 @@ class Builder:
         nonce = _new_nonce()
         image = with_commands(await asyncio.to_thread(folders.with_existing, image), starts)
         files = await asyncio.to_thread(self._write, image, texts)
-        blueprint = Blueprint(image, files, self._valid_layout, nonce, delays=delays(starts))
+        blueprint = Blueprint(image, files, self._valid_layout, nonce, delays=delays(starts), mark=mark)
         try:
             async with self._one:
                 return await self._build_somewhere(image.origin, partial(self._build_in_server, blueprint))
@@ -102,7 +108,7 @@ class Builder:
             await asyncio.to_thread(remove, files.values())
             raise
 
-    async def build_workspace(self, workspace: Workspace) -> str:
+    async def build_workspace(self, workspace: Workspace, mark: str = "") -> str:
         """Build a session as it is declared, without its command lines, and give its session id.
 
         Raises:
@@ -113,12 +119,17 @@ class Builder:
         nonce = _new_nonce()
         workspace = await asyncio.to_thread(folders.declared_existing, workspace)
         origin = ServerOrigin(cwd=os.path.expanduser("~"))
-        line = workspace_script(workspace, nonce)
+        line = workspace_script(workspace, nonce, mark)
         async with self._one:
             return await self._build_somewhere(origin, partial(self._run_line, line, nonce))
 
     async def build_window(
-        self, session_id: str, image: SessionImage, texts: Mapping[str, bytes], starts: Sequence[Start] = ()
+        self,
+        session_id: str,
+        image: SessionImage,
+        texts: Mapping[str, bytes],
+        starts: Sequence[Start] = (),
+        mark: str = "",
     ) -> None:
         """Build the image's one window into a living session, where its index has to be free.
 
@@ -133,7 +144,7 @@ class Builder:
         image = with_commands(await asyncio.to_thread(folders.with_existing, image), starts)
         files = await asyncio.to_thread(self._write, image, texts)
         line, hooks = window_scripts(
-            Blueprint(image, files, self._valid_layout, nonce, delays=delays(starts)), session_id
+            Blueprint(image, files, self._valid_layout, nonce, delays=delays(starts), mark=mark), session_id
         )
         try:
             async with self._one:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sidecar.clock import Clock
 from sidecar.edges.process import uptime
-from sidecar.edges.tmux import closing, folders, keyboard, prompt
+from sidecar.edges.tmux import closing, folders, keyboard, marks, prompt
 from sidecar.edges.tmux.arming import arm_line, disarm_line
 from sidecar.edges.tmux.builder import Builder
 from sidecar.edges.tmux.capture import Request, capture_script, read_capture, request
@@ -30,6 +30,7 @@ from sidecar.errors import SidecarError, Temporary, TmuxAbsent, TmuxRefused, Tmu
 from sidecar.model.plan import Resumption, Start
 from sidecar.model.reach import Reach
 from sidecar.model.record import Capture
+from sidecar.model.saga import Marks
 from sidecar.model.session import Look, Presence, Session, SessionImage
 from sidecar.model.workspace import (
     NAMED_LAYOUTS,
@@ -183,33 +184,44 @@ class TmuxDoor:
         """Undo :meth:`arm` where it is ours."""
         await self._each(map(disarm_line, windows))
 
-    async def respawn(self, pane: str, pid: int, cwd: str, instead: Sequence[str] = ()) -> bool:
+    async def respawn(
+        self, pane: str, pid: int, cwd: str, instead: Sequence[str] = (), mark: str = ""
+    ) -> bool:
         """Start a dead pane's own command again, only while ``pid`` is its dead process.
 
         An empty ``cwd`` leaves the folder that the pane was first started in. ``instead`` is started in the
-        place of its own command, if there is one.
+        place of its own command, if there is one. True as well when it was done before under this ``mark``.
         """
         folder = ("-c", literal(await asyncio.to_thread(folders.existing, cwd))) if cwd else ()
-        action = command("respawn-pane", "-k", *folder, "-t", pane)
-        if instead:
-            action = in_one(
-                command("respawn-pane", "-k", *folder, "-t", pane, "--", *instead),
-                command("set-option", "-p", "-u", "-t", pane, "@sidecar_start"),
-            )
-        return await act_on_dead(self._runner, self._clock, pane, pid, action, patience=_UNTIL_DEAD)
+        own = command("set-option", "-p", "-u", "-t", pane, "@sidecar_start")
+        action = in_one(
+            command("respawn-pane", "-k", *folder, "-t", pane, *(("--", *instead) if instead else ())),
+            *((own,) if instead else ()),
+            *marks.whole(marks.RESPAWNED, pane, mark),
+        )
+        if await act_on_dead(self._runner, self._clock, pane, pid, action, patience=_UNTIL_DEAD):
+            return True
+        return bool(mark) and await self._was_respawned(pane, mark)
+
+    async def _was_respawned(self, pane: str, mark: str) -> bool:
+        shown = ("display-message", "-p", "-t", pane, f"#{{{marks.RESPAWNED}}}")
+        try:
+            return (await self._runner.call(*shown)).strip() == mark.encode()
+        except TmuxRefused:
+            return False
 
     async def close_pane(self, pane: str, pid: int) -> bool:
         """Close a pane, only while it is dead and ``pid`` was its process."""
         action = command("kill-pane", "-t", pane)
         return await act_on_dead(self._runner, self._clock, pane, pid, action, patience=_UNTIL_CLOSED)
 
-    async def enter(self, pane: str, pid: int, resumption: Resumption) -> None:
-        """Type a command line into the pane's shell once it waits for input.
+    async def enter(self, pane: str, pid: int, resumption: Resumption, mark: str = "") -> None:
+        """Type a command line into the pane's shell once it waits for input; only once under one ``mark``.
 
         Raises:
             Temporary: it did not wait, or cannot be typed into just now.
         """
-        await self._typist.enter(pane, pid, resumption)
+        await self._typist.enter(pane, pid, resumption, mark)
 
     async def report(self, conversations: Mapping[str, str]) -> None:
         """Set the pane option ``@sidecar_conversation`` of these panes, as an agent's hook would now."""
@@ -220,34 +232,43 @@ class TmuxDoor:
         )
 
     async def rebuild(
-        self, image: SessionImage, scrollbacks: Mapping[str, bytes], starts: Sequence[Start] = ()
+        self,
+        image: SessionImage,
+        scrollbacks: Mapping[str, bytes],
+        starts: Sequence[Start] = (),
+        mark: str = "",
     ) -> str:
         """Build the session, all or nothing, in a server that outlives us. Returns its session id.
 
-        ``starts`` tells of panes that start another command than the stored one, or later.
+        It carries the ``mark``: see :mod:`sidecar.edges.tmux.marks`. ``starts`` tells of panes that start
+        another command than the stored one, or later.
 
         Raises:
             TmuxRefused: tmux would not build it; what had been built is gone again.
             TmuxUnknown: the server gave no answer, or died.
             NoBirthplace: there is no server, and one started from here would not last.
         """
-        return await self._builder.build(image, scrollbacks, starts)
+        return await self._builder.build(image, scrollbacks, starts, mark)
 
-    async def build_workspace(self, workspace: Workspace) -> str:
+    async def build_workspace(self, workspace: Workspace, mark: str = "") -> str:
         """Build a session as it is declared, without its command lines. Returns its session id.
 
         Raises: as :meth:`rebuild`.
         """
-        return await self._builder.build_workspace(workspace)
+        return await self._builder.build_workspace(workspace, mark)
 
-    async def type_lines(self, pane: str, pid: int, lines: Sequence[Command]) -> None:
+    async def type_lines(
+        self, pane: str, pid: int, lines: Sequence[Command], mark: str = "", typed: int = 0
+    ) -> None:
         """Type command lines into the pane once it waits for input, in order, with their pauses.
+
+        The first ``typed`` of them have been typed already under this ``mark``.
 
         Raises:
             Temporary: nothing was typed.
             Permanent: only some of it was.
         """
-        await keyboard.type_lines(self._typist, self._clock, pane, pid, lines)
+        await keyboard.type_lines(self._typist, self._clock, pane, pid, lines, mark, typed)
 
     async def set_options(self, window: str, options: Pairs) -> None:
         """Set options of one window.
@@ -263,6 +284,7 @@ class TmuxDoor:
         image: SessionImage,
         scrollbacks: Mapping[str, bytes],
         starts: Sequence[Start] = (),
+        mark: str = "",
     ) -> None:
         """Build the image's one window into a living session, all or nothing; the index has to be free.
 
@@ -270,7 +292,37 @@ class TmuxDoor:
             TmuxRefused: tmux would not build it; what had been built is gone again.
             TmuxAbsent, TmuxUnknown: there is no server, or it gave no answer.
         """
-        await self._builder.build_window(session.id, image, scrollbacks, starts)
+        await self._builder.build_window(session.id, image, scrollbacks, starts, mark)
+
+    async def marks(self, mark: str) -> Marks:
+        """What carries this mark; nothing does where there is no server.
+
+        Raises:
+            TmuxUnknown: there is no answer.
+        """
+        return marks.read_marks(await self._marked(), mark)
+
+    async def remove_marked(self, mark: str) -> None:
+        """End the sessions and windows that were built under this mark, and no others.
+
+        Raises:
+            TmuxUnknown: there is no answer.
+        """
+        await self._each(marks.removing(await self._marked(), mark))
+
+    async def unmark(self, mark: str) -> None:
+        """Take the mark from whatever carries it.
+
+        Raises:
+            TmuxUnknown: there is no answer.
+        """
+        await self._each(marks.unmarking(await self._marked(), mark))
+
+    async def _marked(self) -> bytes:
+        try:
+            return await self._runner.call(*marks.MARKS_COMMAND)
+        except TmuxAbsent:
+            return b""
 
     async def build_declared_window(self, session: Session, index: int, window: DeclaredWindow) -> None:
         """Build one declared window into a living session, without its command lines.

@@ -26,8 +26,18 @@ _TAKEN = 1.0
 """Seconds after which a reader that takes nothing is typed ahead of."""
 
 
-async def type_lines(typist: Typist, clock: Clock, pane: str, pid: int, lines: Sequence[Command]) -> None:
-    """Type every line, only while the pane's process is ``pid``.
+async def type_lines(
+    typist: Typist,
+    clock: Clock,
+    pane: str,
+    pid: int,
+    lines: Sequence[Command],
+    mark: str = "",
+    typed: int = 0,
+) -> None:
+    """Type every line after the first ``typed``, only while the pane's process is ``pid``.
+
+    Each is noted under the ``mark`` in the line that types it.
 
     Raises:
         Temporary: nothing has been typed; the shell was not ready, or the pane cannot be typed into.
@@ -35,19 +45,19 @@ async def type_lines(typist: Typist, clock: Clock, pane: str, pid: int, lines: S
     """
     await typist.ready(pane, pid)
     waiting = 0
-    for number, line in enumerate(lines):
+    for number, line in enumerate(lines[typed:], start=typed):
         try:
             await clock.sleep(line.sleep_before)
             waiting += len(line.text.encode()) + 1
             if waiting > _AHEAD:
                 await typist.ready(pane, pid)
                 waiting = len(line.text.encode()) + 1
-            await typist.send(pane, pid, line.text, enter=line.enter)
+            await typist.send(pane, pid, line.text, enter=line.enter, mark=mark, number=number + 1)
             if line is not lines[-1]:
                 await _taken(clock, pid)
             await clock.sleep(line.sleep_after)
         except SidecarError as error:
-            if not number:
+            if number == typed:
                 raise
             raise Permanent(
                 f"{number} of {len(lines)} lines were typed into {pane}, and then: {error}", hint=error.hint

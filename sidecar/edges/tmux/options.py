@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Container, Iterator, Mapping
 
+from sidecar.edges.tmux import marks
 from sidecar.edges.tmux.text import command, literal, split_arguments
 from sidecar.model.session import Options
 
@@ -24,6 +25,7 @@ _OURS = frozenset(
         "@sidecar_building",
         "@sidecar_built",
         "@sidecar_conversation",
+        *marks.ALL,
     }
 )
 """Our own bookkeeping, which is no part of a session. ``@sidecar`` and ``@sidecar_resume`` are the user's."""

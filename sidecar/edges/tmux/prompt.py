@@ -15,6 +15,7 @@ from enum import Enum
 from pathlib import Path
 
 from sidecar.clock import Clock
+from sidecar.edges.tmux import marks
 from sidecar.edges.tmux.run import TmuxRunner
 from sidecar.edges.tmux.text import command, in_one, script
 from sidecar.errors import SidecarError, Temporary
@@ -56,18 +57,24 @@ class Typist:
         self._due: list[tuple[str, asyncio.Future[frozenset[str]]]] = []
         self._one = asyncio.Lock()
 
-    async def enter(self, pane: str, pid: int, resumption: Resumption) -> None:
+    async def enter(self, pane: str, pid: int, resumption: Resumption, mark: str = "") -> None:
         """Type the line, and Enter if the entry says so, only while the pane's process is ``pid``.
+
+        Only once under one ``mark``: tmux notes it in the line that types.
 
         Raises:
             Temporary: the shell was not ready within 5 s, or the pane cannot be typed into just now.
             TmuxAbsent, TmuxUnknown: there is no server, or no answer.
         """
         await self.ready(pane, pid)
-        await self.send(pane, pid, resumption.line, enter=resumption.entry is Entry.TYPED)
+        await self.send(pane, pid, resumption.line, enter=resumption.entry is Entry.TYPED, mark=mark)
 
-    async def send(self, pane: str, pid: int, text: str, *, enter: bool) -> None:
+    async def send(
+        self, pane: str, pid: int, text: str, *, enter: bool, mark: str = "", number: int = 1
+    ) -> None:
         """Type the line at once, only while the pane's process is ``pid``.
+
+        It is the pane's line ``number`` under this ``mark``.
 
         Raises:
             Temporary: the pane cannot be typed into just now.
@@ -76,11 +83,16 @@ class Typist:
         # Without the pane's own %, which would be the begin of a time here.
         word = f"{_ENTERED}{pane.removeprefix('%')}"
         # In a mode the keys would steer the mode.
-        guard = f"#{{&&:#{{==:#{{pane_pid}},{pid}}},#{{==:#{{pane_dead}}#{{pane_in_mode}},00}}}}"
+        ready = f"#{{&&:#{{==:#{{pane_pid}},{pid}}},#{{==:#{{pane_dead}}#{{pane_in_mode}},00}}}}"
+        guard = f"#{{&&:{ready},{marks.not_typed(mark, number)}}}"
         keys = [command("send-keys", "-t", pane, "-l", "--", text)] if text else []
         if enter:
             keys.append(command("send-keys", "-t", pane, "Enter"))
-        done = in_one(_into_one(pane, in_one(*keys)), command("display-message", "-p", word))
+        done = in_one(
+            _into_one(pane, in_one(*keys)),
+            *marks.typed(pane, mark, number),
+            command("display-message", "-p", word),
+        )
         if word not in await self._send(command("if-shell", "-F", "-t", pane, guard, done)):
             raise Temporary(
                 f"nothing was typed into {pane}: it is in copy mode, or no longer the shell {pid}",

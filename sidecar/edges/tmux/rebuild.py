@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import count
 
+from sidecar.edges.tmux import marks
 from sidecar.edges.tmux.furnish import Furnisher, LayoutCheck, Step, first_pane
 from sidecar.edges.tmux.neighbours import Neighbours
 from sidecar.edges.tmux.options import by_itself, is_hook, set_lines
@@ -47,6 +48,8 @@ class Blueprint:
     neighbours: Neighbours = field(default_factory=Neighbours)
     delays: Mapping[str, float] = field(default_factory=dict)
     """By a pane's place: seconds that its program waits for its turn to start."""
+    mark: str = ""
+    """The mark of the recovery that builds it: see :mod:`sidecar.edges.tmux.marks`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +88,7 @@ def late_scripts(blueprint: Blueprint, session_id: str) -> tuple[bytes, ...]:
     lines = [part for part in parts if part]
     if lines:
         lines[-1].append(command("set-option", "-u", "-t", target, _BUILT))
+        lines[-1].extend(marks.whole(marks.SESSION, target, blueprint.mark))
     ended = command("display-message", "-p", f"{blueprint.nonce} ended")
     ours = f"#{{==:#{{{_BUILT}}},{blueprint.nonce}}}"
     return tuple(
@@ -105,7 +109,11 @@ def window_scripts(blueprint: Blueprint, session_id: str) -> tuple[bytes, bytes]
     target, nonce = furnisher.target(window), blueprint.nonce
     begun = command("display-message", "-p", "-t", target, f"{nonce} #{{window_id}}")
     ended = command("display-message", "-p", f"{nonce} ended")
-    return script(in_one(first, begun, *others, ended)), script(*furnisher.hooks(window))
+    marked = marks.begun(marks.WINDOW, target, blueprint.mark)
+    whole = tuple(marks.whole(marks.WINDOW, target, blueprint.mark))
+    hooks = tuple(furnisher.hooks(window))
+    line = in_one(first, begun, *marked, *others, *(() if hooks else whole), ended)
+    return script(line), script(*hooks, *whole) if hooks else b""
 
 
 def read_progress(output: bytes, nonce: str) -> Progress:
@@ -148,6 +156,7 @@ class _Drawing:
         """``session`` is the target of a session that stands already."""
         self._image = image = blueprint.image
         self._nonce = blueprint.nonce
+        self._mark = blueprint.mark
         self._neighbours = blueprint.neighbours
         self._large = is_large(image)
         plain = targetable(image.name) and not self._large
@@ -282,6 +291,7 @@ class _Drawing:
 
     def _settle(self) -> Iterator[str]:
         """What a session has to have before its panes start."""
+        yield from marks.begun(marks.SESSION, self._session, self._mark)
         yield command(
             "if-shell", "-F", "-t", self._session,
             "#{&&:#{!=:#{destroy-unattached},0},#{!=:#{destroy-unattached},off}}",
@@ -302,6 +312,8 @@ class _Drawing:
         options = self._image.options
         if any(True for part in (self.group(), self.hooks()) for _ in part):
             yield command("set-option", "-t", self._session, _BUILT, self._nonce)
+        else:
+            yield from marks.whole(marks.SESSION, self._session, self._mark)
         if self._large:
             yield command("set-option", "-u", "-t", self._session, _BUILDING)
             yield command("set-option", "-u", "-t", self._session, "@sidecar")

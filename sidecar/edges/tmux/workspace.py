@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from sidecar.edges.tmux import marks
 from sidecar.edges.tmux.arming import arm_line
 from sidecar.edges.tmux.rebuild import targetable
 from sidecar.edges.tmux.text import command, in_one, literal, script
@@ -22,12 +23,13 @@ _HALVED = 4
 """As many panes as tmux's smallest usual window takes when each is half of the one before."""
 
 
-def workspace_script(workspace: Workspace, nonce: str) -> bytes:
+def workspace_script(workspace: Workspace, nonce: str, mark: str = "") -> bytes:
     """The whole session as one line; :func:`sidecar.edges.tmux.rebuild.read_progress` reads what it prints.
 
-    Every pane's folder has to exist. ``nonce`` is a word that nobody else uses.
+    Every pane's folder has to exist. ``nonce`` is a word that nobody else uses, ``mark`` that of the
+    recovery: see :mod:`sidecar.edges.tmux.marks`.
     """
-    return script(in_one(*_Drawing(workspace, nonce).commands()))
+    return script(in_one(*_Drawing(workspace, nonce, mark).commands()))
 
 
 def window_script(session_id: str, index: int, window: DeclaredWindow, nonce: str) -> bytes:
@@ -69,9 +71,10 @@ def option_lines(window: str, options: Pairs) -> Iterator[str]:
 class _Drawing:
     """Turns one workspace into commands."""
 
-    def __init__(self, workspace: Workspace, nonce: str) -> None:
+    def __init__(self, workspace: Workspace, nonce: str, mark: str) -> None:
         self._workspace = workspace
         self._nonce = nonce
+        self._mark = mark
         self._name = workspace.name if targetable(workspace.name) else nonce
         self._session = f"={self._name}:"
 
@@ -80,6 +83,7 @@ class _Drawing:
         for position, window in enumerate(self._workspace.windows):
             yield from _window(self._target(position), window)
         yield from self._places()
+        yield from marks.whole(marks.SESSION, self._session, self._mark)
         if self._name != self._workspace.name:
             yield command("rename-session", "-t", self._session, "--", literal(self._workspace.name))
         yield command("display-message", "-p", f"{self._nonce} ended")
@@ -94,6 +98,7 @@ class _Drawing:
             "new-session", "-d", "-E", "-P", "-F", f"{self._nonce} #{{session_id}}",
             "-s", literal(self._name), "-x", _WIDTH, "-y", _HEIGHT, "-c", literal(workspace.cwd), "--", "cat",
         )  # fmt: skip
+        yield from marks.begun(marks.SESSION, session, self._mark)
         for name, value in workspace.options:
             yield command("set-option", "-t", session, name, value)
         for name, value in workspace.global_options:

@@ -1,0 +1,26 @@
+"""What a person runs to put right what we could not: shell commands, ready to be pasted. Pure."""
+
+from __future__ import annotations
+
+import shlex
+
+from sidecar.model.plan import Plan, Step, StepKind
+
+
+def undo_commands(plan: Plan, step: Step) -> tuple[str, ...]:
+    """How a person takes back what a step has left behind, as far as there is a command for it."""
+    name = plan.session
+    if step.kind is StepKind.REPLACE_SESSION:
+        return (f"sidecar checkpoint restore {_word(name)} --id {step.undo}",)
+    if step.kind is StepKind.REBUILD_WINDOW:
+        return (f"tmux kill-window -t {_word(f'={name}:{step.window}')}",)
+    return (f"tmux kill-session -t {_word(f'={name}')}", f"sidecar recover {_word(name)}")
+
+
+def again_commands(session: str) -> tuple[str, ...]:
+    """How a person sees what became of a session that was given up, and has it brought back."""
+    return (f"sidecar explain {_word(session)}", f"sidecar recover {_word(session)}")
+
+
+def _word(text: str) -> str:
+    return shlex.quote(text)

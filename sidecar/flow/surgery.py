@@ -1,0 +1,55 @@
+"""What a step works with, and how far the steps before it came."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from sidecar.clock import Clock
+from sidecar.flow.checkpoint import Checkpointer
+from sidecar.flow.pace import Pace
+from sidecar.flow.ports import Book, Host, Tmux
+from sidecar.flow.ward import Case
+from sidecar.model.plan import Difference, Plan
+from sidecar.model.session import Session
+
+
+@dataclass(slots=True)
+class Progress:
+    """What one run of the sidecar remembers of its surgery. Whatever the next one has to know is in
+    the book, or is marked in tmux."""
+
+    again: bool = False
+    """An earlier attempt at the present step may have had its effect, or some of it."""
+    session: str = ""
+    """The id of the session that was built."""
+    built: dict[tuple[int, int], str] = field(default_factory=dict)
+    """Panes of a declared session that were put back, by their places in its file."""
+    keeper: str = ""
+    """The session that keeps the server while another one is replaced."""
+    all_started: float = 0.0
+    """Monotonic seconds at which the last of the panes' own commands has had its turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surgery:
+    """What a step works with."""
+
+    tmux: Tmux
+    book: Book
+    host: Host
+    checkpointer: Checkpointer
+    pace: Pace
+    clock: Clock
+    case: Case
+    plan: Plan
+    mark: str = ""
+    """The word that this recovery, and no other, leaves on what it does in tmux."""
+    progress: Progress = field(default_factory=Progress)
+    losses: list[Difference] = field(default_factory=list)
+    """What the steps could not bring back."""
+
+    @property
+    def living(self) -> Session:
+        """The session before anything was done, for steps that work on a part of it."""
+        assert self.case.before is not None
+        return self.case.before

@@ -1,0 +1,205 @@
+"""A sidecar that is killed at any point of a recovery: the next one brings it to its end, once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import pytest
+
+from sidecar.config import Declared, Settings
+from sidecar.flow.archive import Archive
+from sidecar.model.archive import RestoreRequest
+from sidecar.model.incident import Role, SignalKind
+from sidecar.model.policy import ResumeRule
+from sidecar.model.record import RecoveryRow
+from sidecar.model.session import Checkpoint, Session
+from sidecar.model.status import Ticket
+from sidecar.model.workspace import Command, DeclaredPane, DeclaredWindow, Workspace
+from tests.decide.builders import pane, session
+from tests.flow.corridor import Corridor, ValueTmux, corridor
+
+WRITES = ("begin_recovery", "step_begun", "step_ended", "end_recovery")
+RESUMING = Settings(resume=(ResumeRule("^top", "top"),))
+DECLARED = Workspace(
+    "web",
+    (DeclaredWindow((DeclaredPane("/srv", commands=(Command("one"), Command("two"))),)),),
+    file="/w.yaml",
+    before_script=("/bin/true",),
+)
+SHELL = pane(1, program=300)
+TYPED = ("enter", "top")
+
+
+class Death:
+    """Ends the sidecar at one boundary of the journal: just before it is written, or just after."""
+
+    def __init__(self, at: int, *, after: bool) -> None:
+        self._at = at
+        self._after = after
+        self.boundaries = 0
+        self.happened = False
+
+    def lurk(self, world: Corridor) -> None:
+        for name in WRITES:
+            setattr(world.store, name, self._deadly(world, getattr(world.store, name)))
+
+    def _deadly(self, world: Corridor, write: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+        async def guarded(*facts: Any) -> Any:
+            self.boundaries += 1
+            due = self.boundaries == self._at
+            if due and not self._after:
+                await self._strike(world)
+            answer = await write(*facts)
+            if due:
+                await self._strike(world)
+            return answer
+
+        return guarded
+
+    async def _strike(self, world: Corridor) -> None:
+        world.crash()
+        self.happened = True
+        await asyncio.Future()
+
+
+@dataclass(frozen=True)
+class Story:
+    """One strategy: what breaks, and what has to be done about it, each exactly once."""
+
+    breaks: Callable[[Corridor], Awaitable[None]]
+    effects: Sequence[tuple[Any, ...]]
+    settings: Settings = RESUMING
+    sessions: Sequence[Session] = field(default=(session(SHELL),))
+    name: str = "web"
+    repeatable: bool = False
+    """It may be done again at will."""
+
+
+async def kill_process(world: Corridor) -> None:
+    world.kill_pane_process()
+
+
+async def kill_program(world: Corridor) -> None:
+    world.kill_program()
+
+
+async def kill_server(world: Corridor) -> None:
+    server = world.tmux.server.pid
+    world.tmux.die()
+    world.end(server, -9, Role.SERVER)
+
+
+async def remove_socket(world: Corridor) -> None:
+    world.tmux.die(alive=True)
+    world.watch.signal(SignalKind.TICK)
+
+
+async def nothing(world: Corridor) -> None:
+    """It was never there, and is declared."""
+
+
+async def ask_to_replace(world: Corridor) -> None:
+    await _restore(world, await world.store.newest_checkpoint("web"), replaces=True)
+
+
+async def ask_for_a_window(world: Corridor) -> None:
+    newest = await world.store.newest_checkpoint("web")
+    live = world.tmux.sessions["web"]
+    world.tmux.sessions["web"] = replace(live, windows=live.windows[:1])
+    world.watch.signal(SignalKind.TICK)
+    await world.quiet()
+    await _restore(world, newest, window=1)
+
+
+async def _restore(world: Corridor, checkpoint: Checkpoint | None, **wanted: Any) -> None:
+    assert checkpoint is not None
+    archive = Archive(
+        world.ward, world.tmux, world.store, world.store.shelf, world.clock, world.meter,
+        world.checkpointer, world.watch, world.recoverer,
+    )  # type: ignore[arg-type]  # fmt: skip
+
+    async def ask() -> None:
+        assert isinstance(await archive.restore(RestoreRequest(checkpoint.id, **wanted)), Ticket)
+
+    world.spawn("ask", ask())
+
+
+def two_windows() -> Session:
+    one = session(SHELL)
+    second = replace(one.windows[0], id="@2", index=1, active=False, panes=(pane(2),))
+    return replace(one, windows=(*one.windows, second))
+
+
+STORIES = {
+    "respawn_pane": Story(kill_process, [("respawn", "%1"), TYPED]),
+    "resume_program": Story(kill_program, [TYPED]),
+    "restore_checkpoint": Story(kill_server, [("rebuild", "web"), TYPED]),
+    "replace": Story(ask_to_replace, [("close", "$1"), ("rebuild", "web"), TYPED]),
+    "rebuild_window": Story(
+        ask_for_a_window,
+        [("rebuild window", 1)],
+        sessions=(two_windows(), session(pane(9), name="x", identity="$9")),
+    ),
+    "recreate_socket": Story(remove_socket, [("socket",)], name="", repeatable=True),
+    "rebuild_workspace": Story(
+        nothing,
+        [("build", "web"), ("type", "one"), ("type", "two")],
+        settings=Settings(declared=Declared(MappingProxyType({"web": DECLARED}))),
+        sessions=(),
+    ),
+}
+
+
+async def settled(world: Corridor, story: Story, death: Death | None = None) -> None:
+    """Let time pass until nothing is under way, or the sidecar is dead."""
+    for _ in range(300):
+        await world.quiet()
+        rows = await world.recoveries(story.name)
+        over = rows and all(row.state != "running" for row in rows) and not world.ward.cases
+        if (death is not None and death.happened) or over:
+            return
+        world.clock.move(0.1)
+    raise AssertionError("it comes to no end")
+
+
+async def live_through(folder: Path, story: Story, death: Death) -> tuple[ValueTmux, list[RecoveryRow]]:
+    """Break it, die, start again; tmux and the recoveries in the end."""
+
+    async def lurk(world: Corridor) -> None:
+        death.lurk(world)
+
+    async with corridor(folder, story.settings, before=lurk) as world:
+        if story.sessions:
+            await world.adopt(*story.sessions)
+        await story.breaks(world)
+        await settled(world, story, death)
+    async with corridor(folder, story.settings, tmux=world.tmux) as later:
+        await settled(later, story)
+        assert await later.store.open_incidents() == ()
+        return later.tmux, await later.recoveries(story.name)
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("name", STORIES)
+async def test_it_ends_well_and_is_done_once_wherever_the_sidecar_is_killed(
+    tmp_path: Path, name: str, after: bool
+) -> None:
+    story = STORIES[name]
+    # Before the first one nothing is known but what the next run sees by itself.
+    at = 0 if after else 1
+    while True:
+        at += 1
+        death = Death(at, after=after)
+        tmux, rows = await live_through(tmp_path / str(at), story, death)
+        told = [(row.state, row.transaction_outcome) for row in rows]
+        assert told == [("verified", "committed")], (at, told, rows[0].verdict, rows[0].steps)
+        found = list(dict.fromkeys(tmux.effects)) if story.repeatable else tmux.effects
+        assert found == list(story.effects), at
+        if not death.happened:
+            break
+    assert at > 4
