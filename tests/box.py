@@ -21,7 +21,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from chaos.checker import check
+from sidecar.config import RecoverySettings
+from sidecar.config_read import load
 from sidecar.edges.tmux.server import find_server
+from sidecar.errors import ConfigInvalid
 
 PATIENCE = 20.0
 """Seconds that a condition may take before the test gives up; nothing waits longer than it has to."""
@@ -112,6 +116,8 @@ class SidecarBox:
     module: str = "sidecar"
     """What is started: ``python -m`` this."""
     process: subprocess.Popen[str] | None = None
+    checked: bool = True
+    """Whether its history is checked at the end; not after a test that has damaged it."""
     log: Path = field(init=False)
 
     def __post_init__(self) -> None:
@@ -201,6 +207,22 @@ class SidecarBox:
         windows = json.loads(newest[0])["windows"] if newest else []
         return {pane["cwd"] for window in windows for pane in window["panes"]}
 
+    def check(self) -> None:
+        """Hold what it has left in its database against every promise; see chaos/checker.py."""
+        if not self.checked or not (self.state / "sidecar.db").exists():
+            return
+        found = check(self.state, self._budgets())
+        assert not found, "\n".join(map(str, found))
+
+    def _budgets(self) -> RecoverySettings | None:
+        """None where the file is not the one that was in force."""
+        if "--config" not in self.arguments:
+            return RecoverySettings()
+        try:
+            return load(Path(self.arguments[self.arguments.index("--config") + 1])).recovery
+        except ConfigInvalid:
+            return None
+
     def last_words(self) -> str:
         """The end of its log."""
         return self.log.read_text()[-20_000:] if self.log.exists() else ""
@@ -251,3 +273,4 @@ def sidecar_box(
             except subprocess.TimeoutExpired:
                 box.process.kill()
                 box.process.wait()
+    box.check()

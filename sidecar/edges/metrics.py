@@ -106,6 +106,8 @@ class Metrics:
             ("findings", self._findings, (Cause,)),
             ("refusals", self._refusals, (RefusalReason,)),
             ("recoveries", self._recoveries, (FailureKind, Strategy, Outcome)),
+            ("retries", self._retries, (StepKind,)),
+            ("transactions", self._transactions, (TransactionOutcome,)),
         )
         """Counters that equal rows of the database, and the values of their labels."""
         self._start_at_zero()

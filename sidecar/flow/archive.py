@@ -31,6 +31,7 @@ from sidecar.model.archive import (
     Order,
     RestoreRequest,
 )
+from sidecar.model.incident import Asker
 from sidecar.model.plan import Refusal, RefusalReason, Resumption
 from sidecar.model.record import HoldBack
 from sidecar.model.session import Checkpoint, Look, Operation, Presence, SavedPane, Session, SessionImage
@@ -72,6 +73,12 @@ class Archive:
 
     async def create(self, name: str) -> Created | Refusal | UnknownSession:
         """Store the session as it is now, unless the newest generation already says so."""
+        answer = await self._create(name)
+        if isinstance(answer, Refusal):
+            await self._put_on_record(name, answer, Asker.OPERATOR)
+        return answer
+
+    async def _create(self, name: str) -> Created | Refusal | UnknownSession:
         if self._ward.draining:
             return DRAINING
         if name in self._ward.cases:
@@ -177,10 +184,12 @@ class Archive:
 
     async def _refused(self, order: Order, refusal: Refusal, request: RestoreRequest) -> Refusal:
         if not request.dry_run:
-            name = order.checkpoint.image.name
-            await self._book.refuse(name, refusal, request.asker, self._clock.wall(), None, None)
-            self._meter.refusal(refusal.reason)
+            await self._put_on_record(order.checkpoint.image.name, refusal, request.asker)
         return refusal
+
+    async def _put_on_record(self, name: str, refusal: Refusal, asker: Asker) -> None:
+        await self._book.refuse(name, refusal, asker, self._clock.wall(), None, None)
+        self._meter.refusal(refusal.reason)
 
     async def _living(self, name: str) -> Session | Refusal | UnknownSession:
         look = await self._tmux.look()

@@ -36,6 +36,7 @@ def sidecar(tmux: TmuxBox, small_disk: Path) -> Iterator[SidecarBox]:
         yield box
     finally:
         box.stop()
+    box.check()
 
 
 @pytest.fixture

@@ -153,6 +153,7 @@ def put_back(tmux: TmuxBox, sidecar: SidecarBox) -> None:
 
 
 def test_a_chain_that_was_broken(tmux: TmuxBox, sidecar: SidecarBox) -> None:
+    sidecar.checked = False
     with closing(sqlite3.connect(sidecar.state / "sidecar.db", isolation_level=None)) as connection:
         connection.execute("UPDATE audit SET actor = 'nobody' WHERE id = 1")
     done = service.run(sidecar.state, "audit", "verify")

@@ -27,6 +27,8 @@ class Named:
     sql: str
     of_audit: bool = True
     """Retention of the audit trail takes from it."""
+    needs: tuple[str, str] | None = None
+    """A table and a column of it, which files of earlier releases do not have."""
 
 
 def _audit(labels: str, action: Action) -> Named:
@@ -48,15 +50,26 @@ NAMED: Mapping[str, Named] = {
         f" WHERE state IN ({_OUTCOMES}) AND ?1 GROUP BY 1, 2, 3",
         of_audit=False,
     ),
+    "retries": Named(
+        "SELECT kind, COUNT(*) FROM steps WHERE attempt > 1 AND ?1 GROUP BY 1",
+        of_audit=False,
+        needs=("steps", "attempt"),
+    ),
+    "transactions": Named(
+        "SELECT transaction_outcome, COUNT(*) FROM recoveries"
+        " WHERE transaction_outcome != '' AND ?1 GROUP BY 1",
+        of_audit=False,
+        needs=("recoveries", "transaction_outcome"),
+    ),
 }
 
 
 def count(tx: Transaction) -> Counts:
-    """Every counter as the database has it."""
-    counts = {name: _counted(tx, name) for name in NAMED}
-    for name, named in NAMED.items():
-        for labels, number in _rows(tx, named, _EVERY_ROW):
-            counts[name][labels] = counts[name].get(labels, 0) + number
+    """Every counter as the database has it; without those that it knows nothing of."""
+    counts = {name: _counted(tx, name) for name, named in NAMED.items() if _is_known(tx, named)}
+    for name, sums in counts.items():
+        for labels, number in _rows(tx, NAMED[name], _EVERY_ROW):
+            sums[labels] = sums.get(labels, 0) + number
     return counts
 
 
@@ -71,11 +84,20 @@ def keep(tx: Transaction, last: int) -> None:
             )  # fmt: skip
 
 
+def _is_known(tx: Transaction, named: Named) -> bool:
+    if named.needs is None:
+        return True
+    table, column = named.needs
+    return tx.one("SELECT 1 FROM pragma_table_info(?) WHERE name = ?", table, column) is not None
+
+
 def _rows(tx: Transaction, named: Named, last: int) -> list[tuple[tuple[str, ...], int]]:
     rows = map(tuple, tx.all(named.sql, last))
     return [(tuple(map(str, labels)), number) for *labels, number in rows if number]
 
 
 def _counted(tx: Transaction, name: str) -> dict[tuple[str, ...], int]:
+    if not tx.all("SELECT 1 FROM sqlite_master WHERE name = 'counted'"):
+        return {}
     rows = tx.all("SELECT labels, count FROM counted WHERE counter = ?", name)
     return {tuple(json.loads(row["labels"])): row["count"] for row in rows}

@@ -19,6 +19,7 @@ from pathlib import Path
 import sqlite_utils
 from sqlite_utils.migrations import Migrations
 
+from sidecar.edges.store import views
 from sidecar.edges.store.salvage import UNREADABLE, salvage
 from sidecar.edges.store.seal import seal_all
 from sidecar.edges.store.wal import left_out
@@ -300,9 +301,12 @@ def _open(path: Path) -> Opened:
         connection.row_factory = sqlite3.Row
         db = sqlite_utils.Database(connection)
         _refuse_newer(db)
-        migrations.apply(db)
+        if migrations.pending(db):
+            views.drop(connection)
+            migrations.apply(db)
         if tables(connection) != _wanted_tables():
             raise sqlite3.DatabaseError("the tables are not as they were made")
+        views.refresh(connection)
     except BaseException:
         connection.close()
         raise
@@ -323,9 +327,10 @@ def _complaint(connection: sqlite3.Connection) -> str:
 
 
 def tables(connection: sqlite3.Connection) -> dict[str, str]:
-    """What makes each table and index of ours, in one spelling."""
+    """What makes each table and index of ours, in one spelling. Views hold nothing, and are made anew."""
     rows = connection.execute(
-        "SELECT name, sql FROM sqlite_master WHERE sql NOT NULL AND name NOT LIKE '%sqlite%'"
+        "SELECT name, sql FROM sqlite_master"
+        " WHERE sql NOT NULL AND type != 'view' AND name NOT LIKE '%sqlite%'"
     )
     return {name: "".join(sql.split()) for name, sql in rows}
 

@@ -59,7 +59,7 @@ def inspect(folder: Path) -> Report:
     # Of a log that is being written, the last part is never whole.
     cut_off = not is_in_use(folder) and left_out(folder / f"{FILE}-wal")
     try:
-        with _opened(folder) as tx:
+        with opened(folder) as tx:
             return _Inspection(tx, cut_off).report()
     except sqlite3.DatabaseError as error:
         return Report(0, 0, 0, (Damage("database", f"it cannot be read: {error}"),))
@@ -72,7 +72,7 @@ def inspect_chain(folder: Path, noted: Head | None = None) -> Chain:
         Permanent: there is no database, or it cannot be read.
     """
     try:
-        with _opened(folder) as tx:
+        with opened(folder) as tx:
             return verify(tx, noted)
     except sqlite3.DatabaseError as error:
         raise _unreadable(error) from error
@@ -87,7 +87,7 @@ def audit_pages(folder: Path, wanted: AuditFilter) -> Iterator[tuple[AuditRow, .
     after = 0
     while True:
         try:
-            with _opened(folder) as tx:
+            with opened(folder) as tx:
                 rows = page(tx, after, PAGE, wanted)
         except sqlite3.DatabaseError as error:
             raise _unreadable(error) from error
@@ -102,7 +102,7 @@ def _unreadable(error: sqlite3.DatabaseError) -> Permanent:
 
 
 @contextmanager
-def _opened(folder: Path) -> Iterator[Transaction]:
+def opened(folder: Path) -> Iterator[Transaction]:
     """One transaction: everything is looked at as it was at one moment."""
     path = folder / FILE
     if not path.is_file():
