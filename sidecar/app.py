@@ -27,6 +27,7 @@ from sidecar.config import Settings
 from sidecar.config_lastgood import Start
 from sidecar.decide import conversation, layout, retain, stress
 from sidecar.edges import memory, pressure, process, script
+from sidecar.edges.aside import is_misplaced, put_aside
 from sidecar.edges.logs import JsonLog, adopt_library_logs
 from sidecar.edges.metrics import Metrics
 from sidecar.edges.stopped import StoppedDoor
@@ -72,7 +73,7 @@ from sidecar.model.record import Action, IncidentRow, Pressure, Usage
 from sidecar.model.session import Look, Presence, SessionImage
 from sidecar.model.status import Status
 from sidecar.model.stress import Room
-from sidecar.web.guard import ensure_token
+from sidecar.web.guard import TokenDamaged, ensure_token
 from sidecar.web.routes import Service, make_app
 
 T = TypeVar("T")
@@ -431,6 +432,7 @@ class Sidecar:
             await self._store.audit(
                 Action.DATABASE_SET_ASIDE, now, detail={"file": self._store.set_aside.name}
             )
+        self._tell_lost_records()
         await self._circuits.load()
         await watch.load()
         if self._found.loaded is None:
@@ -450,6 +452,24 @@ class Sidecar:
             await self._store.audit(Action.STOPPED, self._clock.wall(), detail={"pid": os.getpid()})
             await keeper.note_head()
 
+    def _tell_lost_records(self) -> None:
+        """What the database has lost while nobody was there."""
+        if self._store.cut_off:
+            self._log.say(
+                Action.DATABASE_LOG_DAMAGED,
+                level="error",
+                folder=str(self._state),
+                hint="What was recorded last before the last end is lost; `sidecar checkpoint list` shows "
+                "what is there.",
+            )
+        if self._store.is_fresh and self._store.set_aside is None and (self._state / "token").exists():
+            self._log.say(
+                Action.DATABASE_LOST,
+                level="error",
+                folder=str(self._state),
+                hint="The folder was in use, and its database is new: what was recorded before is not there.",
+            )
+
     async def _lay_down(self) -> None:
         """What still runs is for the next start to go on with, and no crash has cut it off."""
         # Where the book cannot take it, the next start counts it as one.
@@ -459,7 +479,7 @@ class Sidecar:
 
     async def _listen(self) -> None:
         token_file = Path(self.settings.http.token_file or self._state / "token")
-        self.token = ensure_token(token_file)
+        self.token = await self._own_token(token_file)
         service = Service(
             desk=self._desk,
             archive=self._archive,
@@ -489,6 +509,8 @@ class Sidecar:
         host, port = runner.addresses[0][:2]
         self.address = f"{host}:{port}"
         address_file = self._state / "address"
+        if address_file.is_symlink() or is_misplaced(address_file):
+            await self._put_aside(address_file)
         try:
             address_file.write_text(self.address + "\n")
         except OSError as error:
@@ -496,6 +518,28 @@ class Sidecar:
                 f"{address_file} cannot be written: {error.strerror}", hint="Check the disk and its folder."
             ) from error
         self._undo.callback(address_file.unlink, missing_ok=True)
+
+    async def _own_token(self, path: Path) -> str:
+        """The token; a damaged one gives way to a new one, unless the configuration names its file."""
+        try:
+            return ensure_token(path)
+        except TokenDamaged:
+            if self.settings.http.token_file is not None:
+                raise
+        await self._put_aside(path)
+        return ensure_token(path)
+
+    async def _put_aside(self, path: Path) -> None:
+        """What is damaged in the state folder is kept, under another name, and said."""
+        try:
+            aside = put_aside(path)
+        except OSError as error:
+            raise Permanent(
+                f"{path} cannot be moved: {error.strerror}", hint="Check the disk and its folder."
+            ) from error
+        hint = "What was made in its place is new: whoever has the old one needs it."
+        self._log.say(Action.STATE_SET_ASIDE, level="error", file=str(aside), hint=hint)
+        await self._store.audit(Action.STATE_SET_ASIDE, self._clock.wall(), detail={"file": aside.name})
 
     async def _leave_tmux(self, tmux: TmuxDoor, bell: Doorbell) -> None:
         """No hook, no option, no waiting client of ours stays behind."""

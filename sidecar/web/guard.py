@@ -24,13 +24,19 @@ from sidecar.web.problem import Rejected
 OPEN_ROUTES = frozenset({"/metrics", "/-/healthy", "/-/ready"})
 _PIECE = 1 << 16
 _PATIENCE = 30.0
+_LONGEST_TOKEN = 4096
+
+
+class TokenDamaged(UnsafeState):
+    """What has the token's name is not what was stored there."""
 
 
 def ensure_token(path: Path) -> str:
     """The admin token: read, or made on first use (mode 0600).
 
     Raises:
-        UnsafeState: others may read the file, it is not ours, or it holds no token.
+        TokenDamaged: it holds no token.
+        UnsafeState: others may read the file, or it is not ours.
         Permanent: the file can be neither read nor made.
     """
     try:
@@ -41,7 +47,7 @@ def ensure_token(path: Path) -> str:
         raise _unusable(path, error) from error
     try:
         return _read_token(path)
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         raise _unusable(path, error) from error
 
 
@@ -141,15 +147,21 @@ def _made_token(path: Path) -> str:
 
 
 def _read_token(path: Path) -> str:
-    with path.open(encoding="ascii") as file:
+    facts = path.stat()
+    if not stat.S_ISREG(facts.st_mode):
+        raise TokenDamaged(f"{path} is no file", hint="Move it away; a new token is made at the next start.")
+    with path.open("rb") as file:
         facts = os.fstat(file.fileno())
         if facts.st_uid != os.getuid():
             raise UnsafeState(f"{path} belongs to another user", hint=f"Remove it, or chown {path}")
         if stat.S_IMODE(facts.st_mode) & 0o077:
             raise UnsafeState(f"{path} can be read by others", hint=f"chmod 600 {path}")
-        token = file.read().strip()
-    if not token:
-        raise UnsafeState(f"{path} is empty", hint="Remove it; a new token is made at the next start.")
+        raw = file.read(_LONGEST_TOKEN).strip()
+    if not raw:
+        raise TokenDamaged(f"{path} is empty", hint="Remove it; a new token is made at the next start.")
+    token = raw.decode("ascii", "replace")
+    if not token.isascii() or not token.isprintable():
+        raise TokenDamaged(f"{path} holds no token", hint="Remove it; a new one is made at the next start.")
     return token
 
 

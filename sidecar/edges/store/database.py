@@ -19,6 +19,7 @@ from pathlib import Path
 import sqlite_utils
 from sqlite_utils.migrations import Migrations
 
+from sidecar.edges.aside import free_name, is_misplaced, put_aside
 from sidecar.edges.store import views
 from sidecar.edges.store.salvage import UNREADABLE, salvage
 from sidecar.edges.store.seal import seal_all
@@ -215,6 +216,8 @@ class Opened:
     db: sqlite_utils.Database
     set_aside: Path | None = None
     """Where a damaged file was moved."""
+    fresh: bool = False
+    """It was made just now, or nothing was in it."""
     cut_off: bool = False
     """The write-ahead log was damaged: what was written last before the last end is gone."""
 
@@ -228,7 +231,8 @@ def open_database(folder: Path, now: float) -> Opened:
     """
     path = folder / FILE
     try:
-        return _open(path)
+        aside = _clear_the_way(path, now)
+        return replace(_open(path), set_aside=aside) if aside is None else _salvaged(path, aside)
     except OSError as error:
         raise Permanent(
             f"{path} cannot be opened: {error.strerror}",
@@ -237,10 +241,29 @@ def open_database(folder: Path, now: float) -> Opened:
     except UNREADABLE as error:
         if isinstance(error, sqlite3.OperationalError) and not _is_damage(error):
             raise unavailable(error) from error
-        aside = _set_aside(path, now)
-        opened = _open(path)
+        return _salvaged(path, _set_aside(path, now))
+
+
+def _clear_the_way(path: Path, now: float) -> Path | None:
+    """Put aside what SQLite would take for an empty database, or could not open: where it is now."""
+    wal, shm = (path.with_name(f"{path.name}-{ending}") for ending in ("wal", "shm"))
+    if is_misplaced(path) or (wal.is_file() and wal.stat().st_size and not _size(path)):
+        # SQLite deletes the log of a database that is empty, though all may be in it.
+        return _set_aside(path, now)
+    moved = [put_aside(one) for one in (wal, shm) if is_misplaced(one) or one.is_symlink()]
+    return _set_aside(path, now) if moved else None
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def _salvaged(path: Path, aside: Path) -> Opened:
+    """A new database with what can still be read of the one that was put aside."""
+    opened = _open(path)
+    if aside.is_file() or aside.with_name(f"{aside.name}-wal").is_file():
         salvage(aside, opened.db.conn)
-        return replace(opened, set_aside=aside)
+    return replace(opened, set_aside=aside)
 
 
 def unavailable(error: Exception) -> StoreUnavailable:
@@ -299,6 +322,7 @@ def _open(path: Path) -> Opened:
         connection.text_factory = lenient
         _check(connection)
         connection.row_factory = sqlite3.Row
+        fresh = not tables(connection)
         db = sqlite_utils.Database(connection)
         _refuse_newer(db)
         if migrations.pending(db):
@@ -310,7 +334,7 @@ def _open(path: Path) -> Opened:
     except BaseException:
         connection.close()
         raise
-    return Opened(db, cut_off=cut_off)
+    return Opened(db, fresh=fresh, cut_off=cut_off)
 
 
 def _check(connection: sqlite3.Connection) -> None:
@@ -359,7 +383,7 @@ def _is_damage(error: sqlite3.OperationalError) -> bool:
 
 def _set_aside(path: Path, now: float) -> Path:
     stamp = datetime.fromtimestamp(now, UTC).strftime("%Y%m%dT%H%M%SZ")
-    aside = path.with_name(f"{path.name}.damaged-{stamp}")
+    aside = free_name(path, f"damaged-{stamp}")
     for ending in ("", "-wal", "-shm"):
         source = path.with_name(path.name + ending)
         if source.exists():

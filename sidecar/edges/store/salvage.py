@@ -7,7 +7,9 @@ of checkpoints carry a seal, texts a digest, and the audit trail shows its gap.
 from __future__ import annotations
 
 import contextlib
+import shutil
 import sqlite3
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +17,8 @@ from sidecar.edges.store.seal import seal_all
 
 UNREADABLE = (sqlite3.DatabaseError, UnicodeDecodeError)
 """What damage raises. The second comes from the words of an error, which quote what was read."""
+
+_PAGE = 4096
 
 _PARENTLESS = (
     "DELETE FROM checkpoint_scrollbacks WHERE checkpoint NOT IN (SELECT id FROM checkpoints)"
@@ -27,7 +31,7 @@ _PARENTLESS = (
 def salvage(damaged: Path, into: sqlite3.Connection) -> int:
     """Copy what is readable; returns the number of rows. Never raises for what is not."""
     rows = 0
-    with contextlib.closing(_read_only(damaged)) as source:
+    with _readable_file(damaged) as file, contextlib.closing(_read_only(file)) as source:
         source.text_factory = into.text_factory
         # Even where the list of tables is damaged, read what it still has.
         source.execute("PRAGMA writable_schema = ON")
@@ -45,6 +49,21 @@ def salvage(damaged: Path, into: sqlite3.Connection) -> int:
         into.execute("COMMIT")
         into.execute("PRAGMA foreign_keys = ON")
     return rows
+
+
+@contextlib.contextmanager
+def _readable_file(damaged: Path) -> Iterator[Path]:
+    """The file itself; where it is empty or no file, a copy of its log beside a blank page, since SQLite
+    takes an empty file for a database that never had a log."""
+    log = damaged.with_name(f"{damaged.name}-wal")
+    if not log.is_file() or (damaged.is_file() and damaged.stat().st_size):
+        yield damaged
+        return
+    with tempfile.TemporaryDirectory(dir=damaged.parent, prefix="salvage-") as folder:
+        copy = Path(folder) / damaged.name
+        copy.write_bytes(bytes(_PAGE))
+        shutil.copyfile(log, copy.with_name(f"{copy.name}-wal"))
+        yield copy
 
 
 def _read_only(path: Path) -> sqlite3.Connection:

@@ -105,6 +105,10 @@ class Store:
         self._on_audit = on_audit
         self._on_reserve = on_reserve
         self.set_aside = opened.set_aside
+        self.is_fresh = opened.fresh
+        """It was made just now, or nothing was in it."""
+        self.cut_off = opened.cut_off
+        """What was written last before the last end is gone."""
         self._connection: sqlite3.Connection = opened.db.conn
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
         self._path = folder / "sidecar.db"

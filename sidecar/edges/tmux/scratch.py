@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from sidecar.edges.aside import private_folder
 from sidecar.edges.tmux.furnish import place
 from sidecar.errors import DiskFull
 from sidecar.model.printable import printable
@@ -43,7 +44,7 @@ class Scratch:
     def _write_all(self, image: SessionImage, texts: Mapping[str, bytes], files: dict[str, str]) -> None:
         # A folder that cannot be made matters only if there is something to put into it.
         with contextlib.suppress(OSError):
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            private_folder(self._folder)
         batch = secrets.token_hex(8)
         for window in image.windows:
             for pane in window.panes:

@@ -22,6 +22,7 @@ from typing import Any
 
 from sidecar.clock import Clock
 from sidecar.config import TmuxSettings
+from sidecar.edges.aside import private_folder
 from sidecar.edges.tmux.door import TmuxDoor
 from sidecar.edges.tmux.run import TmuxRunner, end_client
 from sidecar.edges.tmux.server import find_server
@@ -140,7 +141,11 @@ class Stage:
 
     def _furnish(self, first_pane: int) -> None:
         self._clear()
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with contextlib.suppress(OSError):
+            if self._folder.lstat().st_uid == os.getuid():
+                private_folder(self._folder)
+        with contextlib.suppress(FileExistsError):
+            self._folder.mkdir(mode=0o700, parents=True)
         if not self._is_ours():
             raise UnsafeState(
                 f"{self._folder} is not a private folder of ours", hint="Move away what is there."
