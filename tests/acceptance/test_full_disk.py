@@ -2,41 +2,29 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import os
 import signal
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.box import SidecarBox, TmuxBox, eventually
+from tests.disk import fill, own_disk, sidecar_on
 
 
 @pytest.fixture
 def small_disk(tmux: TmuxBox) -> Iterator[Path]:
     """A disk of a few megabytes, of our own."""
-    folder = tmux.folder / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=4m,mode=700", "tmpfs", str(folder)]
-    if subprocess.run(mount, capture_output=True, check=False, timeout=20).returncode:
-        pytest.skip("a disk of our own cannot be mounted here: that takes root")
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True, timeout=20)
+    with own_disk(tmux.folder / "disk", "size=4m") as folder:
+        yield folder
 
 
 @pytest.fixture
 def sidecar(tmux: TmuxBox, small_disk: Path) -> Iterator[SidecarBox]:
-    box = SidecarBox(tmux, small_disk / "state")
-    box.log = tmux.folder / "sidecar.log"
-    box.start()
-    try:
+    with sidecar_on(small_disk, tmux) as box:
         yield box
-    finally:
-        box.stop()
-    box.check()
 
 
 @pytest.fixture
@@ -95,13 +83,6 @@ def reserve(sidecar: SidecarBox) -> float:
     page = sidecar.get("/metrics", raw=True)
     (line,) = [line for line in page.splitlines() if line.startswith("sidecar_store_reserve_bytes ")]
     return float(line.split()[-1])
-
-
-def fill(file: Path) -> None:
-    """Take all the room that there is."""
-    with file.open("ab", buffering=0) as disk, contextlib.suppress(OSError):
-        while disk.write(bytes(1 << 12)):
-            pass
 
 
 def told(sidecar: SidecarBox, word: str) -> list[dict[str, str]]:

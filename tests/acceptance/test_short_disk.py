@@ -7,7 +7,6 @@ import itertools
 import os
 import signal
 import sqlite3
-import subprocess
 import zlib
 from collections.abc import Iterator
 from contextlib import closing
@@ -16,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.box import SidecarBox, TmuxBox, eventually
+from tests.disk import fill_up_to, own_disk, sidecar_on
 
 MODE = "sidecar_checkpoint_mode"
 
@@ -23,26 +23,16 @@ MODE = "sidecar_checkpoint_mode"
 @pytest.fixture
 def disk(tmux: TmuxBox, request: pytest.FixtureRequest) -> Iterator[Path]:
     """A disk of a few megabytes, of our own."""
-    folder = tmux.folder / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", f"mode=700,size=16m{request.param}", "tmpfs", str(folder)]
-    if subprocess.run(mount, capture_output=True, check=False, timeout=20).returncode:
-        pytest.skip("a disk of our own cannot be mounted here: that takes root")
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True, timeout=20)
+    with own_disk(tmux.folder / "disk", f"size=16m{request.param}") as folder:
+        yield folder
 
 
 @pytest.fixture
 def sidecar(tmux: TmuxBox, disk: Path) -> Iterator[SidecarBox]:
     file = tmux.folder / "config.yml"
     file.write_text("checkpoints: {interval: 1s, rehearse: off}\n")
-    box = SidecarBox(tmux, disk / "state", ("--config", str(file)))
-    box.log = tmux.folder / "sidecar.log"
-    box.start()
-    try:
+    with sidecar_on(disk, tmux, "--config", str(file)) as box:
         yield box
-    finally:
-        box.stop()
 
 
 @pytest.mark.parametrize("disk", [""], indirect=True)
@@ -126,10 +116,3 @@ def text_of(sidecar: SidecarBox, session: str) -> str:
             (newest(sidecar, session),),
         ).fetchall()
     return "".join(zlib.decompress(row[0]).decode() for row in rows)
-
-
-def fill_up_to(file: Path, disk: Path, left: int) -> None:
-    """Take all the room but so many bytes."""
-    with file.open("ab", buffering=0) as taken:
-        while (facts := os.statvfs(disk)).f_bavail * facts.f_frsize > left:
-            taken.write(bytes(1 << 16))

@@ -64,6 +64,7 @@ class Shop:
 def shop(tmux: TmuxBox) -> Iterator[Shop]:
     tmux.run("new-session", "-d", "-s", "web", "-x", "80", "-y", "20", "seq 1 900; exec cat")
     eventually(lambda: "900" in tmux.run("capture-pane", "-p", "-t", "=web:"), "the text")
+    eventually(lambda: tmux.show("=web:", "#{pane_current_command} #{window_name}") == "cat cat", "its end")
     shop = Shop(tmux)
     yield shop
     shop.store.close()
