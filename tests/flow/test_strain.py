@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, cast
+
+import pytest
 
 from sidecar.config import RecoverySettings, Settings
 from sidecar.errors import DiskFull
-from sidecar.flow.ward import Case
+from sidecar.flow.frozen import ServerExaminer
+from sidecar.flow.ward import Case, Ward
 from sidecar.model.incident import (
     Asker,
     Broken,
@@ -26,11 +30,12 @@ from sidecar.model.incident import (
 from sidecar.model.plan import Outcome, RefusalReason
 from sidecar.model.policy import Budget
 from sidecar.model.record import Action, HoldBack, Pressure, Usage
-from sidecar.model.session import Operation, Session
+from sidecar.model.running import ProcessState, Running, ServerState
+from sidecar.model.session import Look, Operation, Presence, Session
 from sidecar.model.status import Ticket
-from sidecar.model.stress import CheckpointMode, Resource, Room
+from sidecar.model.stress import CheckpointMode, Resource, Room, Stress
 from tests.decide.builders import pane, session
-from tests.flow.corridor import Corridor, corridor
+from tests.flow.corridor import Corridor, HandClock, ValueTmux, corridor
 
 CALM = Pressure(memory_available=0.5, load=0.0)
 SHORT = Pressure(memory_available=0.01, load=0.0)
@@ -332,3 +337,39 @@ async def test_under_an_overload_there_is_still_a_look_every_five_seconds(tmp_pa
         world.tmux.put(*sessions("web"))
         world.watch.signal(SignalKind.DOORBELL)
         await world.until(lambda: "web" in world.ward.expected, "an event that wakes it at once")
+
+
+@dataclass
+class Outside:
+    """A server that has something to do and gives no answer."""
+
+    running: Running
+
+    def _state(self, pid: int) -> ProcessState:
+        return ProcessState(pid, 5, self.running, pid, pid, -1, 0)
+
+    def state(self, pid: int) -> ProcessState | None:
+        return self._state(pid)
+
+    async def server(self, pid: int) -> ServerState | None:
+        return ServerState(self._state(pid), self._state(pid), 0.1)
+
+
+@pytest.mark.parametrize(
+    ("running", "busy", "found"),
+    [
+        (Running.RUNNING, "", [Cause.SERVER_UNRESPONSIVE]),
+        (Running.RUNNING, "tasks wait", []),
+        (Running.SLEEPING, "tasks wait", [Cause.SERVER_UNRESPONSIVE]),
+        (Running.STOPPED, "tasks wait", [Cause.SERVER_SUSPENDED]),
+    ],
+)
+async def test_a_server_that_is_late_on_an_overloaded_machine_is_unknown_and_not_frozen(
+    running: Running, busy: str, found: list[Cause]
+) -> None:
+    ward, tmux, clock = Ward(Settings()), ValueTmux(HandClock()), HandClock()
+    ward.stress = Stress(cpu=busy)
+    examiner = ServerExaminer(ward, tmux, cast(Any, Outside(running)), clock, lambda: None)
+    silence = Look(Presence.UNKNOWN, 1.0, reason="it did not answer", silent=True)
+    await examiner.examine(silence, {})
+    assert [one.cause for one in await examiner.examine(silence, {})] == found
