@@ -17,7 +17,7 @@ from sidecar.clock import SystemClock
 from sidecar.decide import retain
 from sidecar.edges.store import Store, codec
 from sidecar.edges.store.database import FILE, schema, tables
-from sidecar.errors import AlreadyRunning, CheckpointUnusable, Permanent
+from sidecar.errors import AlreadyRunning, CheckpointUnusable, Permanent, StoreUnavailable
 from sidecar.model.incident import Asker, Broken, Cause, Failure, FailureKind, Finding, Intent, Unit
 from sidecar.model.plan import Difference, Expectation, Outcome, Plan, Strategy
 from sidecar.model.policy import BreakerState, Call, Circuit, Lease, Retention
@@ -232,6 +232,26 @@ async def test_pruning_keeps_the_newest_and_drops_unused_text(bench: Bench) -> N
     newest = await bench.store.newest_checkpoint("web")
     assert newest is not None
     assert newest.image == image(words="29")
+
+
+async def test_what_pruning_leaves_within_the_file_is_told_as_room(bench: Bench) -> None:
+    for number in range(30):
+        text = with_text(bytes(f"{number}\n", "ascii") * 2_000, bytes(f"end {number}\n", "ascii") * 2_000)
+        await bench.store.add_checkpoint(text, Operation.INTERVAL)
+    before = await bench.store.spare_bytes()
+    await bench.store.prune(Retention(latest=1, hourly_for=0.0, max_age=0.0), 1e9)
+    assert await bench.store.spare_bytes() > before
+
+
+async def test_the_write_lock_is_given_out_and_given_back(bench: Bench) -> None:
+    await bench.store.ready_to_write()
+    with sqlite3.connect(bench.folder / FILE, isolation_level=None) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreUnavailable, match="locked"):
+            await bench.store.ready_to_write()
+        other.execute("ROLLBACK")
+    other.close()
+    await bench.store.ready_to_write()
 
 
 async def test_sessions_circuits_and_answers_survive_a_restart(bench: Bench) -> None:
