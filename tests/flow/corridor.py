@@ -13,6 +13,7 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 
+from chaos.checker import check
 from sidecar.config import Settings
 from sidecar.decide import layout, retain
 from sidecar.edges.metrics import Metrics
@@ -608,3 +609,5 @@ async def corridor(
         assert world.faults == []
     finally:
         await world.stop()
+    violations = check(folder / "state", world.ward.settings.recovery)
+    assert violations == (), "\n".join(map(str, violations))
