@@ -13,7 +13,7 @@ from sidecar.edges.store.chain import fault, start_of
 from sidecar.model.audit import AuditFilter, Head, Pruned, TrailLimits
 from sidecar.model.record import Action, AuditRow
 
-_MOST = 20_000
+_MOST = 5_000
 """Rows removed in one transaction, so that no other write waits long."""
 
 
