@@ -26,10 +26,11 @@ from sidecar.clock import SystemClock, SystemDice
 from sidecar.config import Settings
 from sidecar.config_lastgood import Start
 from sidecar.decide import conversation, layout, retain, stress
-from sidecar.edges import memory, pressure, process, script
+from sidecar.edges import memory, pressure, process, script, surroundings
 from sidecar.edges.aside import is_misplaced, put_aside
 from sidecar.edges.logs import JsonLog, adopt_library_logs
 from sidecar.edges.metrics import Metrics
+from sidecar.edges.process_watch import ProcessWatch
 from sidecar.edges.stopped import StoppedDoor
 from sidecar.edges.store import Store
 from sidecar.edges.store.database import lock
@@ -51,6 +52,7 @@ from sidecar.flow.desk import FrontDesk
 from sidecar.flow.examine import Examination
 from sidecar.flow.execute import Executor
 from sidecar.flow.frozen import ServerExaminer
+from sidecar.flow.inquiry import Inquiry
 from sidecar.flow.keeper import Keeper
 from sidecar.flow.lanes import Lanes
 from sidecar.flow.pace import Pace
@@ -73,6 +75,7 @@ from sidecar.model.record import Action, IncidentRow, Pressure, Usage
 from sidecar.model.session import Look, Presence, SessionImage
 from sidecar.model.status import Status
 from sidecar.model.stress import Room
+from sidecar.model.surroundings import Question, Surroundings
 from sidecar.web.guard import TokenDamaged, ensure_token
 from sidecar.web.routes import Service, make_app
 
@@ -115,6 +118,9 @@ class LocalHost:
 
     async def transcripts(self, image: SessionImage) -> Mapping[str, frozenset[str]]:
         return await asyncio.to_thread(self._transcripts.known, image)
+
+    async def surroundings(self, question: Question) -> Surroundings:
+        return await asyncio.to_thread(surroundings.read, question)
 
     def real_folders(self, paths: Iterable[str]) -> tuple[tuple[str, str], ...]:
         return tuple((path, os.path.realpath(path)) for path in sorted(paths))
@@ -319,11 +325,13 @@ class Sidecar:
         rehearser = Rehearser(
             ward, Props(self._build_stage(host), store, host, clock, SystemDice(), self.metrics, log, person)
         )
-        watched = process.ProcessWatch(clock, lambda ended: self._watch.process_ended(ended))
+        watched = ProcessWatch(clock, lambda ended: self._watch.process_ended(ended))
         self._undo.callback(watched.close)
+        places = {"state folder": str(self._state), "tmux socket folder": str(runner.socket.parent)}
+        inquiry = Inquiry(host, store, clock, log, places)
         tools = Tools(
             tmux, bell, store, host, watched, socket, clock, log, self.metrics, checkpointer, recoverer,
-            lanes, examination, tasks.spawn,
+            lanes, examination, inquiry, tasks.spawn,
         )  # fmt: skip
         self._watch = watch = Watch(ward, tools, self._redraw)
         self._archive = Archive(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -36,6 +36,10 @@ def explain(service: client.Client, session: str, as_json: bool) -> None:
         click.echo(f"cause: {body['cause']}, intent {body['intent']}")
         for fact in body["evidence"]:
             click.echo(safe(f"  {fact['source']}: {fact['fact']}"))
+        _show_considered(body["hypotheses"])
+    elif body["health"] == "healthy":
+        click.echo("nothing is wrong")
+    _show_incident(body["incident"], body["evidence"])
     _show_decision("by itself", body["by_itself"])
     if body["on_request"] != body["by_itself"]:
         _show_decision("on request", body["on_request"])
@@ -72,6 +76,33 @@ def adopt(service: client.Client, session: str, as_json: bool) -> None:
 
 def _path(session: str, what: str) -> str:
     return f"/api/v1/sessions/{quote(session, safe='')}/{what}"
+
+
+def _show_considered(causes: Sequence[Mapping[str, Any]]) -> None:
+    """Every cause that might have been, with what speaks for and against it."""
+    if len(causes) < 2:
+        return
+    click.echo("considered, likeliest first:")
+    for one in causes:
+        click.echo(f"  {one['cause']} ({one['score']})")
+        for mark, facts in (("+", one["for"]), ("-", one["against"])):
+            for fact in facts:
+                click.echo(safe(f"    {mark} {fact['source']}: {fact['fact']}"))
+
+
+def _show_incident(row: Mapping[str, Any] | None, told: Sequence[Mapping[str, str]]) -> None:
+    """What is on record, and what was found out that the present evidence does not say."""
+    if row is None:
+        return
+    since = age(row["opened"], SystemClock().wall())
+    click.echo(safe(f"incident {row['id']}: {row['state']}, opened {since}" + _because(row)))
+    for fact in row["evidence"]:
+        if fact not in told:
+            click.echo(safe(f"  {fact['source']}: {fact['fact']}"))
+
+
+def _because(row: Mapping[str, Any]) -> str:
+    return f": {row['sentence']}" if row["sentence"] else ""
 
 
 def _show_decision(who: str, decision: Mapping[str, Any]) -> None:

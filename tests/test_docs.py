@@ -14,6 +14,7 @@ from sidecar import config_read
 from sidecar.config import Settings
 from sidecar.decide.agents import AGENTS
 from sidecar.decide.builtin import BUILTIN
+from sidecar.decide.causes import RULES
 from sidecar.errors import ConfigInvalid, Fault
 from sidecar.model.incident import Cause, FailureKind
 from sidecar.model.plan import RefusalReason, Strategy
@@ -83,3 +84,9 @@ def test_every_word_of_a_closed_list_is_explained(section: str, words: Iterable[
     page = generate.PAGE.with_name("words.md").read_text()
     table = page.split(f"\n## {section}\n")[1].split("\n## ")[0]
     assert sorted(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == sorted(words)
+
+
+def test_the_table_of_clues_is_the_one_by_which_causes_are_ranked() -> None:
+    page = (generate.PAGE.parent / "causes.md").read_text()
+    rows = re.findall(r"^\| `(\w+)` \| (-?\d+) \|", page, re.MULTILINE)
+    assert rows == [(rule.cause, str(rule.weight)) for rule in RULES]

@@ -13,8 +13,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from sidecar.decide import layout
+from sidecar.decide.clues import describe_code
 from sidecar.decide.detect import FATAL_SIGNALS
-from sidecar.decide.diagnose import describe_code
 from sidecar.decide.judge_facts import Gap, told
 from sidecar.decide.judge_pane import same_argv
 from sidecar.decide.shape_memory import KnownPane, KnownWindow, Memory, declared_line

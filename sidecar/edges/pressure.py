@@ -45,7 +45,7 @@ def group_available(pid: int, processes: Path = _PROCESSES, groups: Path = _GROU
 
     None without a limit. What a group keeps of files that nobody has touched lately counts as free.
     """
-    shares = [share for group in _groups_of(pid, processes, groups) if (share := _share(*group)) is not None]
+    shares = [share for group in groups_of(pid, processes, groups) if (share := _share(*group)) is not None]
     return min(shares, default=None)
 
 
@@ -71,7 +71,9 @@ def _stalled(file: Path, word: str = "some") -> float | None:
     return float(found[1]) if found else None
 
 
-def _groups_of(pid: int, processes: Path, groups: Path) -> Iterator[tuple[Path, str, str]]:
+def groups_of(
+    pid: int, processes: Path = _PROCESSES, groups: Path = _GROUPS
+) -> Iterator[tuple[Path, str, str]]:
     """The memory groups that a process is in, innermost first, with the names of limit and use."""
     try:
         lines = (processes / str(pid) / "cgroup").read_text().splitlines()

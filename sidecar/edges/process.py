@@ -8,18 +8,15 @@ here ever signals a process.
 
 from __future__ import annotations
 
-import asyncio
 import fcntl
 import os
 import resource
 import struct
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from sidecar import redact
-from sidecar.clock import Clock
-from sidecar.model.incident import Exit
-from sidecar.model.record import Usage, Watched
+from sidecar.model.record import Usage
 from sidecar.model.running import ProcessState, Running
 from sidecar.model.session import Look, Pane, Presence, Process, Session, Window
 
@@ -165,73 +162,6 @@ def _sum_usage(own: Mapping[int, Usage], pids: Iterable[int]) -> Usage:
     return Usage(
         len(there), sum(each.memory_bytes for each in there), sum(each.cpu_seconds for each in there)
     )
-
-
-class ProcessWatch:
-    """Holds a pidfd for each process of interest and tells, once, when it ends.
-
-    ``on_exit`` is called on the event loop. The watched set follows the looks; a process
-    that is no longer named keeps its descriptor until it ends or the set drops it.
-    """
-
-    def __init__(self, clock: Clock, on_exit: Callable[[Exit], None]) -> None:
-        self._clock = clock
-        self._on_exit = on_exit
-        self._descriptors: dict[int, tuple[int, Watched]] = {}
-        self._oom_kills = oom_kills()
-
-    def follow(self, wanted: Iterable[Watched]) -> None:
-        """Watch exactly these from now on. A process may be named once; the last naming wins."""
-        by_pid = {watched.pid: watched for watched in wanted}
-        for pid in self._descriptors.keys() - by_pid.keys():
-            self._drop(pid)
-        for pid, watched in by_pid.items():
-            held = self._descriptors.get(pid)
-            if held is None:
-                self._open(watched)
-            elif held[1] != watched:
-                self._descriptors[pid] = (held[0], watched)
-
-    def watching(self, pid: int) -> bool:
-        """Whether the process is held and has not ended."""
-        return pid in self._descriptors
-
-    def close(self) -> None:
-        for pid in list(self._descriptors):
-            self._drop(pid)
-
-    def _open(self, watched: Watched) -> None:
-        try:
-            descriptor = os.pidfd_open(watched.pid)
-        except OSError:
-            # Gone before it could be held, or out of descriptors: the next look tells.
-            return
-        self._descriptors[watched.pid] = (descriptor, watched)
-        asyncio.get_running_loop().add_reader(descriptor, self._ended, watched.pid)
-
-    def _drop(self, pid: int) -> None:
-        descriptor, _ = self._descriptors.pop(pid)
-        asyncio.get_running_loop().remove_reader(descriptor)
-        os.close(descriptor)
-
-    def _ended(self, pid: int) -> None:
-        descriptor, watched = self._descriptors[pid]
-        code, source = exit_code(pid, descriptor)
-        self._drop(pid)
-        kills = oom_kills() if code == -9 else self._oom_kills
-        fresh, self._oom_kills = kills - self._oom_kills, kills
-        self._on_exit(
-            Exit(
-                role=watched.role,
-                pid=pid,
-                session=watched.session,
-                pane=watched.pane,
-                code=code,
-                seen=self._clock.monotonic(),
-                source=source,
-                oom_kills=fresh,
-            )
-        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from sidecar.clock import Clock
 from sidecar.decide.detect import Expected, instance_of
 from sidecar.errors import SidecarError
 from sidecar.flow.picture import health_of
 from sidecar.flow.ports import Book, Logbook, Meter, Tmux
-from sidecar.flow.ward import DRAINING, Ward, busy
+from sidecar.flow.ward import DRAINING, Case, Ward, busy
 from sidecar.flow.watch import Watch
 from sidecar.model.care import Care, Duty, Explanation, Subject
 from sidecar.model.incident import Asker, Failure, Finding, SignalKind
@@ -86,6 +88,11 @@ class Custody:
             return UnknownSession(name)
         health, duty = health_of(self._ward, name, live), self._duty(name, live)
         subject = Subject(name, health, duty, live is not None, newest)
+        found = await self._explained(subject, case)
+        return replace(found, incident=next(iter(await self._book.incidents(1, None, name, True)), None))
+
+    async def _explained(self, subject: Subject, case: Case | None) -> Explanation:
+        name = subject.name
         if case is not None:
             return Explanation(subject, case.finding, busy(name), busy(name))
         asked = await self._watch.ask(name)

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from sidecar.decide.detect import Expected
 from sidecar.model.archive import Doomed, GenerationFilter, GenerationRow
 from sidecar.model.audit import AuditFilter, Head, Pruned, TrailLimits
-from sidecar.model.incident import Asker, Cause, Finding, IncidentState
+from sidecar.model.incident import Asker, Cause, Evidence, Finding, IncidentState
 from sidecar.model.plan import Refusal, Resumption, Start, Step
 from sidecar.model.policy import BreakerState, Retention
 from sidecar.model.reach import Reach, Ring
@@ -40,6 +40,7 @@ from sidecar.model.saga import Attempt, Mandate, Marks
 from sidecar.model.scrollback import StoredText
 from sidecar.model.session import Checkpoint, Look, Operation, Session, SessionImage
 from sidecar.model.stress import Room
+from sidecar.model.surroundings import Question, Surroundings
 from sidecar.model.workspace import Beside, Command, DeclaredPane, DeclaredWindow, Pairs, Workspace
 
 
@@ -94,6 +95,9 @@ class Book(Protocol):
 
     async def open_incident(self, finding: Finding, first_sign: float, now: float) -> IncidentRow:
         """A new incident, or the open one of this session (state open, held or given_up), updated."""
+
+    async def add_evidence(self, session: str, facts: Sequence[Evidence], now: float) -> None:
+        """What was learnt about the newest incident of this session after it had been decided."""
 
     async def open_incidents(self) -> tuple[IncidentRow, ...]:
         """Those that are not closed, oldest first."""
@@ -580,6 +584,9 @@ class Host(Protocol):
 
         Only folders of which it is known.
         """
+
+    async def surroundings(self, question: Question) -> Surroundings:
+        """What the machine tells about what has broken. As slow as the slowest disk that is asked about."""
 
     def real_folders(self, paths: Iterable[str]) -> tuple[tuple[str, str], ...]:
         """Each path with what it is once its symbolic links are followed."""

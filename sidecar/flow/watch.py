@@ -9,13 +9,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+from collections import deque
 from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from sidecar.clock import Clock
+from sidecar.decide.clues import Context
 from sidecar.decide.detect import NOT_RUNNING, Detection, Expected, detect, instance_of
-from sidecar.decide.diagnose import Context, Opinion, diagnose
+from sidecar.decide.diagnose import Opinion, diagnose
 from sidecar.decide.disconnect import cut_off
 from sidecar.decide.restore import server_unknown
 from sidecar.decide.resume import is_shell
@@ -24,6 +26,7 @@ from sidecar.errors import SidecarError, Temporary
 from sidecar.flow.checkpoint import Checkpointer
 from sidecar.flow.examine import Examination
 from sidecar.flow.execute import insist
+from sidecar.flow.inquiry import Inquiry
 from sidecar.flow.lanes import Lanes
 from sidecar.flow.ports import Bell, Book, Host, Logbook, Meter, Processes, SocketFile, Tmux
 from sidecar.flow.recover import Recoverer
@@ -50,6 +53,7 @@ from sidecar.model.policy import Mode, Restore
 from sidecar.model.record import Action, IncidentRow, KnownSession, Standing, Watched
 from sidecar.model.session import Look, Presence, Session
 from sidecar.model.status import DryRun
+from sidecar.model.surroundings import Surroundings
 
 LOOK_EVERY = 5.0
 """Seconds; the longest time between two full looks."""
@@ -60,6 +64,7 @@ _BELL_FRESH = 1.0
 """Seconds for which the look that came with the bell is the present."""
 _OVERSLEPT = 5.0
 """Seconds; whoever is so late was stopped, or the machine was asleep."""
+_REMEMBERED = 64
 _CUT_OFF_REST = 4.0
 """Seconds; the longest rest after a recovery that could not be put on record."""
 
@@ -83,6 +88,7 @@ class Tools:
     recoverer: Recoverer
     lanes: Lanes
     examination: Examination
+    inquiry: Inquiry
     spawn: Spawn
 
 
@@ -99,6 +105,10 @@ class Watch:
         self._presence = Presence.UNKNOWN
         self._recorded: dict[str, Opinion] = {}
         """What an earlier run had found out about failures that are still open."""
+        self._around: Surroundings | None = None
+        """What the machine has told about the failures that are at hand."""
+        self._recent: deque[Finding] = deque(maxlen=_REMEMBERED)
+        """The last findings that were acted upon: a new one may share its origin with them."""
         self._written: dict[str, str] = {}
         """The instance of each session as the book has it, which may lag behind while it rests."""
         self.cycled = 0.0
@@ -237,9 +247,10 @@ class Watch:
             free, look, self._ward.exits, server_alive=server_alive, now=look.taken, cut_off=hidden
         )
         await self._follow_names(look, found)
-        for failure in found.failures:
-            if not self._waits(failure):
-                await self._attend_all(self.diagnose(failure, look), look)
+        fresh = [failure for failure in found.failures if not self._waits(failure)]
+        self._around = await self._t.inquiry.about(fresh, free) if fresh else None
+        for failure in fresh:
+            await self._attend_all(self.diagnose(failure, look), look)
         await self._attend_all(examined, look)
         if look.presence is Presence.PRESENT and not hidden:
             await self._follow_released(look)
@@ -313,9 +324,10 @@ class Watch:
             server_exit=server,
             bell_words=self._ward.last_words.get(entry.server.pid, "") if entry and entry.server else "",
             boot_id=self._t.host.boot_id,
-            recorded=self._recorded.get(failure.session) if entry and entry.session is None else None,
+            surroundings=self._around,
         )
-        return diagnose(failure, context, is_shell)
+        recorded = self._recorded.get(failure.session) if entry and entry.session is None else None
+        return diagnose(failure, context, is_shell, recorded, self._recent)
 
     def _before(self, finding: Finding, look: Look) -> Session | None:
         live = look.find(finding.failure.session) if look.presence is Presence.PRESENT else None
@@ -326,7 +338,17 @@ class Watch:
     def open_case(self, case: Case) -> None:
         """Take the lease and set the pipeline going."""
         self._ward.cases[case.session] = case
+        self._recent.append(case.finding)
         self._t.spawn(f"recover {case.session}", self._recover(case))
+        look = case.look
+        if self._t.inquiry.pending and look is not None and not self._t.examination.owns(case.finding):
+            work = self._t.inquiry.afterwards(case, lambda around: self._again(case, look, around))
+            self._t.spawn(f"evidence {case.session}", work)
+
+    def _again(self, case: Case, look: Look, around: Surroundings) -> tuple[Finding, ...]:
+        """The diagnosis as it would have been, had this been known in time."""
+        self._around = around
+        return self.diagnose(case.finding.failure, look)
 
     async def _recover(self, case: Case) -> None:
         whole = False
@@ -539,7 +561,10 @@ class Watch:
             hidden = cut_off(examined)
             found = detect(free, look, self._ward.exits, server_alive=alive, now=look.taken, cut_off=hidden)
             failures = (*found.failures, *concerned)
-            return (failures[0], look) if failures else None
+            if not failures:
+                return None
+            self._around = await self._t.inquiry.about(failures[:1], free, patient=True)
+            return failures[0], look
         if look.presence is Presence.PRESENT and look.find(name) is not None:
             return None
         return Failure(name, FailureKind.REQUESTED, (Broken(Unit.SESSION),), look.taken), look

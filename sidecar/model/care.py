@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from sidecar.model.incident import Finding
 from sidecar.model.plan import Refusal
-from sidecar.model.record import Standing
+from sidecar.model.record import IncidentRow, Standing
 from sidecar.model.session import Checkpoint, Health
 from sidecar.model.status import DryRun
 
@@ -59,3 +59,5 @@ class Explanation:
     """What the watch would do, or why it does nothing."""
     on_request: DryRun | Refusal
     """What `sidecar recover` would do."""
+    incident: IncidentRow | None = None
+    """The one that is open, with what was found out when it was opened and since."""

@@ -114,7 +114,11 @@ class Exit:
     source: str
     """Where the code came from: ``zombie``, ``pidfd`` or ``none``."""
     oom_kills: int = 0
-    """How many processes the kernel killed for memory since the look before."""
+    """How many processes the kernel has lately killed for memory, on the whole machine."""
+    group: str = ""
+    """Its memory group; empty if that is not known."""
+    group_kills: int | None = None
+    """How many of them in its own memory group; None where that is not told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +177,17 @@ class Evidence:
 
 
 @dataclass(frozen=True, slots=True)
+class Hypothesis:
+    """A cause that may be, and what speaks for and against it."""
+
+    cause: Cause
+    score: int
+    """By the table of ``decide/causes.py``; a higher one is likelier."""
+    supports: tuple[Evidence, ...]
+    contradicts: tuple[Evidence, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Finding:
     """The named cause of a failure."""
 
@@ -182,6 +197,8 @@ class Finding:
     evidence: tuple[Evidence, ...]
     origin: str
     """Failures with the same origin (one dead server) are one incident and cost one unit of budget."""
+    hypotheses: tuple[Hypothesis, ...] = ()
+    """Every cause that was considered, likeliest first; empty where only one could be."""
 
 
 class Asker(StrEnum):

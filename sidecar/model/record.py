@@ -52,6 +52,7 @@ class Action(StrEnum):
     DATABASE_LOG_DAMAGED = "database_log_damaged"
     INCIDENT_OPENED = "incident_opened"
     INCIDENT_MOVED = "incident_moved"
+    EVIDENCE_ADDED = "evidence_added"
     REFUSED = "refused"
     RECOVERY_BEGUN = "recovery_begun"
     STEP_BEGUN = "step_begun"

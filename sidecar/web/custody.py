@@ -5,6 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from sidecar.model.care import Care, Explanation
+from sidecar.model.incident import Hypothesis
 from sidecar.model.plan import Refusal
 from sidecar.model.status import DryRun, UnknownSession
 from sidecar.web import checkpoint_views, views
@@ -62,9 +63,16 @@ def _explanation(found: Explanation) -> dict[str, object]:
         "cause": finding.cause if finding else None,
         "intent": finding.intent if finding else None,
         "evidence": finding.evidence if finding else (),
+        "hypotheses": [_hypothesis(one) for one in finding.hypotheses] if finding else [],
+        "incident": found.incident,
         "by_itself": _decision(found.by_itself),
         "on_request": _decision(found.on_request),
     }
+
+
+def _hypothesis(one: Hypothesis) -> object:
+    """A cause that was considered; ``score`` by the table of docs/causes.md."""
+    return {"cause": one.cause, "score": one.score, "for": one.supports, "against": one.contradicts}
 
 
 def _decision(decision: DryRun | Refusal) -> object:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +15,7 @@ import pytest
 from sidecar.edges.tmux.reach import listener
 from tests.acceptance.test_recovery import build, pids
 from tests.box import SidecarBox, TmuxBox, eventually, sidecar_box
+from tests.group import memory_group
 
 AS_ROOT = pytest.mark.skipif(os.getuid() != 0, reason="only root can act as another user")
 NOBODY = 65534
@@ -44,6 +47,157 @@ def refused(sidecar: SidecarBox, reason: str) -> dict[str, Any]:
 
     found: dict[str, Any] = eventually(said, f"a refusal: {reason}")
     return found
+
+
+def of(row: dict[str, Any]) -> tuple[str, str, str]:
+    return row["failure"], row["cause"], row["strategy"]
+
+
+def detail(sidecar: SidecarBox, row: dict[str, Any]) -> dict[str, Any]:
+    """A recovery with its evidence."""
+    found: dict[str, Any] = sidecar.get(f"/api/v1/recoveries/{row['id']}")["recovery"]
+    return found
+
+
+def front(tmux: TmuxBox, line: str, name: str = "web") -> int:
+    """Type a line into a session's shell, and wait until it runs in front of it; its pid."""
+    tmux.run("send-keys", "-t", f"={name}:", line, "Enter")
+    shell = int(tmux.show(f"={name}:", "#{pane_pid}"))
+
+    def leader() -> int:
+        with open(f"/proc/{shell}/stat") as file:
+            group = int(file.read().rpartition(")")[2].split()[5])
+        return 0 if group in (shell, -1) else group
+
+    return int(eventually(leader, f"`{line}` in front"))
+
+
+def watched(sidecar: SidecarBox, pid: int) -> None:
+    """Wait until the sidecar holds a pidfd on the process."""
+    assert sidecar.process is not None
+    folder = f"/proc/{sidecar.process.pid}/fdinfo"
+
+    def held() -> bool:
+        for name in os.listdir(folder):
+            with contextlib.suppress(OSError), open(f"{folder}/{name}") as file:
+                if f"Pid:\t{pid}\n" in file.read():
+                    return True
+        return False
+
+    eventually(held, f"a pidfd on {pid}")
+
+
+FATAL = [
+    (signal.SIGKILL, "process_killed"),
+    (signal.SIGSEGV, "process_crashed"),
+    (signal.SIGABRT, "process_crashed"),
+]
+
+
+class TestCrashed:
+    @pytest.mark.parametrize(
+        ("number", "cause"),
+        [
+            (signal.SIGKILL, "server_killed"),
+            (signal.SIGSEGV, "server_crashed"),
+            (signal.SIGABRT, "server_crashed"),
+        ],
+    )
+    def test_a_lost_server(
+        self, tmux: TmuxBox, sidecar: SidecarBox, number: signal.Signals, cause: str
+    ) -> None:
+        build(tmux)
+        sidecar.stored("web")
+        server = tmux.server_pid()
+        os.kill(server, number)
+        row = detail(sidecar, sidecar.verified("web"))
+        assert of(row) == ("crashed", cause, "restore_checkpoint")
+        assert f"tmux server {server} was ended by {number.name}" in facts(row)
+
+    @pytest.mark.parametrize(("number", "cause"), FATAL)
+    def test_a_panes_process(
+        self, tmux: TmuxBox, sidecar: SidecarBox, number: signal.Signals, cause: str
+    ) -> None:
+        build(tmux)
+        sidecar.stored("web")
+        pane, pid = next(iter(pids(tmux).items()))
+        watched(sidecar, pid)
+        os.kill(pid, number)
+        row = detail(sidecar, sidecar.verified("web"))
+        assert of(row) == ("crashed", cause, "respawn_pane")
+        assert f"pane's process {pid} of {pane} was ended by {number.name}" in facts(row)
+
+    @pytest.mark.parametrize(("number", "cause"), FATAL)
+    def test_a_program_in_a_shell(
+        self, tmux: TmuxBox, sidecar: SidecarBox, number: signal.Signals, cause: str
+    ) -> None:
+        tmux.run("new-session", "-d", "-s", "web", "bash --norc")
+        pid = front(tmux, "sleep 4321")
+        sidecar.stored("web")
+        watched(sidecar, pid)
+        os.kill(pid, number)
+        row = detail(sidecar, sidecar.verified("web"))
+        assert of(row) == ("crashed", cause, "resume_program")
+        assert f"program {pid} of %0 was ended by {number.name}" in facts(row)
+
+    def test_a_command_that_fails_by_itself(self, tmux: TmuxBox, sidecar: SidecarBox) -> None:
+        flag = tmux.folder / "fail"
+        command = f"while [ ! -e {flag} ]; do sleep 0.05; done; rm {flag}; exit 3"
+        tmux.run("new-session", "-d", "-s", "web", command)
+        sidecar.stored("web")
+        eventually(lambda: tmux.panes("#{remain-on-exit}") == ["failed"], "an armed window")
+        flag.write_text("")
+        row = detail(sidecar, sidecar.verified("web"))
+        assert of(row) == ("crashed", "command_failed", "respawn_pane")
+        assert "exit status: a command ended by itself with 3" in facts(row)
+
+
+_EATER = """\
+import os, sys, time
+while not os.path.exists(sys.argv[1]):
+    time.sleep(0.02)
+grown = bytearray(10**9)
+"""
+
+
+class TestOutOfMemory:
+    """In a group whose processes may hold only so much; it is there before the sidecar looks."""
+
+    def test_a_program_that_the_kernel_ends_for_memory(self, tmux: TmuxBox) -> None:
+        flag, program = tmux.folder / "now", tmux.folder / "eater.py"
+        program.write_text(_EATER)
+        with memory_group(64_000_000) as group:
+            tmux.run("new-session", "-d", "-s", "web", "bash --norc")
+            group.add(int(tmux.show("=web:", "#{pane_pid}")))
+            with sidecar_box(tmux) as sidecar:
+                sidecar.stored("web")
+                watched(sidecar, front(tmux, f"{sys.executable} {program} {flag}"))
+                flag.write_text("")
+                row = detail(sidecar, sidecar.verified("web"))
+            os.kill(tmux.server_pid(), signal.SIGKILL)
+        assert of(row) == ("crashed", "out_of_memory", "resume_program")
+        assert "was ended by SIGKILL" in facts(row)
+        assert f"control group: {group.folder}: the kernel has just killed 1 for memory" in facts(row)
+
+    def test_a_server_that_the_kernel_ends_for_memory(self, tmux: TmuxBox) -> None:
+        build(tmux)
+        build(tmux, "api")
+        server = tmux.server_pid()
+        large = tmux.folder / "large"
+        large.write_bytes(b"x" * 200_000_000)
+        with memory_group(100_000_000) as group:
+            group.add(server)
+            with sidecar_box(tmux) as sidecar:
+                sidecar.stored("web", "api")
+                watched(sidecar, server)
+                tmux.run("load-buffer", str(large), check=False)
+                rows = [detail(sidecar, sidecar.verified(name)) for name in ("web", "api")]
+                incidents = sidecar.get("/api/v1/incidents")["incidents"]
+        assert {of(row) for row in rows} == {("crashed", "out_of_memory", "restore_checkpoint")}
+        for row in rows:
+            assert f"tmux server {server} was ended by SIGKILL" in facts(row)
+            assert f"control group: {group.folder}: the kernel has just killed 1 for memory" in facts(row)
+        assert len({row["origin"] for row in incidents}) == 1
 
 
 class TestDisconnected:

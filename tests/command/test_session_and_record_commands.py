@@ -31,9 +31,10 @@ def running() -> Iterator[SidecarBox]:
 def test_explain_release_adopt(running: SidecarBox) -> None:
     done = service.run(running.state, "explain", "a b/c")
     assert done.exit_code == 0, done.output
-    first, second, last = done.output.splitlines()
+    first, second, third, last = done.output.splitlines()
     assert first == "a b/c: healthy, expected"
     assert second.startswith("checkpoint: 1, ")
+    assert third == "nothing is wrong"
     assert last == "by itself: nothing (healthy): a b/c is in good order: nothing to recover"
     told = [
         service.run(running.state, what, "a b/c").output for what in ("adopt", "release", "release", "adopt")
@@ -181,6 +182,17 @@ async def test_an_explanation_with_all_its_parts(stand: Stand) -> None:
         "session": "web", "health": "crashed", "duty": "not_expected", "live": False, "checkpoint": None,
         "failure": "crashed", "unit": "session", "cause": "unknown", "intent": "unknown",
         "evidence": [{"source": "tmux", "fact": "gone\x1b[2J"}], "by_itself": refusal, "on_request": plan,
+        "hypotheses": [
+            {"cause": "unknown", "score": 0, "for": [{"source": "record", "fact": "unseen"}], "against": []},
+            {
+                "cause": "out_of_memory", "score": -4, "for": [],
+                "against": [{"source": "/proc/vmstat", "fact": "nothing was killed"}],
+            },
+        ],
+        "incident": {
+            "id": 7, "state": "held", "opened": 0.0, "sentence": "it is held",
+            "evidence": [{"source": "tmux", "fact": "gone\x1b[2J"}, {"source": "disk", "fact": "full"}],
+        },
     }  # fmt: skip
     stand.answer("GET", "/api/v1/sessions/web/explain", (200, body))
     done = await asyncio.to_thread(service.run, stand.state, "explain", "web")
@@ -190,6 +202,13 @@ async def test_an_explanation_with_all_its_parts(stand: Stand) -> None:
         "failure: crashed (session)",
         "cause: unknown, intent unknown",
         "  tmux: gone\\x1b[2J",
+        "considered, likeliest first:",
+        "  unknown (0)",
+        "    + record: unseen",
+        "  out_of_memory (-4)",
+        "    - /proc/vmstat: nothing was killed",
+        "incident 7: held, opened -: it is held",
+        "  disk: full",
         "by itself: nothing (cause_unknown): held",
         "  hint: Ask.",
         "on request: restore_checkpoint",

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from sidecar.decide.clues import Context, describe_code
 from sidecar.decide.detect import Expected, instance_of
-from sidecar.decide.diagnose import Context, describe_code, diagnose
+from sidecar.decide.diagnose import diagnose
 from sidecar.decide.resume import is_shell
 from sidecar.model.incident import (
     Broken,

@@ -25,6 +25,7 @@ from sidecar.flow.circuits import Circuits
 from sidecar.flow.desk import FrontDesk
 from sidecar.flow.examine import Examination
 from sidecar.flow.execute import Executor
+from sidecar.flow.inquiry import Inquiry
 from sidecar.flow.lanes import Lanes
 from sidecar.flow.pace import Pace
 from sidecar.flow.person import Person
@@ -42,6 +43,7 @@ from sidecar.model.saga import Marks
 from sidecar.model.session import Look, Presence, Process, ServerId, Session, SessionImage, image_of
 from sidecar.model.status import Status
 from sidecar.model.stress import Room
+from sidecar.model.surroundings import Question, Surroundings
 from sidecar.model.workspace import Command, Pairs, Workspace
 from tests.decide.builders import SERVER, pane, session
 
@@ -346,6 +348,11 @@ class Host:
     boot_id: str = "boot"
     pressed: Pressure = field(default_factory=lambda: Pressure(memory_available=0.5, load=0.0))
     left: Room = field(default_factory=lambda: Room(free=10**12, size=10**13))
+    around: Surroundings = field(default_factory=lambda: Surroundings())
+    asked: list[Question] = field(default_factory=list)
+    """What was asked about the machine when something had broken."""
+    holds: asyncio.Event | None = None
+    """Set: an answer does not come before this."""
 
     def missing_folders(self, paths: Iterable[str]) -> tuple[str, ...]:
         return ()
@@ -365,6 +372,12 @@ class Host:
 
     async def pressure(self, server: int = 0) -> Pressure:
         return self.pressed
+
+    async def surroundings(self, question: Question) -> Surroundings:
+        self.asked.append(question)
+        if self.holds is not None:
+            await self.holds.wait()
+        return self.around
 
     async def room(self) -> Room | None:
         return self.left
@@ -455,7 +468,8 @@ class Corridor:
         )  # fmt: skip
         tools = Tools(
             self.tmux, self.bell, self.store, self.host, self.processes, SteadyFile(), clock, self.log,
-            self.meter, self.checkpointer, self.recoverer, lanes, examination, self.spawn,
+            self.meter, self.checkpointer, self.recoverer, lanes, examination,
+            Inquiry(self.host, self.store, clock, self.log, {"state folder": "/"}), self.spawn,
         )  # fmt: skip
         self.watch = Watch(ward, tools, lambda: None)
         self.desk = FrontDesk(ward, self.watch, self.store, clock, self.meter, self.spawn, self.log)

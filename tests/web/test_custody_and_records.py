@@ -13,7 +13,17 @@ from yarl import URL
 from sidecar.errors import StoreUnavailable
 from sidecar.model.audit import AuditFilter
 from sidecar.model.care import Care, Duty, Explanation, Subject
-from sidecar.model.incident import Broken, Cause, Evidence, Failure, FailureKind, Finding, Intent, Unit
+from sidecar.model.incident import (
+    Broken,
+    Cause,
+    Evidence,
+    Failure,
+    FailureKind,
+    Finding,
+    Hypothesis,
+    Intent,
+    Unit,
+)
 from sidecar.model.plan import Refusal, RefusalReason, Strategy
 from sidecar.model.policy import Circuit
 from sidecar.model.record import Action, AuditRow, CircuitRow, Standing
@@ -87,7 +97,9 @@ async def test_a_form_of_a_page_elsewhere_is_turned_away(windows: Windows, what:
 
 async def test_an_explanation(windows: Windows) -> None:
     failure = Failure(NAME, FailureKind.CRASHED, (Broken(Unit.SESSION),), 1.0)
-    finding = Finding(failure, Cause.UNKNOWN, Intent.UNKNOWN, (Evidence("tmux", "gone"),), "o")
+    fact = Evidence("tmux", "gone")
+    considered = Hypothesis(Cause.UNKNOWN, 0, (fact,))
+    finding = Finding(failure, Cause.UNKNOWN, Intent.UNKNOWN, (fact,), "o", (considered,))
     subject = Subject(NAME, Health.CRASHED, Duty.EXPECTED, False, STORED)
     windows.custody.answer = Explanation(subject, finding, HELD, PLAN)
     status, body = await get(windows, f"{SESSION}/explain")
@@ -97,6 +109,10 @@ async def test_an_explanation(windows: Windows) -> None:
         "unit": "session", "cause": "unknown",
     }  # fmt: skip
     assert body["evidence"] == [{"source": "tmux", "fact": "gone"}]
+    assert body["hypotheses"] == [
+        {"cause": "unknown", "score": 0, "for": [{"source": "tmux", "fact": "gone"}], "against": []}
+    ]
+    assert body["incident"] is None
     assert body["checkpoint"]["id"] == 7
     assert "image" not in body["checkpoint"]
     assert body["by_itself"] == {

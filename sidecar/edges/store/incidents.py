@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import secrets
 import sqlite3
+from collections.abc import Sequence
 from dataclasses import asdict
 
 from sidecar.edges.store import journal, mandates
 from sidecar.edges.store.audit import Transaction, decision
-from sidecar.model.incident import Asker, Cause, FailureKind, Finding, IncidentState, Intent
+from sidecar.model.incident import Asker, Cause, Evidence, FailureKind, Finding, IncidentState, Intent
 from sidecar.model.plan import Refusal, Strategy
 from sidecar.model.record import Action, Ending, IncidentRow, RecoveryRow, StepRow, Unfinished
 from sidecar.model.saga import Mandate
@@ -64,6 +65,26 @@ def open_incident(tx: Transaction, finding: Finding, first_sign: float, now: flo
     row = tx.one("SELECT * FROM incidents WHERE id = ?", number)
     assert row is not None
     return read_incident(row)
+
+
+def add_evidence(tx: Transaction, session: str, facts: Sequence[Evidence], now: float) -> None:
+    """Put it beside what was known when the newest incident of this session was opened."""
+    row = tx.one("SELECT * FROM incidents WHERE session = ? ORDER BY id DESC LIMIT 1", session)
+    if row is None:
+        return
+    known = json.loads(row["evidence"])
+    fresh = [fact for fact in map(asdict, facts) if fact not in known]
+    if not fresh:
+        return
+    tx.run("UPDATE incidents SET evidence = ? WHERE id = ?", json.dumps([*known, *fresh]), row["id"])
+    tx.audit(
+        Action.EVIDENCE_ADDED,
+        now,
+        session=session,
+        reason=row["cause"],
+        trace=row["trace"],
+        detail={"incident": row["id"], "evidence": fresh},
+    )
 
 
 def move(

@@ -43,7 +43,7 @@ from sidecar.errand import OUR_OWN, Errand
 from sidecar.errors import StoreUnavailable
 from sidecar.model.archive import Doomed
 from sidecar.model.audit import AuditFilter, Head, Pruned, TrailLimits
-from sidecar.model.incident import Asker, Finding, IncidentState
+from sidecar.model.incident import Asker, Evidence, Finding, IncidentState
 from sidecar.model.plan import Refusal, Step
 from sidecar.model.policy import BreakerState, Retention
 from sidecar.model.record import (
@@ -270,6 +270,9 @@ class Store:
 
     async def open_incident(self, finding: Finding, first_sign: float, now: float) -> IncidentRow:
         return await self._write(lambda tx: incidents.open_incident(tx, finding, first_sign, now))
+
+    async def add_evidence(self, session: str, facts: Sequence[Evidence], now: float) -> None:
+        await self._write(lambda tx: incidents.add_evidence(tx, session, facts, now))
 
     async def open_incidents(self) -> tuple[IncidentRow, ...]:
         rows = await self._read(lambda tx: tx.all("SELECT * FROM incidents WHERE closed IS NULL ORDER BY id"))
