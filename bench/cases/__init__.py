@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from bench.cases import checkpoints, holding, looking, rebuilding, recovery, retention, weight
+from bench.cases import checkpoints, detecting, holding, looking, rebuilding, recovery, retention, weight
 from bench.line import Case
 
 CASES: dict[str, Case] = {
     case.name: case
     for case in (
+        Case("detect", "five injuries, each until it is seen and until it is verified", detecting.detect),
         Case("kill-session", "a declared session is closed and comes back", recovery.kill_session),
         Case("kill-server", "a server with 5 sessions is killed and they come back", recovery.kill_server),
         Case("kill-pane", "the process of one pane is killed and comes back", recovery.kill_pane),

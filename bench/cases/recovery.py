@@ -22,7 +22,7 @@ _ONE = {"web": SMALL}
 _FIVE = {f"web{number}": SMALL for number in range(5)}
 
 
-class _Injuries:
+class Injuries:
     """Injures the managed server, and keeps what came of it."""
 
     def __init__(self, on: Stage, injure: Callable[[], object], recoveries: int = 1) -> None:
@@ -31,20 +31,26 @@ class _Injuries:
         self._recoveries = recoveries
         self._before_sign: list[float] = []
         self._from_injury: list[float] = []
+        self._took: list[float] = []
 
-    def turn(self) -> float:
-        """Injure once: seconds from the first sign to the last part verified."""
+    def turn(self, injure: Callable[[], object] | None = None) -> float:
+        """Injure once, by ``injure`` where it is given: seconds from the first sign to all verified."""
         began = time.time()
-        self._injure()
+        (injure or self._injure)()
         ended = self._on.recovered(self._recoveries)
         self._on.settle()
         self._before_sign.append(min(one.seen for one in ended) - began)
         self._from_injury.append(max(one.ended for one in ended) - began)
-        return max(one.took for one in ended)
+        self._took.append(max(one.took for one in ended))
+        return self._took[-1]
 
     def until_seen(self) -> Sample:
         """Seconds from the injury to its first sign; the first turn does not count."""
         return Sample(tuple(self._before_sign[1:]))
+
+    def until_verified(self) -> Sample:
+        """Seconds from the first sign to the last part verified; the first turn does not count."""
+        return Sample(tuple(self._took[1:]))
 
     def note(self) -> str:
         return f"{statistics.median(self._from_injury[1:]) * 1000:.0f} ms from the injury itself"
@@ -67,7 +73,7 @@ def kill_server(plan: Plan) -> list[Line]:
     """``kill -9`` of the server: to the last of its five sessions."""
     with stage() as on:
         on.manage(_FIVE)
-        injuries = _Injuries(on, lambda: os.kill(on.tmux.server_pid(), signal.SIGKILL), len(_FIVE))
+        injuries = Injuries(on, lambda: os.kill(on.tmux.server_pid(), signal.SIGKILL), len(_FIVE))
 
         def raw() -> float:
             kill(on.raw.server_pid())
@@ -85,7 +91,7 @@ def kill_pane(plan: Plan) -> list[Line]:
         on.manage(_ONE)
         run_raw(on.raw, _ONE)
         on.raw.run("set-option", "-g", "remain-on-exit", "on")
-        injuries = _Injuries(on, lambda: os.kill(_a_pane(on.tmux)[1], signal.SIGKILL))
+        injuries = Injuries(on, lambda: os.kill(_a_pane(on.tmux)[1], signal.SIGKILL))
 
         def raw() -> float:
             pane, pid = _a_pane(on.raw)
@@ -104,7 +110,7 @@ def remove_socket(plan: Plan) -> list[Line]:
     with stage() as on:
         on.manage(_ONE)
         server = on.raw.server_pid()
-        injuries = _Injuries(on, on.tmux.socket.unlink)
+        injuries = Injuries(on, on.tmux.socket.unlink)
 
         def raw() -> float:
             on.raw.socket.unlink()
@@ -122,7 +128,7 @@ def remove_socket(plan: Plan) -> list[Line]:
 def _closed_and_back(rounds: int, lines: int) -> tuple[Sample, Sample, str]:
     with stage() as on:
         on.manage(_ONE, lines)
-        injuries = _Injuries(on, lambda: _close(on.tmux))
+        injuries = Injuries(on, lambda: _close(on.tmux))
 
         def raw() -> float:
             seconds = timed(lambda: run_raw(on.raw, _ONE))

@@ -10,7 +10,8 @@ import signal
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from sidecar.decide.detect import FATAL_SIGNALS, Expected, server_of
+from sidecar.decide.detect import Expected, server_of
+from sidecar.decide.lost import FATAL_SIGNALS
 from sidecar.model.incident import Broken, Evidence, Exit, Role, Unit
 from sidecar.model.session import Look, Pane, Presence
 from sidecar.model.surroundings import Surroundings
@@ -102,6 +103,13 @@ class Clues:
                     return pane
         return self.context.look.pane(self.part.pane)
 
+    def _of_window(self) -> Iterable[int]:
+        expected, index = self.context.expected, self.part.window
+        windows = (
+            (*expected.lost, *(expected.session.windows if expected.session else ())) if expected else ()
+        )
+        return [pane.pid for window in windows if window.index == index for pane in window.panes]
+
     def _lost(self) -> Iterable[int]:
         expected = self.context.expected
         return [pane.pid for pane in expected.session.panes()] if expected and expected.session else ()
@@ -109,6 +117,8 @@ class Clues:
     def _own(self) -> tuple[Exit, ...]:
         """The end of the part's own process: as we saw it, else by tmux's account."""
         part = self.part
+        if part.unit is Unit.WINDOW:
+            return tuple(self.context.exits[pid] for pid in self._of_window() if pid in self.context.exits)
         known = self.context.exits.get(part.pid)
         if part.code is None or (known is not None and known.code is not None):
             return () if known is None else (known,)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from sidecar.decide.lost import FATAL_SIGNALS, broken_window, lost_windows
 from sidecar.model.incident import Broken, Exit, Failure, FailureKind, Role, Unit
 from sidecar.model.session import (
     Look,
@@ -30,9 +31,6 @@ SETTLED = 1.0
 """Seconds after which another program in front of a shell is what is wanted there now; one that
 comes sooner may only be part of the prompt."""
 
-FATAL_SIGNALS = frozenset({-4, -5, -6, -7, -8, -9, -11, -24, -25, -31})
-"""ILL, TRAP, ABRT, BUS, FPE, KILL, SEGV, XCPU, XFSZ, SYS: nobody ends a program politely with these."""
-
 
 @dataclass(frozen=True, slots=True)
 class Expected:
@@ -46,6 +44,8 @@ class Expected:
     instance: str = ""
     """``boot/pid/started/$id`` as remembered across restarts."""
     declared: bool = False
+    lost: tuple[Window, ...] = ()
+    """Windows of it that were killed, and that nothing has taken the place of since."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +101,19 @@ def detect(
         elif _is_another(entry, look, live):
             replaced.append(live)
         else:
-            failure = _parts_broken(entry, live, exits, now)
+            failure = _parts_broken(entry, live, look, exits, now)
             if failure is not None:
                 failures.append(failure)
     return Detection(tuple(failures), tuple(renamed), tuple(replaced))
+
+
+def killed_windows(
+    entry: Expected, live: Session, look: Look, exits: Mapping[int, Exit]
+) -> tuple[Window, ...]:
+    """Windows of an adopted session that were killed; the shape of a declared one is another's matter."""
+    if entry.session is None or entry.declared:
+        return ()
+    return lost_windows((*entry.lost, *entry.session.windows), look, live, exits)
 
 
 def killed_programs(
@@ -236,7 +245,9 @@ def _session_gone(entry: Expected, exits: Mapping[int, Exit], now: float) -> Fai
     return Failure(entry.name, FailureKind.CRASHED, (Broken(Unit.SESSION),), first)
 
 
-def _parts_broken(entry: Expected, live: Session, exits: Mapping[int, Exit], now: float) -> Failure | None:
+def _parts_broken(
+    entry: Expected, live: Session, look: Look, exits: Mapping[int, Exit], now: float
+) -> Failure | None:
     shown = {pane.id: pane.program for pane in live.panes()}
     killed = killed_programs(entry.session, live, exits, now)
     broken = {part.pane: part for part in killed if shown[part.pane] is None}
@@ -245,10 +256,11 @@ def _parts_broken(entry: Expected, live: Session, exits: Mapping[int, Exit], now
         for pane in window.panes:
             if pane.dead and (window.armed or _was_alive(pane, before.get(pane.id), exits)):
                 broken[pane.id] = _dead_pane(pane, exits)
-    if not broken:
+    windows = [broken_window(window, exits) for window in killed_windows(entry, live, look, exits)]
+    if not broken and not windows:
         return None
-    seen = [exits[part.pid].seen for part in broken.values() if part.pid in exits]
-    parts = tuple(broken[pane] for pane in shown if pane in broken)
+    parts = (*windows, *(broken[pane] for pane in shown if pane in broken))
+    seen = [exits[part.pid].seen for part in parts if part.pid in exits]
     return Failure(entry.name, FailureKind.CRASHED, parts, min(seen, default=now))
 
 

@@ -56,10 +56,12 @@ def diagnose(
     earlier run of ours had found out about this failure, before it ended in the middle of it; ``recent``
     are findings about other sessions, with which this one may share its origin.
     """
-    groups: dict[tuple[Cause, Intent, str], list[tuple[Broken, Opinion]]] = {}
+    groups: dict[tuple[Cause, Intent, str, bool], list[tuple[Broken, Opinion]]] = {}
     for part in failure.broken:
         opinion = _opinion(Clues(part, context, is_shell), recorded)
-        groups.setdefault((opinion.cause, opinion.intent, opinion.origin), []).append((part, opinion))
+        # A window that is gone has a plan of its own.
+        kind = (opinion.cause, opinion.intent, opinion.origin, part.unit is Unit.WINDOW)
+        groups.setdefault(kind, []).append((part, opinion))
     findings = [_finding(failure, found) for found in groups.values()]
     shared = [replace(finding, origin=_shared(finding, recent)) for finding in findings]
     return tuple(sorted(shared, key=lambda finding: _GRAVEST_FIRST.index(finding.intent)))
@@ -97,6 +99,8 @@ def _plain(clues: Clues) -> tuple[Evidence, ...]:
     """What is so, whatever the cause."""
     part = clues.part
     facts = [exit_fact(end) for end in clues.ends]
+    if part.unit is Unit.WINDOW:
+        facts.append(Evidence("tmux", f"window {part.window} is gone, and no other session has it"))
     if part.unit is Unit.PANE and clues.context.look.pane(part.pane) is not None:
         facts.append(Evidence("tmux", f"pane {part.pane} is dead, its process was {part.pid}"))
     return tuple(facts)

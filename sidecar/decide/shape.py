@@ -14,9 +14,9 @@ from dataclasses import dataclass
 
 from sidecar.decide import layout
 from sidecar.decide.clues import describe_code
-from sidecar.decide.detect import FATAL_SIGNALS
 from sidecar.decide.judge_facts import Gap, told
 from sidecar.decide.judge_pane import same_argv
+from sidecar.decide.lost import FATAL_SIGNALS
 from sidecar.decide.shape_memory import KnownPane, KnownWindow, Memory, declared_line
 from sidecar.decide.shells import command_line, is_shell
 from sidecar.model.incident import Broken, Cause, Evidence, Exit, Intent, Unit

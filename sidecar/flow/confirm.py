@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from sidecar.decide.restore import obstacle, server_unknown
+from sidecar.decide.confirm import Scene, still_broken
+from sidecar.decide.restore import server_unknown
 from sidecar.flow.checkpoint import Checkpointer
 from sidecar.flow.examine import Examination
 from sidecar.flow.ports import Tmux
 from sidecar.flow.situation import Surveyor
 from sidecar.flow.ward import Case
-from sidecar.model.incident import Unit
 from sidecar.model.plan import Plan, Refusal, RefusalReason, Undo
 from sidecar.model.record import HoldBack
-from sidecar.model.session import Look, Operation, Presence
+from sidecar.model.session import Operation, Presence
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,8 @@ class Confirmer:
         examined = self.examination.owns(case.finding)
         if look.presence is Presence.UNKNOWN and not examined:
             return server_unknown(look)
-        if await self.examination.still(case.finding, look) if examined else _all_broken(case, look):
+        scene = Scene(case.finding.failure, case.before, case.order, look)
+        if await self.examination.still(case.finding, look) if examined else still_broken(scene):
             return None
         return Refusal(RefusalReason.STALE, "it came back, or changed, before anything was done")
 
@@ -65,43 +66,3 @@ class Confirmer:
             steps=(replace(first, undo=saved.id), *others),
             undo=Undo(saved, tuple(one for one in resumptions if one is not None)),
         )
-
-
-def _all_broken(case: Case, look: Look) -> bool:
-    return all(
-        _still_broken(case, part.unit, part.pane, part.pid, look) for part in case.finding.failure.broken
-    )
-
-
-def _still_broken(case: Case, unit: Unit, pane_id: str, pid: int, look: Look) -> bool:
-    if unit is Unit.SOCKET:
-        return look.presence is Presence.ABSENT
-    if unit is Unit.WINDOW and case.order is None:
-        return _windows_gone(case, look)
-    if unit is Unit.WINDOW or (case.order is not None and case.order.replaces):
-        return _still_there(case, look)
-    if unit in (Unit.SESSION, Unit.SERVER):
-        return look.presence is Presence.ABSENT or look.find(case.session) is None
-    pane = look.pane(pane_id)
-    if pane is None:
-        return False
-    if unit is Unit.PANE:
-        return pane.dead and pane.pid == pid
-    before = next((p for p in case.before.panes() if p.id == pane_id), None) if case.before else None
-    return before is not None and pane.pid == before.pid and pane.program is None and not pane.dead
-
-
-def _windows_gone(case: Case, look: Look) -> bool:
-    """The session is the same one, and nothing stands where its windows were."""
-    live = look.find(case.session)
-    if live is None or case.before is None or live.id != case.before.id:
-        return False
-    return not {part.window for part in case.finding.failure.broken} & {one.index for one in live.windows}
-
-
-def _still_there(case: Case, look: Look) -> bool:
-    """A restore into or over a living session: it is the same one, and nothing stands in the way."""
-    assert case.order is not None
-    live = look.find(case.session)
-    same = live is not None and case.before is not None and live.id == case.before.id
-    return same and obstacle(case.order, look, ()) is None

@@ -29,6 +29,9 @@ class SocketExaminer:
         if look.presence is Presence.PRESENT and held <= {look.server.pid if look.server else 0}:
             return ()
         found = disconnection(look, await self._reach(), held)
+        if found is not None and found.cause is Cause.SOCKET_STALE:
+            # A server that is being born is bound to its path a moment before it listens there.
+            found = disconnection(look, await self._reach(), held)
         return () if found is None else (found,)
 
     async def _reach(self) -> Reach:

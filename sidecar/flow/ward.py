@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from sidecar.config import SessionOverride, Settings
-from sidecar.decide.detect import Expected, carry, instance_of, killed_programs
+from sidecar.decide.detect import Expected, carry, instance_of, killed_programs, killed_windows
 from sidecar.errors import SidecarError
 from sidecar.model.archive import Order
 from sidecar.model.incident import Asker, Broken, Exit, Failure, Finding, Unit
@@ -250,6 +250,7 @@ class Ward:
             session=carry(before, live, killed_programs(before, live, self.exits, look.taken)),
             instance=instance,
             declared=self.declares(live.name),
+            lost=killed_windows(previous, live, look, self.exits) if previous and before else (),
         )
         self.expected[live.name] = entry
         return entry

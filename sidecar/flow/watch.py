@@ -16,6 +16,7 @@ from typing import Any
 
 from sidecar.clock import Clock
 from sidecar.decide.clues import Context
+from sidecar.decide.confirm import CAME_BACK, Doubt, certain
 from sidecar.decide.detect import NOT_RUNNING, Detection, Expected, detect, instance_of
 from sidecar.decide.diagnose import Opinion, diagnose
 from sidecar.decide.disconnect import cut_off
@@ -107,6 +108,8 @@ class Watch:
         """What an earlier run had found out about failures that are still open."""
         self._around: Surroundings | None = None
         """What the machine has told about the failures that are at hand."""
+        self._missed: dict[str, float] = {}
+        """When a look had come back without a session for the first time, in monotonic seconds."""
         self._recent: deque[Finding] = deque(maxlen=_REMEMBERED)
         """The last findings that were acted upon: a new one may share its origin with them."""
         self._written: dict[str, str] = {}
@@ -248,6 +251,8 @@ class Watch:
         )
         await self._follow_names(look, found)
         fresh = [failure for failure in found.failures if not self._waits(failure)]
+        fresh = [failure for failure in fresh if self._is_certain(failure, look)]
+        await self._forget_doubts(look)
         self._around = await self._t.inquiry.about(fresh, free) if fresh else None
         for failure in fresh:
             await self._attend_all(self.diagnose(failure, look), look)
@@ -261,11 +266,30 @@ class Watch:
             with contextlib.suppress(SidecarError):
                 await self._arm(look)
 
+    def _is_certain(self, failure: Failure, look: Look) -> bool:
+        """Whether it can be acted upon; else it is looked at again at once."""
+        name, entry = failure.session, self._ward.expected.get(failure.session)
+        missed = self._missed.get(name)
+        if certain(failure, Doubt(entry, look, self._ward.exits, self._t.host.boot_id, missed)):
+            return True
+        self._missed.setdefault(name, self._t.clock.monotonic())
+        self.signal(SignalKind.RETRY, session=name)
+        return False
+
+    async def _forget_doubts(self, look: Look) -> None:
+        """What was missed once and is there again is put on record as stale."""
+        for name in [name for name in self._missed if look.find(name) is not None]:
+            del self._missed[name]
+            if name in self._ward.expected and name not in self._ward.cases:
+                now = self._t.clock.wall()
+                await self._t.book.refuse(name, CAME_BACK, Asker.WATCHER, now, None, None)
+                self._t.meter.refusal(CAME_BACK.reason)
+
     async def _follow_names(self, look: Look, found: Detection) -> None:
         for old, live in found.renamed:
             entry = self._ward.expected[old]
             self._ward.expected[live.name] = Expected(
-                live.name, entry.server, entry.session, entry.instance, entry.declared
+                live.name, entry.server, entry.session, entry.instance, entry.declared, entry.lost
             )
             if old in self._ward.standstills:
                 await self.dismiss(old, f"it is now called {live.name}")
@@ -324,6 +348,7 @@ class Watch:
             server_exit=server,
             bell_words=self._ward.last_words.get(entry.server.pid, "") if entry and entry.server else "",
             boot_id=self._t.host.boot_id,
+            missed=self._missed.get(failure.session),
             surroundings=self._around,
         )
         recorded = self._recorded.get(failure.session) if entry and entry.session is None else None
@@ -338,6 +363,7 @@ class Watch:
     def open_case(self, case: Case) -> None:
         """Take the lease and set the pipeline going."""
         self._ward.cases[case.session] = case
+        self._missed.pop(case.session, None)
         self._recent.append(case.finding)
         self._t.spawn(f"recover {case.session}", self._recover(case))
         look = case.look
@@ -500,6 +526,7 @@ class Watch:
         self._ward.forget(name)
         self._written.pop(name, None)
         self._recorded.pop(name, None)
+        self._missed.pop(name, None)
         self._t.checkpointer.forget(name)
         self._t.meter.forget_session(name)
 

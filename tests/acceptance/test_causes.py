@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from sidecar.edges.tmux.reach import listener
-from tests.acceptance.test_recovery import build, pids
+from tests.acceptance.test_recovery import _stored_with, build, pids
 from tests.box import SidecarBox, TmuxBox, eventually, sidecar_box
 from tests.group import memory_group
 
@@ -150,6 +150,57 @@ class TestCrashed:
         row = detail(sidecar, sidecar.verified("web"))
         assert of(row) == ("crashed", "command_failed", "respawn_pane")
         assert "exit status: a command ended by itself with 3" in facts(row)
+
+
+def unkept(tmux: TmuxBox, *windows: str) -> None:
+    """Their user wants these windows to go with their processes, although the sidecar had armed them."""
+    for window in windows:
+        eventually(lambda window=window: tmux.show(window, "#{remain-on-exit}") == "failed", "it is armed")
+        tmux.run("set-option", "-w", "-t", window, "remain-on-exit", "off")
+
+
+class TestWindows:
+    def test_a_window_whose_processes_were_killed_comes_back(
+        self, tmux: TmuxBox, sidecar: SidecarBox
+    ) -> None:
+        build(tmux)
+        tmux.run("split-window", "-d", "-t", "=web:second", "sleep 5003")
+        eventually(lambda: _stored_with(sidecar, "5003"), "a checkpoint of it")
+        before = pids(tmux)
+        panes = (line.split() for line in tmux.panes("#{window_name} #{pane_id} #{pane_pid}"))
+        lost = {pane: int(pid) for window, pane, pid in panes if window == "second"}
+        unkept(tmux, "=web:second")
+        for pid in lost.values():
+            watched(sidecar, pid)
+        # Both at once, as one shortage of memory would.
+        server = tmux.server_pid()
+        os.kill(server, signal.SIGSTOP)
+        for pid in lost.values():
+            os.kill(pid, signal.SIGKILL)
+        os.kill(server, signal.SIGCONT)
+        row = detail(sidecar, sidecar.verified("web"))
+        assert of(row) == ("crashed", "process_killed", "rebuild_window")
+        assert "tmux: window 1 is gone, and no other session has it" in facts(row)
+        after = pids(tmux)
+        assert {pane: pid for pane, pid in before.items() if pane not in lost}.items() <= after.items()
+        commands = tmux.panes("#{window_index} #{pane_current_command}")
+        assert [line for line in commands if line.startswith("1 ")] == ["1 sleep", "1 sleep"]
+
+    def test_what_people_do_with_windows_is_no_failure(self, tmux: TmuxBox, sidecar: SidecarBox) -> None:
+        build(tmux)
+        build(tmux, "api")
+        sidecar.stored("web", "api")
+        unkept(tmux, "=web:second", "=api:second", "=api:main")
+        tmux.run("kill-window", "-t", "=web:second")
+        tmux.run("move-window", "-d", "-s", "=api:second", "-t", "=web:5")
+        tmux.run("break-pane", "-d", "-s", "=web:main.1")
+        tmux.run("join-pane", "-d", "-s", "=web:5", "-t", "=web:main")
+        tmux.run("link-window", "-d", "-s", "=api:main", "-t", "=web:9")
+        tmux.run("swap-window", "-d", "-s", "=web:9", "-t", "=web:0")
+        tmux.run("kill-pane", "-t", "=api:main.1")
+        tmux.run("kill-session", "-t", "=api")
+        eventually(lambda: "api" not in sidecar.sessions(), "api is let go")
+        assert sidecar.get("/api/v1/incidents")["incidents"] == []
 
 
 _EATER = """\
