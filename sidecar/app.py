@@ -375,10 +375,20 @@ class Sidecar:
             self._state,
             self._clock,
             retain.keep,
-            on_corrupt=self.metrics.checkpoint_corrupt,
+            on_corrupt=self._tell_damage,
             on_write=self.metrics.written,
             on_audit=self.metrics.audited,
             on_reserve=self._tell_reserve,
+        )
+
+    def _tell_damage(self, count: int) -> None:
+        """From whichever thread: so many things in the store are not what was stored."""
+        self.metrics.checkpoint_corrupt(count)
+        self._log.say(
+            Action.STORE_DAMAGED,
+            level="error",
+            found=count,
+            hint="Nothing of it is used. `sidecar checkpoint verify` and `sidecar audit list` name it.",
         )
 
     def _tell_reserve(self, size: int) -> None:

@@ -79,6 +79,10 @@ class Book(Protocol):
     ) -> Checkpoint | None:
         """The newest good one of this life of the session that has windows of all these indexes."""
 
+    async def damaged_since(self, session: str, number: int) -> tuple[int, ...]:
+        """The ids of generations in quarantine that are newer than this one, oldest first."""
+        ...
+
     async def scrollback(self, digest: str) -> StoredText:
         """The text as far as it is what was stored; what is missing is said in its place, and counted."""
 

@@ -28,7 +28,7 @@ from sidecar.flow.resume import mandate_of, mark_of, resumed, too_often
 from sidecar.flow.situation import Surveyor, image_for
 from sidecar.flow.strain import Strain
 from sidecar.flow.surgery import Surgery
-from sidecar.flow.verify import Verifier
+from sidecar.flow.verify import Verifier, passed_over
 from sidecar.flow.ward import Case, Ward
 from sidecar.model.incident import IncidentState
 from sidecar.model.ladder import rung_of
@@ -164,6 +164,7 @@ class Recoverer:
 
     async def _judge(self, run: Run, result: Result, losses: Sequence[Difference] = ()) -> None:
         verdict, after = await self._verifier.verify(run.case, run.plan, whole=result.error is None)
+        losses = (*losses, *await passed_over(self._book, run.case, run.plan))
         verdict = replace(verdict, differences=(*verdict.differences, *losses))
         await self._concluder.end(run, Conclusion(verdict, after, result))
 

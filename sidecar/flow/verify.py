@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from dataclasses import dataclass, replace
 
 from sidecar.clock import Clock
@@ -10,7 +11,7 @@ from sidecar.decide.judge import judge
 from sidecar.decide.judge_facts import Gap, told
 from sidecar.errors import SidecarError
 from sidecar.flow.examine import Examination
-from sidecar.flow.ports import Tmux
+from sidecar.flow.ports import Book, Tmux
 from sidecar.flow.ward import Case
 from sidecar.model.incident import Finding
 from sidecar.model.plan import Difference, Expectation, Plan, Strategy, Verdict
@@ -74,3 +75,16 @@ class Verifier:
             gap = Gap("captured", str(error))
             return Verdict(False, (told(f"session {image.name}", gap, "details"),))
         return await asyncio.to_thread(judge, expectation, case.look, after, found.image)
+
+
+async def passed_over(book: Book, case: Case, plan: Plan) -> tuple[Difference, ...]:
+    """Newer generations that are damaged and were not used; none where a person chose the one to be used."""
+    if plan.checkpoint is None or case.order is not None:
+        return ()
+    newer: tuple[int, ...] = ()
+    # The verdict is as true without it.
+    with contextlib.suppress(SidecarError):
+        newer = await book.damaged_since(plan.session, plan.checkpoint.id)
+    note = f"newer ones are damaged, and in quarantine: {', '.join(map(str, newer))}"
+    gap = Gap("the newest", f"checkpoint {plan.checkpoint.id}")
+    return (told(f"session {plan.session}", gap, "checkpoint", note),) if newer else ()

@@ -47,6 +47,7 @@ class Action(StrEnum):
     REHEARSAL_INCONCLUSIVE = "rehearsal_inconclusive"
     REHEARSALS_HELD_OFF = "rehearsals_held_off"
     DATABASE_SET_ASIDE = "database_set_aside"
+    STORE_DAMAGED = "store_damaged"
     STATE_SET_ASIDE = "state_set_aside"
     DATABASE_LOST = "database_lost"
     DATABASE_LOG_DAMAGED = "database_log_damaged"

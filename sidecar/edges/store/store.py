@@ -242,6 +242,15 @@ class Store:
             self._on_corrupt(bad)
         return found
 
+    async def damaged_since(self, session: str, number: int) -> tuple[int, ...]:
+        rows = await self._read(
+            lambda tx: tx.all(
+                "SELECT id FROM checkpoints WHERE session = ? AND id > ? AND quarantined != '' ORDER BY id",
+                session, number,
+            )
+        )  # fmt: skip
+        return tuple(row["id"] for row in rows)
+
     async def scrollback(self, digest: str) -> StoredText:
         text, bad = await self._read(lambda tx: scrollbacks.read(tx, digest))
         news = bad - self._damaged
