@@ -7,7 +7,7 @@ about what is damage and what is a person's work.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from sidecar.decide.detect import Expected, instance_of
@@ -34,6 +34,8 @@ CONFIRM = 1.0
 """Seconds for which something has to be so before it counts: the end of a process may be told after the
 look that misses its pane, and people do things in several steps."""
 
+_DISK_SECONDS = 0.1
+
 _Key = tuple[Cause, Unit, tuple[int, int] | None, int]
 
 
@@ -57,6 +59,9 @@ class ShapeExaminer:
         self._known: dict[str, _Case] = {}
         self._due = float("-inf")
         """Monotonic seconds of the look that has been asked for."""
+        self._real: Mapping[str, str] = {}
+        self._asked: asyncio.Future[dict[str, str]] | None = None
+        """A question to the disk that is not answered yet."""
 
     @property
     def causes(self) -> frozenset[Cause]:
@@ -73,7 +78,7 @@ class ShapeExaminer:
         ]
         for name in free.keys() - {live.name for live, _ in subjects}:
             self._ward.shapes.pop(name, None)
-        folders = await self._folders(workspace for _, workspace in subjects)
+        folders = await self._folders() if subjects else {}
         findings: list[Finding] = []
         for live, workspace in subjects:
             findings.extend(self._examine(look, live, workspace, folders))
@@ -87,7 +92,7 @@ class ShapeExaminer:
         workspace = self._held_to(live) if live is not None else None
         if live is None or workspace is None or look.server is None:
             return False
-        folders = await self._folders((workspace,))
+        folders = await self._folders()
         case = self._case(look, live, workspace)
         places = {(part.unit, part.place) for part in finding.failure.broken}
         return any(
@@ -141,10 +146,21 @@ class ShapeExaminer:
             folders=folders,
         )
 
-    async def _folders(self, workspaces: Iterable[Workspace]) -> Mapping[str, str]:
-        """The declared folders that exist, each with the one that it really is."""
-        wanted = frozenset[str]().union(*(workspace.folders for workspace in workspaces))
-        return await asyncio.to_thread(self._existing, wanted) if wanted else {}
+    async def _folders(self) -> Mapping[str, str]:
+        """The declared folders that exist, each with the one that it really is.
+
+        A folder of a server that does not answer holds up its own question only: until it is answered,
+        what was known before stands, and no look waits for it.
+        """
+        declared = self._ward.settings.declared.sessions.values()
+        wanted = frozenset[str]().union(*(workspace.folders for workspace in declared))
+        if self._asked is None and wanted:
+            self._asked = asyncio.ensure_future(asyncio.to_thread(self._existing, wanted))
+            await asyncio.wait((self._asked,), timeout=_DISK_SECONDS)
+        if self._asked is not None and self._asked.done():
+            asked, self._asked = self._asked, None
+            self._real = asked.result()
+        return self._real
 
     def _existing(self, wanted: frozenset[str]) -> dict[str, str]:
         return dict(self._host.real_folders(wanted - set(self._host.missing_folders(wanted))))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable
 from dataclasses import replace
 from types import MappingProxyType
@@ -41,7 +42,12 @@ def live(*names: str) -> Session:
 
 
 class Disk:
+    def __init__(self) -> None:
+        self.answers = threading.Event()
+        self.answers.set()
+
     def missing_folders(self, paths: Iterable[str]) -> tuple[str, ...]:
+        self.answers.wait()
         return ()
 
     def real_folders(self, paths: Iterable[str]) -> tuple[tuple[str, str], ...]:
@@ -57,7 +63,8 @@ class World:
         self.ward = Ward(Settings(sessions=sessions, declared=declared))
         self.ward.declare()
         self.asked: list[float] = []
-        self.examiner = ShapeExaminer(self.ward, cast(Host, Disk()), self.asked.append)
+        self.disk = Disk()
+        self.examiner = ShapeExaminer(self.ward, cast(Host, self.disk), self.asked.append)
 
     def at(self, now: float, shown: Session) -> Look:
         return replace(look(shown), taken=now)
@@ -185,3 +192,14 @@ async def test_what_is_not_declared_any_more_is_forgotten(world: World) -> None:
     world.ward.settings = Settings()
     assert await world.see(12.0, live("main", "three")) == []
     assert world.ward.shapes == {}
+
+
+async def test_a_disk_that_does_not_answer_holds_up_no_look(world: World) -> None:
+    world.disk.answers.clear()
+    try:
+        await world.see(1.0, WHOLE)
+        killed(world, 202)
+        await world.see(10.0, live("main", "three"))
+        assert await world.see(11.1, live("main", "three"))
+    finally:
+        world.disk.answers.set()
