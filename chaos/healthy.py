@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import click
 
@@ -61,13 +62,17 @@ class Day:
         return "\n".join(lines)
 
 
-def play(seconds: float, seed: int, acts: Sequence[Act] = ACTS) -> Day:
-    """People work for so long, doing each of these acts once in a round."""
+def play(seconds: float, seed: int, acts: Sequence[Act] = ACTS, *, declared: bool = False) -> Day:
+    """People work for so long, doing each of these acts once in a round.
+
+    In ``declared`` sessions as in others: what people change in them is no damage.
+    """
     day = Day(seed)
     with stage() as place:
         for session in _SESSIONS:
             place.build(session, _PROGRAMS)
-        with service(place) as sidecar:
+        arguments = ("--config", str(_declare(place))) if declared else ()
+        with service(place, *arguments) as sidecar:
             sidecar.stored(_SESSIONS)
             before = _programs(place)
             desk = Desk(place, random.Random(seed), keepers=frozenset(before))
@@ -78,6 +83,19 @@ def play(seconds: float, seed: int, acts: Sequence[Act] = ACTS) -> Day:
             _see(place, day, before)
         _read(sidecar, day)
     return day
+
+
+def _declare(place: Stage) -> Path:
+    """Workspace files that say of each session what is there now."""
+    folder = place.folder / "workspaces"
+    folder.mkdir()
+    for session in _SESSIONS:
+        windows = [f"- window_index: {number}\n  panes: [null]\n" for number in range(len(_PROGRAMS))]
+        text = f"session_name: {session}\nwindows:\n{''.join(windows)}"
+        (folder / f"{session}.yaml").write_text(text)
+    file = place.folder / "config.yml"
+    file.write_text(f"sessions: {{workspaces: ['{folder}']}}\n")
+    return file
 
 
 def _work(desk: Desk, day: Day, acts: Sequence[Act], until: float) -> None:

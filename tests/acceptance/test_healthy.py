@@ -17,6 +17,12 @@ def test_people_at_work_are_no_failure() -> None:
     assert day.unplayable == []
 
 
+def test_people_at_work_in_declared_sessions_are_no_damage() -> None:
+    day = play(15.0, seed=21, declared=True)
+    assert day.quiet, day.tell()
+    assert sum(day.played.values()) > 20
+
+
 def test_a_real_injury_is_noticed_by_the_same_measure() -> None:
     def kill_a_program(desk: Desk, session: str) -> None:
         pane = desk.dice.choice(sorted(desk.keepers))
