@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from sidecar import redact
 from sidecar.edges.store.audit import Transaction
 from sidecar.model.incident import Asker, Cause, FailureKind, IncidentState, Intent
 from sidecar.model.plan import Strategy
@@ -101,7 +102,12 @@ def mend(tx: Transaction, now: float) -> int:
             for number, value in list(_unsound(tx, table, column, sound)):
                 instead = _standing(tx, table, column, number) or sound.instead
                 tx.run(f"UPDATE {table} SET {column} = ? WHERE rowid = ?", instead, number)
-                was = {"table": table, "row": number, "column": column, "was": repr(value)[:_LONGEST]}
+                was = {
+                    "table": table,
+                    "row": number,
+                    "column": column,
+                    "was": redact.text(repr(value))[:_LONGEST],
+                }
                 tx.audit(Action.ROW_MENDED, now, reason=table, detail={**was, "is": instead})
                 found += 1
     if found:
