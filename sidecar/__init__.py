@@ -16,14 +16,14 @@ config           the settings, frozen; ``config_read`` reads YAML and names ever
                  (durations, sizes); ``config_lastgood`` keeps what was last in force;
                  ``config_workspaces`` reads the files that declare sessions, with
                  ``config_tmuxp`` (one session) and ``config_yesman`` (its folder)
-model/           nouns: session, workspace, incident, plan, policy, record (rows), status
+model/           nouns: session, workspace, incident, plan, saga (journals), policy, record (rows), status
 decide/          the quiet floor: detect, diagnose, choose (with fitting, material, limits, plans), judge,
-                 resume, workspace, breaker, ...
+                 resume, workspace, breaker, saga (what comes next in a plan), ...
 edges/           the doors: tmux/ (run, snapshot, capture, rebuild, birth, doorbell, stage),
                  process (pidfds, /proc), inotify, pressure, memory (of our own), store/ (SQLite), metrics,
                  logs, systemd
 flow/            the corridor: watch (inbox and cycle), recover (THE PIPELINE) with situation, confirm,
-                 verify and conclude, execute and steps (plans), circuits, examine (what looks do not
+                 verify, conclude and resume, execute and steps (plans), circuits, examine (what looks do not
                  show), absence (what went unseen), furnish (declared sessions), checkpoint,
                  rehearse, archive (what people ask of generations), custody (release, adopt, explain),
                  records, desk (requests and alerts), person (calls), pulse (the watchdog), strain and
@@ -36,9 +36,10 @@ errand           below all floors: on whose behalf something is done, and under 
 
 Where the boxes of the classic plan live: Health Monitor ``flow/watch``; Failure Detector
 ``decide/detect``; Root Cause Analyser ``decide/diagnose``; Strategy Engine ``decide/choose``;
-Executor ``flow/execute``; Validator ``decide/judge``; Checkpoint Manager ``flow/checkpoint``;
-State Store ``edges/store``; Retry Manager ``decide/backoff``; Circuit Breaker
-``decide/breaker``; Audit: rows written with the change they explain.
+Executor and Transaction Manager ``flow/execute`` and ``decide/saga``; Validator
+``decide/judge``; Checkpoint Manager ``flow/checkpoint``; State Store ``edges/store``; Retry
+Manager ``decide/backoff``; Circuit Breaker ``decide/breaker``; Audit: rows written with the
+change they explain.
 """
 
 __version__ = "0.1.0"

@@ -82,7 +82,7 @@ def test_everything(monkeypatch: pytest.MonkeyPatch) -> None:
     assert settings.checkpoints == CheckpointSettings(60.0, 0, ("secret*",), 129_600.0, 64 * 2**20, 0.0)
     recovery = settings.recovery
     assert recovery.mode is Mode.OBSERVE
-    assert recovery.retry == RetryPolicy(5, 0.05, 10.0, 1.5, Jitter.NONE, 120.0)
+    assert recovery.retry == RetryPolicy(5, 0.05, 10.0, 1.5, Jitter.NONE)
     assert recovery.circuit == BreakerPolicy(2, 300.0, 30.0)
     assert (recovery.per_session, recovery.overall) == (Budget(3, 3600.0), Budget(30, 3600.0))
     assert recovery.slow_retry == 1800.0
