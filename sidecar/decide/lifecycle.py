@@ -4,9 +4,9 @@
 
     open ---> recovering ---> recovered     whole again, and seen to be
       ^           |     `---> failed        tried in vain: what is still broken opens a new incident
-      |           v
-      `----> held, given_up                 waits for a person, the slow pace or a change
-                  `---------> dismissed     over without us: closed by a person, released, stale
+      |           v                |
+      `----> held, given_up        |        waits for a person, the slow pace or a change
+                  `---------> dismissed     over without us: closed by a person, released, resolved, stale
 
 A refusal may repeat ``open``, ``held`` and ``given_up`` or turn one into another, and from each of
 them a recovery may begin. ``recovering`` cannot be entered twice, which is what makes it a claim.
@@ -24,7 +24,7 @@ _WAITING = frozenset({State.OPEN, State.HELD, State.GIVEN_UP})
 MOVES: Mapping[State, frozenset[State]] = MappingProxyType(
     {
         State.OPEN: _WAITING | {State.RECOVERING, State.DISMISSED, State.FAILED},
-        State.RECOVERING: _WAITING | {State.RECOVERED, State.FAILED},
+        State.RECOVERING: _WAITING | {State.RECOVERED, State.FAILED, State.DISMISSED},
         State.HELD: _WAITING | {State.RECOVERING, State.RECOVERED, State.DISMISSED},
         State.GIVEN_UP: _WAITING | {State.RECOVERING, State.RECOVERED, State.DISMISSED},
         State.RECOVERED: frozenset(),

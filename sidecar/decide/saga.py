@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from sidecar.decide import backoff
 from sidecar.decide.by_hand import undo_commands
@@ -86,9 +87,15 @@ def retry_at(
     failed = sum(each.state is AttemptState.FAILED for each in tried)
     if failed >= retry.max_attempts:
         return None
-    at = now + max(backoff.delay(retry, max(failed, 1), die), least)
-    began = min((each.begun for each in tried if each.begun is not None), default=now)
-    return at if at - began <= retry.max_total else None
+    delay = max(backoff.delay(retry, max(failed, 1), die), least)
+    return now + delay if _spent(tried) + delay <= retry.max_total else None
+
+
+def _spent(tried: Sequence[Attempt]) -> float:
+    """Seconds of attempts and of the delays between them, by what was meant: clocks may jump in between."""
+    ended = [each for each in tried if each.begun is not None and each.ended is not None]
+    worked = sum((each.ended or 0.0) - (each.begun or 0.0) for each in ended)
+    return worked + sum(max(after.due - (before.ended or 0.0), 0.0) for before, after in pairwise(ended))
 
 
 def _pause(tried: Sequence[Attempt], now: float) -> float:

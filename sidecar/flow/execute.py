@@ -104,6 +104,8 @@ class Executor:
             await self.book.step_begun(recovery.id, attempt, step)
 
         await (insist(write, self.clock, self.log) if journal.touched else write())
+        if not journal.has(attempt) and attempt.number > 1:
+            self.meter.retry(step.kind)
         return attempt
 
     async def _attempt(
@@ -111,8 +113,11 @@ class Executor:
     ) -> tuple[Journal, SidecarError | None]:
         step = surgery.plan.steps[attempt.seq]
         surgery.progress.again = attempt.number > 1
+        began = self.clock.monotonic()
         error = await self._act(surgery, step, attempt.phase)
-        ended = replace(attempt, state=_state(error), ended=self.clock.wall(), error=str(error or ""))
+        # By the clock that cannot be set: a jump meanwhile is no part of how long it took.
+        ended_at = (attempt.begun or attempt.due) + self.clock.monotonic() - began
+        ended = replace(attempt, state=_state(error), ended=ended_at, error=str(error or ""))
         journal = _with(journal, ended)
         again = self._again(surgery.plan, journal, ended, error)
         await insist(lambda: self.book.step_ended(recovery.id, ended, step, again), self.clock, self.log)
@@ -127,10 +132,9 @@ class Executor:
         """The attempt that follows one that has failed, if the policy grants it."""
         if not isinstance(error, Temporary):
             return None
-        now = self.clock.wall()
         tried = journal.of(ended.seq, ended.phase)
         retry = self.retry(plan, plan.steps[ended.seq].kind)
-        at = saga.retry_at(tried, now, retry, self.dice.roll(), error.delay or 0.0)
+        at = saga.retry_at(tried, ended.ended or ended.due, retry, self.dice.roll(), error.delay or 0.0)
         if at is None:
             return None
         return Attempt(ended.seq, ended.phase, ended.number + 1, AttemptState.DUE, at)

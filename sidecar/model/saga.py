@@ -69,6 +69,10 @@ class Journal:
         """The attempts at one step, in order."""
         return tuple(each for each in self.attempts if each.seq == seq and each.phase is phase)
 
+    def has(self, attempt: Attempt) -> bool:
+        """Whether there is a row of this attempt, whatever it says."""
+        return any(each.number == attempt.number for each in self.of(attempt.seq, attempt.phase))
+
     @property
     def touched(self) -> bool:
         """Whether anything may have been done to the world."""

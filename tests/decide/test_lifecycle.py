@@ -7,7 +7,7 @@ from sidecar.model.incident import IncidentState as State
 
 LEGAL = """
 open:       open held given_up recovering dismissed failed
-recovering: recovered failed open held given_up
+recovering: recovered failed open held given_up dismissed
 held:       open held given_up recovering recovered dismissed
 given_up:   open held given_up recovering recovered dismissed
 recovered:

@@ -110,8 +110,11 @@ def test_attempts_and_total_time_are_bounded_and_a_crash_counts_for_nothing() ->
     assert retry_at([attempt(0, FAILED)], NOW, RETRY, 0.5) == NOW + 1.0
     assert retry_at([attempt(0, FAILED)] * 2, NOW, RETRY, 0.5) is None
     assert retry_at([attempt(0, BEGUN), attempt(0, BEGUN), attempt(0, FAILED)], NOW, RETRY, 0.5) is not None
-    late = NOW + RETRY.max_total
-    assert retry_at([attempt(0, FAILED)], late, RETRY, 0.5) is None
+    long = replace(attempt(0, FAILED), begun=NOW - RETRY.max_total - 1)
+    assert retry_at([long], NOW, RETRY, 0.5) is None
+    patient = replace(RETRY, max_attempts=9)
+    waited = replace(attempt(0, FAILED, number=2), due=NOW + RETRY.max_total)
+    assert retry_at([attempt(0, FAILED), waited], NOW, patient, 0.5) is None
 
 
 class Sagas(RuleBasedStateMachine):

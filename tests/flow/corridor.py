@@ -439,13 +439,14 @@ class Corridor:
     ) -> None:
         self.tmux = tmux or ValueTmux(HandClock())
         self.clock = clock = self.tmux.clock
+        self.folder = folder
         self.log = Lines()
         self.bell = SilentBell()
         self.processes = Followed()
         self.meter = Metrics(CollectorRegistry(), Status, version="0", python="3")
         self.store = Store(
             folder, clock, retain.keep,
-            on_corrupt=self.meter.checkpoint_corrupt, on_write=lambda s: None, on_audit=lambda n: None,
+            on_corrupt=self.meter.checkpoint_corrupt, on_write=lambda s: None, on_audit=self.meter.audited,
         )  # fmt: skip
         self.ward = ward = Ward(settings, clock.wall())
         self.tasks: set[asyncio.Task[None]] = set()
@@ -506,6 +507,7 @@ class Corridor:
 
     async def start(self) -> None:
         self._count_threads()
+        self.meter.seed(await self.store.counts())
         await self.circuits.load()
         await self.watch.load()
         await self.strain.load()

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from chaos.checker import check
 from sidecar.config import Declared, Settings
 from sidecar.flow.archive import Archive
 from sidecar.model.archive import RestoreRequest
@@ -181,6 +182,8 @@ async def live_through(folder: Path, story: Story, death: Death) -> tuple[ValueT
     async with corridor(folder, story.settings, tmux=world.tmux) as later:
         await settled(later, story)
         assert await later.store.open_incidents() == ()
+        page = later.meter.render("")[0].decode()
+        assert check(folder / "state", metrics=page) == ()
         return later.tmux, await later.recoveries(story.name)
 
 

@@ -46,7 +46,7 @@ def decode(text: str) -> Mandate:
         images = [codec.decode(json.dumps(image)) for image in body["images"]]
         mandate = msgspec.convert(body["mandate"], Mandate)
         return _with_images(mandate, lambda place: images[int(place.name)])
-    except (KeyError, IndexError, TypeError, ValueError, CheckpointUnusable) as error:
+    except (KeyError, IndexError, TypeError, ValueError, RecursionError, CheckpointUnusable) as error:
         raise PlanUnreadable(f"the stored plan does not parse: {error}") from error
 
 
@@ -55,7 +55,7 @@ def without_images(text: str) -> str:
     try:
         body = json.loads(text)
         return json.dumps({**body, "images": []}, ensure_ascii=True, separators=(",", ":"))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RecursionError):
         return text
 
 
