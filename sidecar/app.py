@@ -345,6 +345,7 @@ class Sidecar:
         await self._reconcile(watch, checkpointer, rehearser, keeper)
         self._undo.push_async_callback(self._lay_down)
         self._undo.push_async_callback(tasks.cancel)
+        await watch.tidy()
         await watch.take_up_unfinished()
         tasks.keep("watch", watch.run)
         tasks.keep("tick", watch.tick)

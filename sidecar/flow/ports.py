@@ -6,7 +6,7 @@ and has a time limit of its own.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
@@ -380,6 +380,9 @@ class Tmux(Scene, Protocol):
 
     async def unmark(self, mark: str) -> None:
         """Take the mark from whatever carries it."""
+
+    async def unmark_others(self, kept: Collection[str]) -> None:
+        """Take every mark but these from whatever carries one."""
 
     async def close_session(self, session: Session) -> str:
         """End a living session and wait for its processes; the server stays. Nothing if it is gone.

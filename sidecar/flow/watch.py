@@ -31,7 +31,7 @@ from sidecar.flow.inquiry import Inquiry
 from sidecar.flow.lanes import Lanes
 from sidecar.flow.ports import Bell, Book, Host, Logbook, Meter, Processes, SocketFile, Tmux
 from sidecar.flow.recover import Recoverer
-from sidecar.flow.resume import case_of
+from sidecar.flow.resume import case_of, mark_of
 from sidecar.flow.ward import Case, Ward
 from sidecar.model.incident import (
     Asker,
@@ -137,6 +137,12 @@ class Watch:
         for unfinished in await self._t.book.unfinished():
             if unfinished.recovery.session not in self._ward.cases:
                 self.open_case(case_of(unfinished, self._t.clock))
+
+    async def tidy(self) -> None:
+        """Before anything is begun: a recovery that ended just before the sidecar did has left its marks."""
+        left = await self._t.book.unfinished()
+        with contextlib.suppress(SidecarError):
+            await self._t.tmux.unmark_others([mark_of(one.recovery) for one in left])
 
     async def load(self) -> None:
         """Remember whom an earlier run looked after, and expect whom a workspace file declares."""

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Callable,
+    Collection,
+    Coroutine,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from itertools import count
@@ -39,7 +48,7 @@ from sidecar.model.incident import Exit, Role, SignalKind
 from sidecar.model.plan import Entry, Resumption, Start
 from sidecar.model.reach import Kind, Peer, Place, Reach, Ring
 from sidecar.model.record import Action, Capture, Pressure, RecoveryRow, Usage, Watched
-from sidecar.model.saga import Marks
+from sidecar.model.saga import BACK, Marks
 from sidecar.model.session import Look, Presence, Process, ServerId, Session, SessionImage, image_of
 from sidecar.model.status import Status
 from sidecar.model.stress import Room
@@ -215,6 +224,10 @@ class ValueTmux:
     async def unmark(self, mark: str) -> None:
         self.marked = {what: by for what, by in self.marked.items() if not by.startswith(mark)}
         self.entered = {what: by for what, by in self.entered.items() if not by[0].startswith(mark)}
+
+    async def unmark_others(self, kept: Collection[str]) -> None:
+        self.marked = {what: by for what, by in self.marked.items() if by.removesuffix(BACK) in kept}
+        self.entered = {what: by for what, by in self.entered.items() if by[0].removesuffix(BACK) in kept}
 
     async def close_session(self, live: Session) -> str:
         self._called("close_session", live.name)
@@ -511,6 +524,7 @@ class Corridor:
         await self.circuits.load()
         await self.watch.load()
         await self.strain.load()
+        await self.watch.tidy()
         await self.watch.take_up_unfinished()
         self.spawn("watch", self.watch.run())
         self.spawn("tick", self.watch.tick())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from sidecar.clock import Clock
@@ -317,6 +317,14 @@ class TmuxDoor:
             TmuxUnknown: there is no answer.
         """
         await self._each(marks.unmarking(await self._marked(), mark))
+
+    async def unmark_others(self, kept: Collection[str]) -> None:
+        """Take every mark but these from whatever carries one.
+
+        Raises:
+            TmuxUnknown: there is no answer.
+        """
+        await self._each(marks.unmarking_others(await self._marked(), kept))
 
     async def _marked(self) -> bytes:
         try:

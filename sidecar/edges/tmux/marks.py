@@ -7,7 +7,7 @@ one begun; once it is whole, that of a whole one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 
 from sidecar.edges.tmux.text import command
 from sidecar.model.saga import BACK, Marks
@@ -83,11 +83,21 @@ def removing(output: bytes, mark: str) -> tuple[str, ...]:
 
 def unmarking(output: bytes, mark: str) -> tuple[str, ...]:
     """The commands that take a mark from all that carries it."""
+    return _unmarking(output, lambda found: found == mark)
+
+
+def unmarking_others(output: bytes, kept: Collection[str]) -> tuple[str, ...]:
+    """The commands that take every mark but these from all that carries one."""
+    return _unmarking(output, lambda found: found not in kept)
+
+
+def _unmarking(output: bytes, unwanted: Callable[[str], bool]) -> tuple[str, ...]:
     lines: dict[str, None] = {}
     for session_id, window_id, pane_id, *values in _rows(output):
         targets = (session_id, window_id, pane_id, pane_id)
         for name, value, target in zip(ALL, values, targets, strict=True):
-            if value.partition(":")[0] in (mark, f"{mark}{BACK}"):
+            found = value.partition(":")[0].removesuffix(BACK)
+            if found and unwanted(found):
                 lines[command("set-option", *_FLAGS[name], "-u", "-t", target, name)] = None
     return tuple(lines)
 
