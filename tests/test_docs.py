@@ -16,9 +16,11 @@ from sidecar.decide.agents import AGENTS
 from sidecar.decide.builtin import BUILTIN
 from sidecar.decide.causes import RULES
 from sidecar.errors import ConfigInvalid, Fault
+from sidecar.flow.steps import STEPS
 from sidecar.model.incident import Cause, FailureKind
-from sidecar.model.plan import RefusalReason, Strategy
+from sidecar.model.plan import Outcome, RefusalReason, Strategy
 from sidecar.model.record import HoldBackReason, SkipReason
+from sidecar.model.saga import TransactionOutcome
 
 
 def test_the_page_is_up_to_date() -> None:
@@ -70,12 +72,23 @@ def test_every_refusal_is_explained() -> None:
     assert [reason for reason in RefusalReason if f"`{reason}`" not in page] == []
 
 
+def test_every_step_is_told_with_its_way_back() -> None:
+    page = generate.PAGE.with_name("transactions.md").read_text()
+    rows = dict(re.findall(r"^\| `(\w+)` \| (.*\|) *$", page.split("## The steps")[1], re.MULTILINE))
+    for kind, deed in STEPS.items():
+        told, pivot = rows[kind].rstrip("|").rsplit("|", 1)
+        assert (pivot.strip() == "yes") is deed.pivot, kind
+        assert told.strip() == f"nothing: {deed.nothing_to_undo}" or deed.undo is not None, kind
+
+
 @pytest.mark.parametrize(
     ("section", "words"),
     [
         ("Failures", FailureKind),
         ("Causes", Cause),
         ("Strategies", Strategy),
+        ("Outcomes", Outcome),
+        ("Transactions", TransactionOutcome),
         ("Why an alert leads to nothing", SkipReason),
         ("Why a capture is not stored", HoldBackReason),
     ],

@@ -53,6 +53,12 @@ def _short(value: Any) -> str:
     return text if len(text) <= _LONGEST_VALUE else f"{text[: _LONGEST_VALUE - 1]}…"
 
 
+def _attempt(detail: Detail, words: str) -> str:
+    undo = "undo: " if detail.get("phase") == "undo" else ""
+    number = f" (attempt {detail['attempt']})" if detail.get("attempt", 1) > 1 else ""
+    return f"{undo}{words}{number}"
+
+
 def _opened(detail: Detail) -> str:
     facts = "; ".join(fact["fact"] for fact in detail["evidence"])
     return f"{detail['unit']}: {facts}"
@@ -82,8 +88,13 @@ _SENTENCES: Mapping[str, Callable[[Detail], str]] = {
     Action.REFUSED: lambda detail: str(detail["sentence"]),
     Action.RECOVERY_BEGUN: lambda detail: "; ".join(detail["steps"]),
     Action.RECOVERY_ENDED: _ended,
-    Action.STEP_BEGUN: lambda detail: str(detail["words"]),
-    Action.STEP_ENDED: lambda detail: str(detail["words"] or "done"),
+    Action.RECOVERY_RESUMED: lambda detail: (
+        f"recovery {detail['recovery']} is gone on with, for the {detail['resumed']}. time"
+    ),
+    Action.RECOVERY_STOPPED: lambda detail: str(detail["why"]),
+    Action.RECOVERY_JOINED: lambda detail: f"{detail['asker']} wants recovery {detail['recovery']} too",
+    Action.STEP_BEGUN: lambda detail: _attempt(detail, str(detail["words"])),
+    Action.STEP_ENDED: lambda detail: _attempt(detail, str(detail["words"] or "done")),
     Action.CONFIG_RELOADED: _changed,
     Action.SESSION_RENAMED: lambda detail: f"it was {detail['old']}",
     Action.AUDIT_PRUNED: lambda detail: f"records {detail['from']} to {detail['to']} removed",

@@ -206,6 +206,26 @@ async def test_dry_run(stand: Stand) -> None:
     ]
 
 
+async def test_what_is_stuck_is_told_with_the_commands(stand: Stand) -> None:
+    steps = [
+        {"description": "replace session", "phase": "do", "attempt": 1, "state": "refused", "error": "no"},
+        {"description": "replace session", "phase": "undo", "attempt": 2, "state": "failed", "error": "why"},
+    ]
+    command = "sidecar checkpoint restore web --id 3"
+    row = {**RECOVERY, "state": "stuck", "verdict": "no", "time_to_recovery": None, "steps": steps}
+    stand.answer("POST", "/recover", (202, TICKET))
+    stand.answer("GET", "/api/v1/recoveries/12", (200, {"recovery": {**row, "commands": [command]}}))
+    done = await stand.run("recover", "web", "--wait")
+    assert done.exit_code == 1
+    assert done.output.splitlines()[1:] == [
+        "  replace session: refused: no",
+        "  undo replace session (attempt 2): failed: why",
+        "stuck: no",
+        "It could not be undone. To put it right, run:",
+        f"  {command}",
+    ]
+
+
 async def test_a_refusal_is_told_with_its_reason_and_hint(stand: Stand) -> None:
     refusal = {
         "title": "Refused",
