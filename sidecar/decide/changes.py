@@ -9,6 +9,7 @@ from typing import Any
 
 from sidecar import redact
 from sidecar.config import Declared, Settings
+from sidecar.model.ladder import Rung
 
 _NOT_SAID = frozenset({"source"})
 """Fields of the settings that no file says."""
@@ -35,11 +36,17 @@ def _flat(key: str, value: Any) -> Iterator[tuple[str, Any]]:
     elif isinstance(value, Mapping):
         for name, item in value.items():
             yield from _flat(f"{key}.{_plain(name)}", item)
+    elif isinstance(value, tuple) and value and all(_is_a_plain_rung(item) for item in value):
+        yield key, tuple(item.strategy for item in value)
     elif isinstance(value, tuple) and any(is_dataclass(item) for item in value):
         for number, item in enumerate(value):
             yield from _flat(f"{key}.{number}", item)
     else:
         yield key, value
+
+
+def _is_a_plain_rung(item: Any) -> bool:
+    return isinstance(item, Rung) and item == Rung(item.strategy)
 
 
 def _shown(key: str, value: Any) -> Any:

@@ -8,6 +8,9 @@ protect against loops, never those that protect healthy sessions.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from sidecar.decide import climb, fallback
 from sidecar.decide.disconnect import hands_off
 from sidecar.decide.fitting import fitting
 from sidecar.decide.frozen import hopeless
@@ -17,63 +20,94 @@ from sidecar.decide.plans import plan_for
 from sidecar.decide.restore import Resume
 from sidecar.decide.situation import Situation
 from sidecar.model.incident import Asker, Cause, Intent, Unit
-from sidecar.model.plan import Plan, Refusal, RefusalReason, Strategy
+from sidecar.model.plan import Plan, Refusal, RefusalReason, Resort, Strategy
 from sidecar.model.policy import Mode, Restore
 
 
 def choose(situation: Situation, resume: Resume) -> Plan | Refusal:
     """Decide. Pure: the same situation always gives the same answer."""
-    strategy = hands_off(situation.finding) or _strategy(situation)
-    if isinstance(strategy, Refusal):
-        return strategy
-    refusal = _duty(situation) or lacking(situation, strategy) or exceeded(situation, strategy)
+    known = hands_off(situation.finding) or _resorts(situation)
+    if isinstance(known, Refusal):
+        return known
+    resort = _pick(situation, known)
+    if resort is None:
+        return _exhausted(situation)
+    refusal = _duty(situation) or lacking(situation, resort) or exceeded(situation, resort.strategy)
     if refusal is not None:
         return refusal
-    plan = plan_for(situation, strategy, resume)
+    plan = plan_for(situation, resort, resume, fallback.following(known, situation.tried, resort))
     if situation.mode is Mode.OBSERVE and situation.asker is not Asker.OPERATOR:
         steps = ", ".join(step.describe() for step in plan.steps)
         return Refusal(
             RefusalReason.OBSERVE_MODE,
-            f"observe mode: {strategy} would have been done ({steps})",
+            f"observe mode: {resort} would have been done ({steps})",
             hint="Set recovery.mode to auto, or ask with `sidecar recover`.",
         )
     return plan
 
 
-def _strategy(situation: Situation) -> Strategy | Refusal:
-    fits = fitting(situation.finding.failure, situation.finding.cause)
+def _resorts(situation: Situation) -> tuple[Resort, ...] | Refusal:
+    """All that may be tried, in order."""
+    failure, cause = situation.finding.failure, situation.finding.cause
+    fits = fitting(failure, cause)
     refusal = hopeless(situation.finding)
     if refusal is not None:
         return refusal
     if not fits:
         return Refusal(
             RefusalReason.NO_STRATEGY,
-            f"nothing is known that mends a {situation.finding.failure.unit} that is "
-            f"{situation.finding.failure.kind} ({situation.finding.cause})",
+            f"nothing is known that mends a {failure.unit} that is {failure.kind} ({cause})",
         )
     asked = situation.asked_strategy
     if asked is not None and asked not in fits:
         return Refusal(
             RefusalReason.NO_STRATEGY,
-            f"{asked} does not fit: the broken unit is a {situation.finding.failure.unit}",
+            f"{asked} does not fit: the broken unit is a {failure.unit}",
             hint=f"Leave the strategy out, or ask for {fits[0]}.",
         )
-    # A restore that is asked for by name needs no ladder to allow it.
-    ladder = [rung.strategy for rung in situation.ladder] if situation.order is None else fits[:1]
-    allowed = [strategy for strategy in ladder if strategy in fits]
-    if situation.finding.cause is Cause.NEVER_STARTED:
-        # What is stored under its name is older than the wish to have it as it is declared.
-        allowed.sort(key=lambda strategy: strategy is not Strategy.REBUILD_WORKSPACE)
+    if situation.order is not None:
+        # A restore that is asked for by name needs no ladder to allow it, and is that one or none.
+        return (Resort(fits[0]),)
+    allowed = _from_the_rung(situation, fits)
     if not allowed or (asked is not None and asked not in allowed):
         return Refusal(
             RefusalReason.NO_STRATEGY,
-            f"the ladder for {situation.finding.failure.kind} has no strategy that fits",
-            hint=f"Add {asked or fits[0]} to recovery.ladders.{situation.finding.failure.kind}.",
+            f"the ladder for {failure.kind} has no strategy that fits",
+            hint=f"Add {asked or fits[0]} to recovery.ladders.{failure.kind}.",
         )
-    if asked is not None:
-        return asked
-    usable = [strategy for strategy in allowed if lacking(situation, strategy) is None] or allowed
-    return next((strategy for strategy in usable if resting(situation, strategy) is None), usable[0])
+    return (Resort(asked),) if asked is not None else fallback.resorts(allowed, failure.unit)
+
+
+def _from_the_rung(situation: Situation, fits: Sequence[Strategy]) -> tuple[Strategy, ...]:
+    """The strategies that fit, from the rung on which the session stands."""
+    finding = situation.finding
+    ladder = [rung.strategy for rung in situation.ladder]
+    if finding.cause is Cause.NEVER_STARTED:
+        # What is stored under its name is older than the wish to have it as it is declared.
+        ladder.sort(key=lambda strategy: strategy is not Strategy.REBUILD_WORKSPACE)
+    place = climb.rung(
+        ladder, situation.footing, finding, situation.alert, situation.limits.stable, situation.now
+    )
+    return climb.order(ladder, place, fits)
+
+
+def _pick(situation: Situation, known: Sequence[Resort]) -> Resort | None:
+    """The first that can be done; of what cannot, the first is the one to speak of. None: all was tried."""
+    left = fallback.untried(known, situation.tried)
+    usable = [each for each in left if lacking(situation, each) is None]
+    if situation.tried:
+        left = tuple(usable)
+    ready = (each for each in usable if resting(situation, each.strategy) is None)
+    return next(ready, next(iter(usable or left), None))
+
+
+def _exhausted(situation: Situation) -> Refusal:
+    tried = ", ".join(map(str, situation.tried))
+    return Refusal(
+        RefusalReason.EXHAUSTED,
+        f"all that could be done was tried in vain: {tried}",
+        hint=f"`sidecar explain {situation.finding.failure.session}` tells what is wrong.",
+    )
 
 
 def _duty(situation: Situation) -> Refusal | None:

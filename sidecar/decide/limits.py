@@ -13,8 +13,11 @@ from sidecar.model.policy import BreakerState
 
 
 def exceeded(situation: Situation, strategy: Strategy) -> Refusal | None:
-    """The limit that forbids it now. A person who asks passes the budgets, but not the circuit."""
-    if situation.asker is not Asker.OPERATOR:
+    """The limit that forbids it now. A person who asks passes the budgets, but not the circuit.
+
+    A further attempt at the same incident has paid with the first one.
+    """
+    if situation.asker is not Asker.OPERATOR and not situation.tried:
         refusal = _given_up(situation) or _overspent(situation)
         if refusal is not None:
             return refusal

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from sidecar.decide.mend import declared_window, stored_window
 from sidecar.decide.situation import Situation
-from sidecar.model.plan import Refusal, RefusalReason, Strategy
+from sidecar.model.plan import Manner, Refusal, RefusalReason, Resort, Strategy
 
+_FROM_A_CHECKPOINT = frozenset({Strategy.RESTORE_CHECKPOINT, Strategy.BARE_SESSION})
 _ON_A_LIVING_SESSION = frozenset(
     {
         Strategy.UNBLOCK_TERMINAL,
@@ -19,9 +20,11 @@ _ON_A_LIVING_SESSION = frozenset(
 )
 
 
-def lacking(situation: Situation, strategy: Strategy) -> Refusal | None:
-    """What is missing for this strategy; None when there is nothing."""
-    if strategy is Strategy.RESTORE_CHECKPOINT and situation.checkpoint is None:
+def lacking(situation: Situation, resort: Resort) -> Refusal | None:
+    """What is missing for this; None when there is nothing."""
+    strategy = resort.strategy
+    source = situation.older if resort.manner is Manner.OLDER else situation.checkpoint
+    if strategy in _FROM_A_CHECKPOINT and source is None:
         return Refusal(
             RefusalReason.NO_CHECKPOINT,
             f"there is no good checkpoint of {situation.finding.failure.session}",

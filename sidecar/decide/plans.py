@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 
 from sidecar.decide import frozen, mend, restore
+from sidecar.decide.fallback import bare
 from sidecar.decide.restore import Resume
 from sidecar.decide.situation import Situation
 from sidecar.model.incident import Broken, Cause, Unit
-from sidecar.model.plan import Entry, Expectation, Plan, Resumption, Step, StepKind, Strategy
-from sidecar.model.session import Pane, Session, SessionImage, image_of
+from sidecar.model.plan import Entry, Expectation, Manner, Plan, Resort, Resumption, Step, StepKind, Strategy
+from sidecar.model.session import Pane, SavedPane, Session, SessionImage, image_of
 
 
 def _socket_plan(situation: Situation, resume: Resume) -> tuple[tuple[Step, ...], Expectation]:
@@ -44,6 +46,21 @@ def _restore_plan(situation: Situation, resume: Resume) -> tuple[tuple[Step, ...
     replaces = situation.order is not None and situation.order.replaces
     build = Step(StepKind.REPLACE_SESSION if replaces else StepKind.REBUILD_SESSION)
     return restore.with_programs((build,), resumptions), expectation
+
+
+def _bare_plan(situation: Situation, resume: Resume) -> tuple[tuple[Step, ...], Expectation]:
+    assert situation.checkpoint is not None
+    step = Step(StepKind.REBUILD_SESSION, what="as plain shells with the old text")
+    return (step,), Expectation(situation.checkpoint.image, tolerated_cwd=situation.missing)
+
+
+def _holding(resume: Resume) -> Resume:
+    """The same, with every line for a person to enter."""
+
+    def held(pane: SavedPane, window: int, shell: str) -> Resumption | None:
+        return restore.held(resume(pane, window, shell), "the session did not come back with its programs")
+
+    return held
 
 
 def _window_plan(situation: Situation, resume: Resume) -> tuple[tuple[Step, ...], Expectation]:
@@ -132,6 +149,7 @@ BUILDERS: Mapping[Strategy, Builder] = MappingProxyType(
         Strategy.RECREATE_SOCKET: _socket_plan,
         Strategy.RESTORE_CHECKPOINT: _restore_plan,
         Strategy.REBUILD_WORKSPACE: _workspace_plan,
+        Strategy.BARE_SESSION: _bare_plan,
         Strategy.RESPAWN_PANE: _respawn_plan,
         Strategy.RESUME_PROGRAM: _parts_plan,
         Strategy.REBUILD_WINDOW: _window_plan,
@@ -145,14 +163,23 @@ BUILDERS: Mapping[Strategy, Builder] = MappingProxyType(
 """By strategy: its steps, and what has to be true after them."""
 
 
-def plan_for(situation: Situation, strategy: Strategy, resume: Resume) -> Plan:
-    """The plan of this strategy, for which nothing is :func:`~sidecar.decide.material.lacking`."""
-    steps, expectation = BUILDERS[strategy](situation, resume)
+def plan_for(situation: Situation, resort: Resort, resume: Resume, fallback: tuple[Resort, ...] = ()) -> Plan:
+    """The plan for this, of which nothing is :func:`~sidecar.decide.material.lacking`."""
+    if resort.manner is Manner.OLDER:
+        situation = replace(situation, checkpoint=situation.older)
+    if resort.strategy is Strategy.BARE_SESSION and situation.checkpoint is not None:
+        only = replace(situation.checkpoint, image=bare(situation.checkpoint.image))
+        situation = replace(situation, checkpoint=only)
+    resume = _holding(resume) if resort.manner is Manner.HELD else resume
+    steps, expectation = BUILDERS[resort.strategy](situation, resume)
     return Plan(
         session=situation.finding.failure.session,
-        strategy=strategy,
+        strategy=resort.strategy,
         steps=steps,
         expectation=expectation,
         finding=situation.finding,
         checkpoint=situation.checkpoint if expectation.workspace is None else None,
+        fallback=fallback,
+        manner=resort.manner,
+        attempt=len(situation.tried) + 1,
     )

@@ -114,11 +114,11 @@ def finding_of(order: Order, look: Look, words: str) -> Finding:
     )
 
 
-def held(resumption: Resumption | None) -> Resumption | None:
+def held(resumption: Resumption | None, why: str) -> Resumption | None:
     """The same line, for a person to enter."""
     if resumption is None or resumption.entry is not Entry.TYPED:
         return resumption
-    reason = f"{resumption.reason}; not entered, because the session that it comes from lives"
+    reason = f"{resumption.reason}; not entered, because {why}"
     return replace(resumption, entry=Entry.HELD, reason=reason)
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from sidecar.model.archive import Order
 from sidecar.model.incident import Asker, Finding, IncidentState
-from sidecar.model.ladder import Ladder
-from sidecar.model.plan import Strategy
+from sidecar.model.ladder import Footing, Ladder
+from sidecar.model.plan import Resort, Strategy
 from sidecar.model.policy import BreakerPolicy, BreakerState, Budget, Mode, Restore
 from sidecar.model.session import Checkpoint, Look, Session
 from sidecar.model.workspace import Workspace
@@ -22,6 +22,8 @@ class Limits:
     overall: Budget
     slow_retry: float
     circuit: BreakerPolicy
+    stable: float = 600.0
+    """Seconds after which a session begins at the bottom of the ladder again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,8 @@ class Situation:
     session: Session | None = None
     """The live session with what its broken parts were; None when it is gone."""
     checkpoint: Checkpoint | None = None
+    older: Checkpoint | None = None
+    """The good one before that; looked for only once something was tried in vain."""
     workspace: Workspace | None = None
     """The session as a workspace file declares it, if one does."""
     order: Order | None = None
@@ -54,6 +58,12 @@ class Situation:
     incident: IncidentState = IncidentState.OPEN
     relapsed: bool = False
     """It was given up lately, and what brought it back since was only the slow pace."""
+    footing: Footing | None = None
+    """Where the session stands on the ladder of this failure."""
+    alert: str = ""
+    """The fingerprint of the alert that asks."""
+    tried: tuple[Resort, ...] = ()
+    """What was tried in vain for this very incident."""
     missing: tuple[str, ...] = ()
     """Folders of the checkpoint and of the workspace that do not exist."""
     folders: tuple[tuple[str, str], ...] = ()

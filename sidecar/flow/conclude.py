@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 
 from sidecar.clock import Clock
+from sidecar.decide import climb
 from sidecar.decide.breaker import BreakerEvent
 from sidecar.decide.detect import await_entry, recall
-from sidecar.errors import Permanent, SidecarError, Stopped
+from sidecar.decide.fallback import WHOLE
+from sidecar.errors import Permanent, SidecarError, Stopped, StoreUnavailable
 from sidecar.flow.checkpoint import Checkpointer
 from sidecar.flow.circuits import Circuits, permit_for
 from sidecar.flow.execute import Result, insist
@@ -15,7 +17,8 @@ from sidecar.flow.person import Person
 from sidecar.flow.ports import Book, Logbook, Meter
 from sidecar.flow.ward import Case, Standstill, Ward
 from sidecar.model.incident import Asker, IncidentState
-from sidecar.model.plan import Entry, Outcome, Plan, Refusal, RefusalReason, Strategy, Verdict
+from sidecar.model.ladder import Footing
+from sidecar.model.plan import Entry, Outcome, Plan, Refusal, RefusalReason, Resort, Strategy, Verdict
 from sidecar.model.record import Action, Ending, IncidentRow, RecoveryRow
 from sidecar.model.saga import Journal, TransactionOutcome
 from sidecar.model.session import Look, Presence
@@ -110,18 +113,23 @@ class Concluder:
             sentence=refusal.sentence,
             hint=refusal.hint,
         )
-        if state is not IncidentState.DISMISSED and case.asker is Asker.WATCHER:
-            now = self.clock.monotonic()
+        now = self.clock.monotonic()
+        if case.tried:
+            self._rest(case, now)
+        elif state is not IncidentState.DISMISSED and case.asker is Asker.WATCHER:
             retry_at = None if refusal.retry_after is None else now + refusal.retry_after
             parts = case.finding.failure.broken
             self.ward.hold(case.session, Standstill(parts, refusal.reason, refusal.sentence, retry_at), now)
         case.reply(refusal)
         given_up = refusal.reason is RefusalReason.GIVEN_UP and incident.state is not IncidentState.GIVEN_UP
         helpless = refusal.reason is RefusalReason.NO_CURE and incident.state is IncidentState.OPEN
-        if given_up or helpless:
+        in_vain = bool(case.tried) and state is not IncidentState.DISMISSED
+        if given_up or helpless or in_vain:
             await self.person.call(case.session, f"sidecar: {refusal.sentence}. {refusal.hint}")
 
-    async def end(self, run: Run, found: Conclusion) -> None:
+    async def end(self, run: Run, found: Conclusion) -> bool:
+        """Write it down. Whether something else is to be tried at once, for the same incident."""
+        goes_on = self._goes_on(run, found)
         ended = self.clock.monotonic()
         case, plan = run.case, run.plan
         took = ended - case.finding.failure.first_sign if found.verified else None
@@ -138,6 +146,8 @@ class Concluder:
             given_up=run.given_up or found.outcome is Outcome.STUCK,
             transaction=found.result.outcome,
             commands=found.result.commands,
+            goes_on=goes_on,
+            footing=_footing(run, found, self.clock.wall()),
         )
         await insist(lambda: self.book.end_recovery(ending), self.clock, self.log)
         event = _circuit_event(found)
@@ -147,27 +157,39 @@ class Concluder:
         if plan.checkpoint is not None and found.verified:
             self.meter.checkpoint_restored(ending.duration)
         self.meter.transaction(found.result.outcome)
+        if ending.footing is not None:
+            self.ward.footings[case.session, case.finding.failure.kind] = ending.footing
+        if plan.workspace is not None and isinstance(found.error, Permanent):
+            case.bad_file = found.sentence
+        if goes_on:
+            case.tried = (*case.tried, _resort(plan))
+            self._tell(run, found, ending)
+            return True
         self._settle(case, plan, found)
-        self._rest(run, found, ended)
+        if found.outcome in _AS_WANTED:
+            self.ward.setbacks.pop(case.session, None)
+        else:
+            self._rest(case, ended, found.sentence if found.outcome is Outcome.STUCK else "")
         self._tell(run, found, ending)
         if found.outcome not in _AS_WANTED:
             await self.person.call(
                 case.session, f"sidecar: recovery of {case.session} {found.outcome}: {found.sentence}"
             )
+        elif found.verified and case.tried:
+            tried = ", ".join(map(str, case.tried))
+            await self.person.call(
+                case.session, f"sidecar: {case.session} is back by {_resort(plan)}; in vain: {tried}"
+            )
+        return False
 
-    def _rest(self, run: Run, found: Conclusion, now: float) -> None:
-        """How long the watcher leaves the session alone after this."""
-        if found.outcome in _AS_WANTED:
-            self.ward.setbacks.pop(run.case.session, None)
-            return
-        self.ward.set_back(run.case.session, now)
+    def _rest(self, case: Case, now: float, stuck: str = "") -> None:
+        """The watcher leaves the session alone for a while after this."""
+        self.ward.set_back(case.session, now)
         # What a file says wrong is as wrong at the next look: no script of it runs again at each.
-        bad_file = run.plan.workspace is not None and isinstance(found.error, Permanent)
-        if bad_file or found.outcome is Outcome.STUCK:
+        if why := stuck or case.bad_file:
             retry_at = now + self.ward.settings.recovery.slow_retry
-            parts = run.case.finding.failure.broken
-            still = Standstill(parts, RefusalReason.GIVEN_UP, found.sentence, retry_at)
-            self.ward.hold(run.case.session, still, now)
+            still = Standstill(case.finding.failure.broken, RefusalReason.GIVEN_UP, why, retry_at)
+            self.ward.hold(case.session, still, now)
 
     def _tell(self, run: Run, found: Conclusion, ending: Ending) -> None:
         seconds = ending.time_to_recovery if found.verified else ending.duration
@@ -183,8 +205,20 @@ class Concluder:
             seconds=round(seconds or 0.0, 4),
         )
 
+    def _goes_on(self, run: Run, found: Conclusion) -> bool:
+        """Whether another way may do: nothing of the session is there, and it can be seen that it is not."""
+        in_vain = found.outcome in (Outcome.FAILED, Outcome.COMPENSATED)
+        if not in_vain or not run.plan.fallback or run.case.stop or self.ward.draining:
+            return False
+        whole = run.case.finding.failure.unit in WHOLE
+        gone = found.after.presence is not Presence.UNKNOWN and found.after.find(run.case.session) is None
+        return whole and gone and not isinstance(found.error, StoreUnavailable)
+
     def _state_after(self, case: Case, incident: IncidentRow, refusal: Refusal) -> IncidentState:
         """What was refused to somebody who asked changes nothing about what the watcher waits for."""
+        if case.tried and refusal.reason not in _STATE_AFTER:
+            given_up = incident.state is IncidentState.GIVEN_UP
+            return IncidentState.GIVEN_UP if given_up else IncidentState.FAILED
         if case.asker is Asker.WATCHER or refusal.reason in _STATE_AFTER:
             return _STATE_AFTER.get(refusal.reason, IncidentState.HELD)
         if case.session and case.session not in self.ward.expected:
@@ -209,6 +243,19 @@ class Concluder:
         entry = self.ward.expect(after, live)
         if case.order is not None:
             self.checkpointer.believe(entry.name, entry.instance)
+
+
+def _resort(plan: Plan) -> Resort:
+    return Resort(plan.strategy, plan.manner)
+
+
+def _footing(run: Run, found: Conclusion, now: float) -> Footing | None:
+    """Where the session stands after this; a last resort is no rung, and nor is a certain checkpoint."""
+    if run.case.order is not None or run.plan.strategy is Strategy.BARE_SESSION:
+        return None
+    return climb.footing(
+        run.case.finding, run.plan.strategy, held=found.verified, alert=run.case.alert, now=now
+    )
 
 
 def _circuit_event(found: Conclusion) -> BreakerEvent:

@@ -99,7 +99,7 @@ class FrontDesk:
         if self._ward.draining:
             return DRAINING
         case = self._watch.case_for(failure, look, asker)
-        case.strategy = request.strategy
+        case.strategy, case.alert = request.strategy, request.alert
         case.wanted.add(wish)
         self._watch.open_case(case)
         return case.answer
@@ -177,7 +177,7 @@ class FrontDesk:
             self._resolved.discard(row.id)
 
     async def _settled(self, row: AlertRow) -> bool:
-        request = RecoverRequest(row.session, row.failure, row.strategy)
+        request = RecoverRequest(row.session, row.failure, row.strategy, alert=row.fingerprint)
         try:
             if row.resolved is not None or row.id in self._resolved:
                 await self._book.settle_alert(row.id, SkipReason.RESOLVED, None, self._clock.wall())

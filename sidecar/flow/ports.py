@@ -13,7 +13,8 @@ from typing import Any, Protocol
 from sidecar.decide.detect import Expected
 from sidecar.model.archive import Doomed, GenerationFilter, GenerationRow
 from sidecar.model.audit import AuditFilter, Head, Pruned, TrailLimits
-from sidecar.model.incident import Asker, Cause, Evidence, Finding, IncidentState
+from sidecar.model.incident import Asker, Cause, Evidence, FailureKind, Finding, IncidentState
+from sidecar.model.ladder import Footing
 from sidecar.model.plan import Refusal, Resumption, Start, Step
 from sidecar.model.policy import BreakerState, Retention
 from sidecar.model.reach import Reach, Ring
@@ -71,8 +72,8 @@ class Book(Protocol):
         """
         ...
 
-    async def newest_checkpoint(self, session: str) -> Checkpoint | None:
-        """The newest whose checksum holds; those that fail on the way are quarantined and audited."""
+    async def newest_checkpoint(self, session: str, before: int | None = None) -> Checkpoint | None:
+        """The newest, ``before`` that one, whose checksum holds; the others are quarantined and audited."""
 
     async def newest_with_windows(
         self, session: str, instance: str, windows: frozenset[int]
@@ -166,13 +167,16 @@ class Book(Protocol):
         """Newest first, without their steps."""
 
     async def recoveries_since(self, session: str, since: float) -> tuple[float, ...]:
-        """When recoveries of this session began, oldest first."""
+        """When recoveries of this session began, oldest first; of one incident, the first attempt only."""
 
     async def given_up_since(self, session: str, since: float) -> bool:
         """Whether it was given up since then, and no person has had to do with it afterwards."""
 
     async def origins_since(self, since: float) -> Mapping[str, float]:
         """Incident origins with a recovery begun since then, each with the first such time."""
+
+    async def footings(self) -> Mapping[tuple[str, FailureKind], Footing]:
+        """Where sessions stand on their ladders."""
 
     async def circuits(self) -> Mapping[str, BreakerState]: ...
 

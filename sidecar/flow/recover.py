@@ -76,11 +76,19 @@ class Recoverer:
         self._concluder = Concluder(ward, book, clock, meter, log, checkpointer, circuits, person)
 
     async def recover(self, case: Case) -> None:
-        """Decide, act, verify, record. The case's ``answer`` is set as soon as it is decided."""
+        """Decide, act, verify, record; and again with what remains possible, while nothing has done.
+
+        The case's ``answer`` is set as soon as it is decided.
+        """
         if case.unfinished is not None:
-            await self._go_on(case, case.unfinished)
-            return
-        incident = await self._open(case)
+            incident, more = case.unfinished.incident, await self._go_on(case, case.unfinished)
+        else:
+            incident, more = await self._open(case), True
+        while more:
+            more = await self._attempt(case, incident)
+
+    async def _attempt(self, case: Case, incident: IncidentRow) -> bool:
+        """One way to bring it back. Whether another is to be tried."""
         decision = await self._decide(case, incident.state)
         if isinstance(decision, Plan):
             decision = await self._confirmer.confirm(case, decision)
@@ -88,8 +96,8 @@ class Recoverer:
             decision = await self._lend(incident, decision)
         if isinstance(decision, Refusal):
             await self._concluder.refuse(case, incident, decision)
-            return
-        await self._carry_out(await self._begin(case, incident, decision))
+            return False
+        return await self._carry_out(await self._begin(case, incident, decision))
 
     async def dry_run(self, case: Case) -> DryRun | Refusal:
         """What would be done, without doing it: no lease, no incident, nothing on record."""
@@ -150,7 +158,7 @@ class Recoverer:
         case.reply(Ticket(record, undo=record.undo))
         return Run(case, incident, record, plan, self._clock.monotonic(), given_up)
 
-    async def _carry_out(self, run: Run) -> None:
+    async def _carry_out(self, run: Run) -> bool:
         mark = mark_of(run.record)
         surgery = Surgery(
             self._tmux, self._book, self._host, self._checkpointer, self._pace, self._clock, run.case,
@@ -158,17 +166,18 @@ class Recoverer:
         )  # fmt: skip
         result = await self._executor.run(surgery, run.record, run.journal)
         result = replace(result, error=run.fault or result.error)
-        await self._judge(run, result, surgery.losses)
+        goes_on = await self._judge(run, result, surgery.losses)
         with contextlib.suppress(SidecarError):
             await self._tmux.unmark(mark)
+        return goes_on
 
-    async def _judge(self, run: Run, result: Result, losses: Sequence[Difference] = ()) -> None:
+    async def _judge(self, run: Run, result: Result, losses: Sequence[Difference] = ()) -> bool:
         verdict, after = await self._verifier.verify(run.case, run.plan, whole=result.error is None)
         losses = (*losses, *await passed_over(self._book, run.case, run.plan))
         verdict = replace(verdict, differences=(*verdict.differences, *losses))
-        await self._concluder.end(run, Conclusion(verdict, after, result))
+        return await self._concluder.end(run, Conclusion(verdict, after, result))
 
-    async def _go_on(self, case: Case, unfinished: Unfinished) -> None:
+    async def _go_on(self, case: Case, unfinished: Unfinished) -> bool:
         """Take up what was cut off; counted first, so that what ends the sidecar does not do so for ever."""
         errand.under(unfinished.incident.trace)
         run = resumed(case, unfinished, self._clock)
@@ -176,7 +185,7 @@ class Recoverer:
             lambda: self._book.take_up(run.record.id, self._clock.wall()), self._clock, self._log
         )
         if not count:
-            return
+            return False
         self._log.say(
             Action.RECOVERY_RESUMED,
             level="warning",
@@ -188,13 +197,11 @@ class Recoverer:
         case.reply(Ticket(run.record, undo=run.record.undo))
         given_up = too_often(run, count)
         if given_up is not None:
-            await self._judge(run, given_up)
-            return
+            return await self._judge(run, given_up)
         if not run.journal.touched and (refusal := await self._confirmer.stale(case)) is not None:
             error = Permanent(refusal.sentence, hint=refusal.hint)
-            await self._judge(run, Result(TransactionOutcome.COMPENSATED, error))
-            return
-        await self._carry_out(run)
+            return await self._judge(run, Result(TransactionOutcome.COMPENSATED, error))
+        return await self._carry_out(run)
 
 
 def _dry_run(case: Case, plan: Plan) -> DryRun:

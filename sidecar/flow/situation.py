@@ -19,6 +19,8 @@ from sidecar.model.incident import IncidentState, Unit
 from sidecar.model.plan import Resumption
 from sidecar.model.session import Checkpoint, SavedPane, SessionImage, image_of
 
+_BESIDE = "the session that it comes from lives"
+
 
 @dataclass(frozen=True, slots=True)
 class Surveyor:
@@ -45,11 +47,12 @@ class Surveyor:
             restore=self.ward.restore_policy(case.session),
             mode=settings.mode,
             ladder=self.ward.ladder(case.finding),
-            limits=Limits(settings.per_session, settings.overall, pace, settings.circuit),
+            limits=Limits(settings.per_session, settings.overall, pace, settings.circuit, settings.stable),
             now=now,
             look=self.ward.look,
             session=case.before,
             checkpoint=checkpoint,
+            older=await self._older(case, checkpoint),
             workspace=workspace,
             order=case.order,
             asked_strategy=case.strategy,
@@ -58,6 +61,9 @@ class Surveyor:
             origins=await self.book.origins_since(now - settings.overall.period),
             circuits=self.circuits.states,
             incident=incident,
+            footing=self.ward.footings.get((case.session, case.finding.failure.kind)),
+            alert=case.alert,
+            tried=case.tried,
             # A folder of a server that does not answer takes its time.
             missing=await asyncio.to_thread(self.host.missing_folders, folders | declared),
             folders=await asyncio.to_thread(self.host.real_folders, declared) if declared else (),
@@ -73,7 +79,7 @@ class Surveyor:
 
         def resume_pane(pane: SavedPane, window: int, shell: str) -> Resumption | None:
             found = resumption(pane, Spot(case.session, window, shell, claims), rules)
-            return held(found) if case.order is not None and case.order.holds else found
+            return held(found, _BESIDE) if case.order is not None and case.order.holds else found
 
         return resume_pane
 
@@ -92,6 +98,12 @@ class Surveyor:
             return None
         found = await self.book.newest_with_windows(case.session, entry.instance, windows)
         return by_itself(found) if found is not None else None
+
+    async def _older(self, case: Case, checkpoint: Checkpoint | None) -> Checkpoint | None:
+        """What is looked for only when the newest has not done."""
+        if not case.tried or checkpoint is None:
+            return None
+        return await self.book.newest_checkpoint(case.session, before=checkpoint.id)
 
 
 def image_for(case: Case, situation: Situation) -> SessionImage | None:

@@ -13,9 +13,9 @@ from sidecar.config import SessionOverride, Settings
 from sidecar.decide.detect import Expected, carry, instance_of, killed_programs, killed_windows
 from sidecar.errors import SidecarError
 from sidecar.model.archive import Order
-from sidecar.model.incident import Asker, Broken, Exit, Failure, Finding, Unit
-from sidecar.model.ladder import Ladder, ladder_for, rung_of
-from sidecar.model.plan import Difference, Plan, Refusal, RefusalReason, StepKind, Strategy
+from sidecar.model.incident import Asker, Broken, Exit, Failure, FailureKind, Finding, Unit
+from sidecar.model.ladder import Footing, Ladder, ladder_for, rung_of
+from sidecar.model.plan import Difference, Plan, Refusal, RefusalReason, Resort, StepKind, Strategy
 from sidecar.model.policy import Restore, RetryPolicy, Shape
 from sidecar.model.record import Rehearsal, StoredTotals, Unfinished, Usage
 from sidecar.model.session import Look, Presence, Session
@@ -54,6 +54,12 @@ class Case:
     look: Look | None = None
     """The look that the failure was found in."""
     strategy: Strategy | None = None
+    alert: str = ""
+    """The fingerprint of the alert that asks."""
+    tried: tuple[Resort, ...] = ()
+    """What was tried in vain."""
+    bad_file: str = ""
+    """What is wrong with the workspace file that it was built from; empty if nothing is."""
     order: Order | None = None
     """Set when a person has asked for one certain checkpoint."""
     unfinished: Unfinished | None = None
@@ -135,6 +141,8 @@ class Ward:
         self.standstills: dict[str, Standstill] = {}
         self.shapes: dict[str, tuple[Difference, ...]] = {}
         """What of a declared session is not as its file says, and counts."""
+        self.footings: dict[tuple[str, FailureKind], Footing] = {}
+        """Where sessions stand on their ladders."""
         self.setbacks: dict[str, Setback] = {}
         self.totals: Mapping[str, StoredTotals] = {}
         self.usage: Mapping[str, Usage] = {}

@@ -158,6 +158,7 @@ class Watch:
         for row in await self._t.book.open_incidents():
             if row.intent is Intent.FAILURE:
                 self._recorded[row.session] = _opinion_of(row)
+        self._ward.footings.update(await self._t.book.footings())
         self._ward.declare()
         for known in remembered:
             entry = self._ward.expected.get(known.name)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from sidecar.model.incident import Cause, FailureKind, Finding
+from sidecar.model.incident import Cause, FailureKind, Finding, Unit
 from sidecar.model.plan import Strategy
 from sidecar.model.policy import BreakerPolicy, RetryPolicy
 
@@ -23,6 +23,23 @@ class Rung:
 
     def __str__(self) -> str:
         return self.strategy
+
+
+@dataclass(frozen=True, slots=True)
+class Footing:
+    """Where a session stands on the ladder of one failure: what was done last, for which break, and when."""
+
+    strategy: Strategy
+    held: bool
+    """Verified; it may have broken again since."""
+    cause: Cause
+    unit: Unit
+    pane: str
+    """The broken pane; empty when it was not one alone."""
+    alert: str
+    """The fingerprint of the alert that asked for it; empty without one."""
+    at: float
+    """Wall seconds of its end."""
 
 
 Ladder = tuple[Rung, ...]

@@ -27,8 +27,30 @@ class Strategy(StrEnum):
     REBUILD_WINDOW = "rebuild_window"
     RESTORE_CHECKPOINT = "restore_checkpoint"
     REBUILD_WORKSPACE = "rebuild_workspace"
+    BARE_SESSION = "bare_session"
     HEAL_CHECK = "heal_check"
     CUSTOM = "custom"
+
+
+class Manner(StrEnum):
+    """How a strategy is used; what is not plain comes after the plain way has failed."""
+
+    PLAIN = "plain"
+    OLDER = "older_checkpoint"
+    """From the good checkpoint before the one that did not do."""
+    HELD = "programs_held"
+    """The structure alone: command lines are typed and not entered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resort:
+    """One thing that can be tried."""
+
+    strategy: Strategy
+    manner: Manner = Manner.PLAIN
+
+    def __str__(self) -> str:
+        return self.strategy if self.manner is Manner.PLAIN else f"{self.strategy} ({self.manner})"
 
 
 class StepKind(StrEnum):
@@ -187,7 +209,11 @@ class Plan:
     expectation: Expectation
     finding: Finding
     checkpoint: Checkpoint | None = None
-    fallback: tuple[Strategy, ...] = ()
+    fallback: tuple[Resort, ...] = ()
+    """What is tried next, in this order, if this does not do; after the last a person is called."""
+    manner: Manner = Manner.PLAIN
+    attempt: int = 1
+    """Which attempt of its incident it is; only the first one costs a unit of the budgets."""
     undo: Undo | None = None
     """Set when the plan takes a living session away."""
 
@@ -216,6 +242,7 @@ class RefusalReason(StrEnum):
     NOT_DECLARED = "not_declared"
     OCCUPIED = "occupied"
     NO_STRATEGY = "no_strategy"
+    EXHAUSTED = "exhausted"
     SERVER_UNKNOWN = "server_unknown"
     NO_CURE = "no_cure"
     MEMORY_SHORT = "memory_short"

@@ -8,7 +8,8 @@ from enum import StrEnum
 from typing import Any
 
 from sidecar.model.incident import Asker, Cause, FailureKind, IncidentState, Intent, Role
-from sidecar.model.plan import Difference, Outcome, Strategy
+from sidecar.model.ladder import Footing
+from sidecar.model.plan import Difference, Manner, Outcome, Strategy
 from sidecar.model.policy import Circuit
 from sidecar.model.saga import Journal, Mandate, TransactionOutcome
 from sidecar.model.scrollback import Manifest, assemble
@@ -181,6 +182,9 @@ class RecoveryRow:
     """Why it was to begin nothing new; empty if nobody said so."""
     undo: int = 0
     """The checkpoint that brings back what it takes away; 0 if it takes nothing."""
+    attempt: int = 1
+    """Which attempt at its incident it was; the first costs a unit of the budgets, the others nothing."""
+    manner: Manner = Manner.PLAIN
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,6 +308,10 @@ class Ending:
     transaction: TransactionOutcome = TransactionOutcome.COMMITTED
     commands: tuple[str, ...] = ()
     """What a person should run, where it is stuck."""
+    goes_on: bool = False
+    """It has failed, and something else is tried at once for the same incident."""
+    footing: Footing | None = None
+    """Where the session stands on its ladder from now on; None: where it stood."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,6 +83,8 @@ class RecoverRequest:
     failure: FailureKind = FailureKind.REQUESTED
     strategy: Strategy | None = None
     dry_run: bool = False
+    alert: str = ""
+    """The fingerprint of the alert that asks."""
 
 
 @dataclass(frozen=True, slots=True)

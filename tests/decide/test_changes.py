@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 
 from sidecar import config_read
-from sidecar.config import Settings
+from sidecar.config import DEFAULT_LADDERS, Settings
 from sidecar.decide.changes import changes
+from sidecar.model.incident import FailureKind
 
 TABLE = [
     ("", "", {}),
@@ -27,11 +28,10 @@ TABLE = [
         "",
         "recovery: {ladders: {crashed: [restore_checkpoint]}, budget: {per_session: 3 per 1h}}",
         {
-            "recovery.ladders.crashed.0.strategy": ("resume_program", "restore_checkpoint"),
-            "recovery.ladders.crashed.1.strategy": ("respawn_pane", None),
-            "recovery.ladders.crashed.2.strategy": ("rebuild_window", None),
-            "recovery.ladders.crashed.3.strategy": ("restore_checkpoint", None),
-            "recovery.ladders.crashed.4.strategy": ("rebuild_workspace", None),
+            "recovery.ladders.crashed": (
+                [str(rung) for rung in DEFAULT_LADDERS[FailureKind.CRASHED]],
+                ["restore_checkpoint"],
+            ),
             "recovery.per_session.count": (5, 3),
             "recovery.per_session.period": (600.0, 3600.0),
         },

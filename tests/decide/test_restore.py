@@ -119,10 +119,11 @@ def test_what_was_started_as_a_command_waits_in_a_shell(
 
 @pytest.mark.parametrize("entry", Entry)
 def test_held(entry: Entry) -> None:
-    found = restore.held(Resumption(0, 0, entry, "x", ("x",), "rule"))
+    found = restore.held(Resumption(0, 0, entry, "x", ("x",), "rule"), "it rains")
     assert found is not None
+    assert ("it rains" in found.reason) is (entry is Entry.TYPED)
     assert found.entry is (Entry.HELD if entry is Entry.TYPED else entry)
-    assert restore.held(None) is None
+    assert restore.held(None, "it rains") is None
 
 
 def planned(live: Look, **asked: object) -> Plan | Refusal:

@@ -378,6 +378,17 @@ async def test_a_circuit_of_an_earlier_release_is_still_open(bench: Bench) -> No
     test_the_schema_is_the_sum_of_the_migrations(bench)
 
 
+async def test_a_database_without_footings_is_brought_up_to_date(bench: Bench) -> None:
+    bench.store.close()
+    bench.tamper("DROP TABLE footings")
+    for column in ("attempt", "manner"):
+        bench.tamper(f"ALTER TABLE recoveries DROP COLUMN {column}")
+    bench.tamper("DELETE FROM _sqlite_migrations WHERE name = 'climbed'")
+    bench.store = bench.open()
+    assert await bench.store.footings() == {}
+    test_the_schema_is_the_sum_of_the_migrations(bench)
+
+
 async def test_a_database_without_rehearsals_is_brought_up_to_date(bench: Bench) -> None:
     bench.store.close()
     bench.tamper("DROP TABLE rehearsals")

@@ -254,14 +254,17 @@ class ValueTmux:
             self.presence, self.alive = Presence.PRESENT, True
         number = next(self.numbers)
         built = session(*self._panes(image, number), name=image.name, identity=f"${number}")
+        window = replace(built.windows[0], layout=image.windows[0].layout)
+        built = replace(built, windows=(window,))
         self.marked[built.id] = mark
         self.put(built)
         return built.id
 
     def _panes(self, image: SessionImage, number: int) -> list[Any]:
         return [
-            replace(pane(number + saved.index), index=saved.index, argv=saved.argv, cwd=saved.cwd,
-                    start_command=saved.start_command, active=saved.active, dead=self.stillborn)
+            replace(pane(number + saved.index), index=saved.index, argv=saved.argv or ("-bash",),
+                    cwd=saved.cwd, start_command=saved.start_command, active=saved.active,
+                    dead=self.stillborn)
             for window in image.windows for saved in window.panes
         ]  # fmt: skip
 

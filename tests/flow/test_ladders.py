@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from sidecar.config import RecoverySettings, Settings
-from sidecar.errors import TmuxUnknown
-from sidecar.model.incident import Cause, FailureKind
+from sidecar.errors import TmuxRefused, TmuxUnknown
+from sidecar.model.incident import Cause, FailureKind, IncidentState, Role, SignalKind
 from sidecar.model.ladder import Ladder, Rung
 from sidecar.model.plan import StepKind, Strategy
-from sidecar.model.policy import BreakerPolicy, Circuit, RetryPolicy
-from tests.decide.builders import session
-from tests.flow.corridor import corridor
+from sidecar.model.policy import BreakerPolicy, Budget, Circuit, RetryPolicy
+from sidecar.model.record import Action, RecoveryRow
+from sidecar.model.session import Presence
+from tests.decide.builders import pane, session
+from tests.flow.corridor import Corridor, corridor
 
 ONCE = RetryPolicy(max_attempts=1)
 
@@ -65,3 +69,118 @@ async def test_the_ladder_of_a_cause_is_the_one_that_counts(tmp_path: Path) -> N
         await world.adopt(session())
         world.kill_pane_process()
         assert (await world.recovered()).state == "verified"
+
+
+TWO = (Rung(Strategy.RESTORE_CHECKPOINT), Rung(Strategy.REBUILD_WORKSPACE))
+
+
+async def lose(world: Corridor) -> None:
+    """The server is killed."""
+    server = world.tmux.server.pid
+    world.tmux.die()
+    world.end(server, -9, Role.SERVER)
+
+
+async def ended(world: Corridor, seconds: float = 60.0) -> list[RecoveryRow]:
+    await world.quiet()
+    await world.pass_time(seconds)
+    return await world.recoveries()
+
+
+async def two_generations(world: Corridor) -> None:
+    await world.adopt(session(pane(program=300)))
+    before = (await world.store.newest_checkpoint("web")).id  # type: ignore[union-attr]
+    world.tmux.change("%1", cwd="/tmp")
+    world.watch.signal(SignalKind.TICK)
+    await world.pass_time(20.0)
+    newest = await world.store.newest_checkpoint("web")
+    assert newest is not None
+    assert newest.id > before
+
+
+async def test_what_fails_is_tried_in_other_ways_for_the_same_incident(tmp_path: Path) -> None:
+    async with corridor(tmp_path, settings(TWO)) as world:
+        await two_generations(world)
+        world.tmux.trouble["rebuild"] = [TmuxRefused("no")] * 3
+        await lose(world)
+        rows = await ended(world, 5.0)
+        assert [(row.strategy, row.manner, row.attempt, row.state) for row in rows] == [
+            ("restore_checkpoint", "plain", 1, "compensated"),
+            ("restore_checkpoint", "older_checkpoint", 2, "compensated"),
+            ("restore_checkpoint", "programs_held", 3, "compensated"),
+            ("bare_session", "plain", 4, "verified"),
+        ]
+        assert len({row.incident for row in rows}) == 1
+        assert rows[1].checkpoint is not None
+        assert rows[0].checkpoint is not None
+        assert rows[1].checkpoint < rows[0].checkpoint
+        assert await world.store.recoveries_since("web", 0.0) == (rows[0].begun,)
+        found = await world.store.incident(rows[0].incident)
+        assert found is not None
+        assert found[0].state is IncidentState.RECOVERED
+        words = [call[2] for call in world.tmux.called("announce")]
+        assert len(words) == 1
+        assert "is back by bare_session; in vain: restore_checkpoint, " in words[0]
+
+
+async def test_after_the_last_way_a_person_is_called_once(tmp_path: Path) -> None:
+    async with corridor(tmp_path, settings(TWO, per_session=Budget(1, 600.0))) as world:
+        await two_generations(world)
+        world.tmux.trouble["rebuild"] = [TmuxRefused("no")] * 4
+        await lose(world)
+        rows = await ended(world, 5.0)
+        assert [row.state for row in rows] == ["compensated"] * 4
+        found = await world.store.incident(rows[0].incident)
+        assert found is not None
+        assert found[0].state is IncidentState.FAILED
+        words = [call[2] for call in world.tmux.called("announce")]
+        assert "all that could be done was tried in vain: restore_checkpoint, " in words[0]
+        # The budget holds one incident, and all of these were one.
+        assert [line["reason"] for line in world.log.of(Action.REFUSED)] == ["exhausted", "given_up"]
+
+
+async def test_a_session_that_stands_is_not_built_in_another_way(tmp_path: Path) -> None:
+    async with corridor(tmp_path, settings(TWO)) as world:
+        await world.adopt(session())
+        panes = world.tmux._panes
+        world.tmux._panes = lambda image, number: [  # type: ignore[method-assign]
+            replace(one, cwd="/elsewhere") for one in panes(image, number)
+        ]
+        await lose(world)
+        rows = await ended(world)
+        assert [row.state for row in rows] == ["failed"]
+
+
+async def test_nothing_else_is_tried_while_the_server_is_silent(tmp_path: Path) -> None:
+    async with corridor(tmp_path, settings(TWO, per_session=Budget(1, 600.0))) as world:
+        await world.adopt(session())
+        rebuild = world.tmux.rebuild
+
+        async def hang(*facts: Any) -> str:
+            world.tmux.presence = Presence.UNKNOWN
+            raise TmuxUnknown("it says nothing")
+
+        world.tmux.rebuild = hang  # type: ignore[method-assign, assignment]
+        await lose(world)
+        rows = await ended(world, 8.0)
+        assert [row.state for row in rows] == ["compensated"]
+        world.tmux.rebuild = rebuild  # type: ignore[method-assign]
+
+
+async def test_the_rung_is_remembered_by_the_next_run_and_forgotten_after_a_stable_period(
+    tmp_path: Path,
+) -> None:
+    async with corridor(tmp_path, settings(TWO)) as world:
+        await world.adopt(session())
+        world.tmux.trouble["rebuild"] = [TmuxRefused("no")]
+        await lose(world)
+        rows = await ended(world, 3.0)
+        assert [row.state for row in rows] == ["compensated", "verified"]
+        kept = world.ward.footings["web", FailureKind.CRASHED]
+        assert (kept.strategy, kept.held) == (Strategy.RESTORE_CHECKPOINT, True)
+    async with corridor(tmp_path, settings(TWO), stand_again) as later:
+        assert later.ward.footings["web", FailureKind.CRASHED] == kept
+
+
+async def stand_again(world: Corridor) -> None:
+    world.tmux.put(session())

@@ -328,7 +328,8 @@ async def test_what_an_earlier_run_was_healing_is_healed_by_the_next_one(tmp_pat
         row = await later.recovered(2)
         assert (row.state, row.cause) == ("verified", "server_killed")
         assert (await later.recoveries())[0].state == "failed"
-        assert "found out by an earlier run of the sidecar" in str(row.evidence)
+        assert row.attempt == 2
+        assert "tmux server 100 was ended by SIGKILL" in str(row.evidence)
 
 
 async def test_giving_up_and_the_slow_pace_outlive_the_sidecar(tmp_path: Path) -> None:

@@ -69,12 +69,16 @@ def _next_id(tx: Transaction) -> int:
     return int(row[0])
 
 
-def newest(tx: Transaction, session: str, now: float) -> tuple[Checkpoint | None, int]:
+def newest(
+    tx: Transaction, session: str, now: float, before: int | None = None
+) -> tuple[Checkpoint | None, int]:
     """The newest good one, and how many were quarantined on the way to it."""
     bad = 0
     for row in tx.all(
-        "SELECT * FROM checkpoints WHERE session = ? AND quarantined = '' ORDER BY id DESC", session
-    ):
+        "SELECT * FROM checkpoints WHERE session = ?1 AND quarantined = '' AND (?2 IS NULL OR id < ?2)"
+        " ORDER BY id DESC",
+        session, before,
+    ):  # fmt: skip
         try:
             return read(row), bad
         except CheckpointUnusable as error:

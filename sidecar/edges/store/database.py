@@ -127,6 +127,17 @@ def journal(db: sqlite_utils.Database) -> None:
     db.execute("DROP TABLE former_steps")
 
 
+@migrations()
+def climbed(db: sqlite_utils.Database) -> None:
+    """Several attempts at one incident, and where sessions stand on their ladders."""
+    _create(db, "footings")
+    columns = db["recoveries"].columns_dict
+    if "attempt" not in columns:
+        db.execute("ALTER TABLE recoveries ADD COLUMN attempt INTEGER NOT NULL DEFAULT 1")
+    if "manner" not in columns:
+        db.execute("ALTER TABLE recoveries ADD COLUMN manner TEXT NOT NULL DEFAULT 'plain'")
+
+
 def _create(db: sqlite_utils.Database, table: str) -> None:
     """Make a table as it is now, unless it is there."""
     for statement in schema().split(";\n"):

@@ -8,10 +8,10 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from sidecar.edges.store import journal, mandates
+from sidecar.edges.store import footings, journal, mandates
 from sidecar.edges.store.audit import Transaction, decision
 from sidecar.model.incident import Asker, Cause, Evidence, FailureKind, Finding, IncidentState, Intent
-from sidecar.model.plan import Refusal, Strategy
+from sidecar.model.plan import Manner, Refusal, Strategy
 from sidecar.model.record import Action, Ending, IncidentRow, RecoveryRow, StepRow, Unfinished
 from sidecar.model.saga import Mandate
 
@@ -136,12 +136,13 @@ def begin_recovery(tx: Transaction, incident: int, mandate: Mandate, now: float)
     assert row is not None
     number = tx.run(
         "INSERT INTO recoveries (incident, trace, session, failure, cause, origin, strategy, asker,"
-        " checkpoint, state, begun, evidence, plan, undo)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'running', ?, ?, ?, ?)",
+        " checkpoint, state, begun, evidence, plan, undo,"
+        " attempt, manner)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'running', ?, ?, ?, ?, ?, ?)",
         incident, row["trace"], plan.session, plan.finding.failure.kind.value, plan.finding.cause.value,
         plan.finding.origin, plan.strategy.value, asker.value,
         plan.checkpoint.id if plan.checkpoint else None, now, row["evidence"], mandates.encode(mandate),
-        plan.undo.checkpoint.id if plan.undo else 0,
+        plan.undo.checkpoint.id if plan.undo else 0, plan.attempt, plan.manner.value,
     ).lastrowid  # fmt: skip
     move(tx, incident, IncidentState.RECOVERING, now)
     tx.audit(
@@ -159,7 +160,7 @@ def begin_recovery(tx: Transaction, incident: int, mandate: Mandate, now: float)
 
 
 def end_recovery(tx: Transaction, ending: Ending) -> None:
-    row = tx.one("SELECT session, trace, plan FROM recoveries WHERE id = ?", ending.recovery)
+    row = tx.one("SELECT session, trace, plan, failure FROM recoveries WHERE id = ?", ending.recovery)
     assert row is not None
     tx.run(
         "UPDATE recoveries SET state = ?, ended = ?, duration = ?, time_to_recovery = ?, verdict = ?,"
@@ -183,7 +184,10 @@ def end_recovery(tx: Transaction, ending: Ending) -> None:
             "commands": list(ending.commands),
         },
     )
+    if ending.footing is not None:
+        footings.save(tx, row["session"], row["failure"], ending.footing)
     failed = IncidentState.GIVEN_UP if ending.given_up else IncidentState.FAILED
+    failed = IncidentState.OPEN if ending.goes_on else failed
     state = _AFTER.get(ending.outcome, failed)
     move(tx, ending.incident, state, ending.at, ending.outcome, ending.verdict)
 
@@ -309,4 +313,6 @@ def _read_recovery(row: sqlite3.Row, steps: tuple[StepRow, ...]) -> RecoveryRow:
         resumed=row["resumed"],
         stopped=row["stopped"],
         undo=row["undo"],
+        attempt=row["attempt"],
+        manner=Manner(row["manner"]),
     )

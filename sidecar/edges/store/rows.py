@@ -14,7 +14,7 @@ from enum import StrEnum
 
 from sidecar import redact
 from sidecar.edges.store.audit import Transaction
-from sidecar.model.incident import Asker, Cause, FailureKind, IncidentState, Intent
+from sidecar.model.incident import Asker, Cause, FailureKind, IncidentState, Intent, Unit
 from sidecar.model.plan import Strategy
 from sidecar.model.policy import Circuit
 from sidecar.model.record import Action, Standing
@@ -86,6 +86,13 @@ SOUND: Mapping[str, Mapping[str, Sound]] = {
         "leases": _json("array", "[]"),
         "proven": _NUMBER,
         "used": _NUMBER,
+    },
+    "footings": {
+        "failure": _FAILURE,
+        "strategy": _word(Strategy, Strategy.CUSTOM),
+        "cause": _CAUSE,
+        "unit": _word(Unit, Unit.SESSION),
+        "at": _NUMBER,
     },
     "rehearsals": {"differences": _json("array", "[]"), "at": _NUMBER},
 }

@@ -82,7 +82,9 @@ CREATE TABLE recoveries (
   wanted TEXT NOT NULL DEFAULT '[]',
   transaction_outcome TEXT NOT NULL DEFAULT '',
   commands TEXT NOT NULL DEFAULT '[]',
-  undo INTEGER NOT NULL DEFAULT 0
+  undo INTEGER NOT NULL DEFAULT 0,
+  attempt INTEGER NOT NULL DEFAULT 1,
+  manner TEXT NOT NULL DEFAULT 'plain'
 );
 CREATE INDEX recoveries_by_session ON recoveries (session, begun);
 CREATE INDEX recoveries_by_time ON recoveries (begun);
@@ -148,6 +150,18 @@ CREATE TABLE circuits (
   leases TEXT NOT NULL,
   proven INTEGER NOT NULL,
   used REAL NOT NULL
+);
+CREATE TABLE footings (
+  session TEXT NOT NULL,
+  failure TEXT NOT NULL,
+  strategy TEXT NOT NULL,
+  held INTEGER NOT NULL,
+  cause TEXT NOT NULL,
+  unit TEXT NOT NULL,
+  pane TEXT NOT NULL,
+  alert TEXT NOT NULL,
+  at REAL NOT NULL,
+  PRIMARY KEY (session, failure)
 );
 CREATE TABLE answers (
   key TEXT PRIMARY KEY,

@@ -23,6 +23,7 @@ from sidecar.edges.store import (
     circuits,
     codec,
     counters,
+    footings,
     incidents,
     journal,
     links,
@@ -43,7 +44,8 @@ from sidecar.errand import OUR_OWN, Errand
 from sidecar.errors import StoreUnavailable
 from sidecar.model.archive import Doomed
 from sidecar.model.audit import AuditFilter, Head, Pruned, TrailLimits
-from sidecar.model.incident import Asker, Evidence, Finding, IncidentState
+from sidecar.model.incident import Asker, Evidence, FailureKind, Finding, IncidentState
+from sidecar.model.ladder import Footing
 from sidecar.model.plan import Refusal, Step
 from sidecar.model.policy import BreakerState, Retention
 from sidecar.model.record import (
@@ -224,9 +226,9 @@ class Store:
         self._damaged -= packed.keys()
         return stored
 
-    async def newest_checkpoint(self, session: str) -> Checkpoint | None:
+    async def newest_checkpoint(self, session: str, before: int | None = None) -> Checkpoint | None:
         now = self._clock.wall()
-        found, bad = await self._write(lambda tx: checkpoints.newest(tx, session, now))
+        found, bad = await self._write(lambda tx: checkpoints.newest(tx, session, now, before))
         if bad:
             self._on_corrupt(bad)
         return found
@@ -355,7 +357,10 @@ class Store:
     async def recoveries_since(self, session: str, since: float) -> tuple[float, ...]:
         rows = await self._read(
             lambda tx: tx.all(
-                "SELECT begun FROM recoveries WHERE session = ? AND begun >= ? ORDER BY begun", session, since
+                "SELECT begun FROM recoveries WHERE session = ? AND begun >= ? AND attempt = 1"
+                " ORDER BY begun",
+                session,
+                since,
             )
         )
         return tuple(row["begun"] for row in rows)
@@ -378,6 +383,9 @@ class Store:
         self, states: Mapping[str, BreakerState], gone: Sequence[str], now: float, actor: str = "sidecar"
     ) -> tuple[str, ...]:
         return await self._write(lambda tx: circuits.save(tx, states, gone, now, actor))
+
+    async def footings(self) -> Mapping[tuple[str, FailureKind], Footing]:
+        return await self._read(footings.read)
 
     async def accept_alerts(self, batch: Sequence[AlertIntake], now: float) -> tuple[Receipt, ...]:
         return await self._write(lambda tx: alerts.accept(tx, batch, now))
