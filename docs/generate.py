@@ -22,7 +22,7 @@ from sidecar import config_units as units
 from sidecar.config import AlertRoute, SessionOverride, Settings
 from sidecar.config_fields import unavailable
 from sidecar.decide.builtin import BUILTIN
-from sidecar.model.policy import Budget, ResumeRule
+from sidecar.model.policy import AtOnce, Budget, ResumeRule
 
 PAGE = Path(__file__).with_name("configuration.md")
 AGENTS_PAGE = Path(__file__).with_name("agents.md")
@@ -30,6 +30,7 @@ AGENTS_PAGE = Path(__file__).with_name("agents.md")
 _RENAMED = {
     "recovery.per_session": "recovery.budget.per_session",
     "recovery.overall": "recovery.budget.global",
+    "recovery.at_once": "recovery.budget.at_once",
     "notify.tmux": "notify[].tmux",
 }
 _NOT_IN_THE_FILE = {"declared", "source", "text"}
@@ -76,7 +77,7 @@ def entries(kind: type, path: str = "") -> Iterator[Entry]:
         where = f"{path}.{one.name}" if path else one.name
         default = _default(one)
         key = _RENAMED.get(where, where)
-        if is_dataclass(default) and not isinstance(default, Budget):
+        if is_dataclass(default) and not isinstance(default, Budget | AtOnce):
             yield from entries(type(default), where)
             continue
         if where in _ITEMS:
@@ -152,6 +153,8 @@ def _show(name: str, value: Any) -> str:
             text = "none"
         case Budget(count=count, period=period):
             text = f"`{count} per {units.show_seconds(period)}`"
+        case AtOnce():
+            text = f"`{value}`"
         case Enum():
             text = f"`{value.value}`"
         case bool():

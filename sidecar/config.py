@@ -17,6 +17,7 @@ from sidecar.model.incident import FailureKind
 from sidecar.model.ladder import Ladders, ladders
 from sidecar.model.plan import StepKind, Strategy
 from sidecar.model.policy import (
+    AtOnce,
     BreakerPolicy,
     Budget,
     Mode,
@@ -155,6 +156,10 @@ class RecoverySettings:
     """Recoveries of one session before it is given up (``budget.per_session``)."""
     overall: Budget = field(default_factory=lambda: Budget(20, 600.0))
     """Incidents of all sessions together (``budget.global``); a dead server costs one."""
+    at_once: AtOnce = field(default_factory=AtOnce)
+    """Incidents that are worked at the same time, as a count, a share of the sessions, or both, of which the
+    larger holds (``budget.at_once``). A dead server is one, however many sessions it had. What is beyond
+    that waits for its turn, in order."""
     slow_retry: float = 600.0
     """Seconds between attempts at a session that was given up."""
     starts: Budget = field(default_factory=lambda: Budget(4, 2.0))

@@ -43,6 +43,7 @@ from sidecar.config_fields import (
     read_as,
     record,
     regex,
+    scalar,
     section,
     size,
     switch,
@@ -57,7 +58,7 @@ from sidecar.config_yaml import compose, read_text
 from sidecar.errors import ConfigInvalid
 from sidecar.model.incident import FailureKind
 from sidecar.model.plan import StepKind, Strategy
-from sidecar.model.policy import BreakerPolicy, Mode, Restore, ResumeRule, RetryPolicy, Shape
+from sidecar.model.policy import AtOnce, BreakerPolicy, Mode, Restore, ResumeRule, RetryPolicy, Shape
 from sidecar.model.stress import ResourceLimits
 
 _WORD_IN_BRACES = re.compile(r"(?<!\$)\{([A-Za-z_]\w*)\}")
@@ -172,8 +173,15 @@ def _resources(**values: Any) -> ResourceLimits:
 def _recovery(budget: Mapping[str, Any] = MappingProxyType({}), **values: Any) -> RecoverySettings:
     if "ladders" in values:
         values["ladders"] = MappingProxyType({**DEFAULT_LADDERS, **values["ladders"]})
-    names = {"per_session": "per_session", "global": "overall"}
+    names = {"per_session": "per_session", "global": "overall", "at_once": "at_once"}
     return RecoverySettings(**values, **{names[key]: value for key, value in budget.items()})
+
+
+def _at_once(place: Place) -> AtOnce:
+    try:
+        return units.at_once(scalar(place, "a count or a share"))
+    except ValueError as error:
+        raise Wrong(str(error)) from error
 
 
 def _notify(place: Place) -> NotifySettings:
@@ -216,6 +224,7 @@ CHECKPOINTS: Mapping[str, Reader[Any]] = {
 _BUDGETS: Mapping[str, Reader[Any]] = {
     "per_session": read_as(units.budget),
     "global": read_as(units.budget),
+    "at_once": _at_once,
 }
 _RECOVERY: Mapping[str, Reader[Any]] = {
     "mode": one_of(Mode, "mode"),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipaddress
 import re
 
-from sidecar.model.policy import Budget
+from sidecar.model.policy import AtOnce, Budget
 
 _SECONDS = {"d": 86_400.0, "h": 3_600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 _DURATION_PART = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,6})?)(ms|d|h|m|s)")
@@ -19,6 +19,7 @@ _BYTES = {"B": 1, "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**
 }  # fmt: skip
 _SIZE = re.compile(rf"([0-9]{{1,15}}(?:\.[0-9]{{1,6}})?) ?({'|'.join(_BYTES)})")
 _BUDGET = re.compile(r"([0-9]{1,6}) +per +(\S+)")
+_AT_ONCE = re.compile(r"(?:(?P<count>\d{1,6})(?: or (?=\d)|$))?(?:(?P<share>\d{1,3}(?:\.\d{1,4})?) ?%)?")
 _ADDRESS = re.compile(r"(?:\[(?P<v6>[^\[\]]+)\]|(?P<name>[A-Za-z0-9._-]+)):(?P<port>[0-9]{1,5})")
 _SOCKET_PATH_BYTES = 107
 
@@ -78,6 +79,23 @@ def budget(text: str) -> Budget:
     if count == 0 or period == 0:
         raise ValueError(f"{text!r} allows nothing; give at least 1 per 1s, or set recovery.mode to observe")
     return Budget(count, period)
+
+
+def at_once(text: str) -> AtOnce:
+    """``5``, ``25%`` or ``5 or 25%``, of which the larger holds.
+
+    Raises:
+        ValueError: it has another form, or allows nothing.
+    """
+    match = _AT_ONCE.fullmatch(text)
+    if match is None or not (match["count"] or match["share"]):
+        raise ValueError(f"{text!r} is neither a count nor a share; write 5, 25%, or 5 or 25%")
+    count, share = int(match["count"] or 0), float(match["share"] or 0) / 100
+    if count == 0 and share == 0:
+        raise ValueError(f"{text!r} allows nothing; give at least 1, or set recovery.mode to observe")
+    if share > 1:
+        raise ValueError(f"{text!r} is more than all; a share ends at 100%")
+    return AtOnce(count, share)
 
 
 def address(text: str) -> str:

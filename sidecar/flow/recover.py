@@ -89,12 +89,13 @@ class Recoverer:
 
     async def _attempt(self, case: Case, incident: IncidentRow) -> bool:
         """One way to bring it back. Whether another is to be tried."""
-        decision = await self._decide(case, incident.state)
+        decision = await self._decide(case, incident.state, pays=True)
         if isinstance(decision, Plan):
             decision = await self._confirmer.confirm(case, decision)
         if isinstance(decision, Plan):
             decision = await self._lend(incident, decision)
         if isinstance(decision, Refusal):
+            self._surveyor.pay_back(case)
             await self._concluder.refuse(case, incident, decision)
             return False
         return await self._carry_out(await self._begin(case, incident, decision))
@@ -102,7 +103,7 @@ class Recoverer:
     async def dry_run(self, case: Case) -> DryRun | Refusal:
         """What would be done, without doing it: no lease, no incident, nothing on record."""
         waiting = {row.session: row.state for row in await self._book.open_incidents()}
-        decision = await self._decide(case, waiting.get(case.session, IncidentState.OPEN))
+        decision = await self._decide(case, waiting.get(case.session, IncidentState.OPEN), pays=False)
         return decision if isinstance(decision, Refusal) else _dry_run(case, decision)
 
     async def _open(self, case: Case) -> IncidentRow:
@@ -125,9 +126,13 @@ class Recoverer:
         )
         return incident
 
-    async def _decide(self, case: Case, incident: IncidentState) -> Plan | Refusal:
+    async def _decide(self, case: Case, incident: IncidentState, *, pays: bool) -> Plan | Refusal:
         situation = await self._surveyor.situation(case, incident)
-        decision = choose(situation, await self._surveyor.resume(case, image_for(case, situation)))
+        resume = await self._surveyor.resume(case, image_for(case, situation))
+        # Others may have been let through while this was gathered; from here to the payment nothing waits.
+        decision = choose(replace(situation, origins=self._surveyor.origins(situation)), resume)
+        if pays and isinstance(decision, Plan):
+            case.paid = self._surveyor.pay(case, situation.now)
         return await self._strain.admit(case, decision)
 
     async def _lend(self, incident: IncidentRow, plan: Plan) -> Plan | Refusal:

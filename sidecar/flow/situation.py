@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sidecar.clock import Clock
@@ -10,6 +11,7 @@ from sidecar.decide.mend import by_itself
 from sidecar.decide.restore import Resume, held
 from sidecar.decide.resume import Spot, resumption
 from sidecar.decide.situation import Limits, Situation
+from sidecar.decide.wall import age
 from sidecar.decide.workspace import resume_rules
 from sidecar.flow.circuits import Circuits
 from sidecar.flow.claims import gather_claims
@@ -69,6 +71,26 @@ class Surveyor:
             folders=await asyncio.to_thread(self.host.real_folders, declared) if declared else (),
             standing=self.ward.standing(case.finding.failure),
         )
+
+    def origins(self, situation: Situation) -> Mapping[str, float]:
+        """The incidents of the budget's period: by the book, and those that are not in it yet."""
+        period = situation.limits.overall.period
+        for origin, moment in list(self.ward.spent.items()):
+            if age(moment, situation.now, period) >= period:
+                del self.ward.spent[origin]
+        return {**self.ward.spent, **situation.origins}
+
+    def pay(self, case: Case, now: float) -> bool:
+        """Take the incident's unit of the budget. False: it was taken already."""
+        new = case.finding.origin not in self.ward.spent
+        self.ward.spent.setdefault(case.finding.origin, now)
+        return new
+
+    def pay_back(self, case: Case) -> None:
+        """Nothing was done with what was just paid for."""
+        if case.paid:
+            self.ward.spent.pop(case.finding.origin, None)
+            case.paid = False
 
     async def resume(self, case: Case, image: SessionImage | None) -> Resume:
         """How the programs of this image come back: by the user's rules, by what a workspace file

@@ -58,6 +58,8 @@ class Case:
     """The fingerprint of the alert that asks."""
     tried: tuple[Resort, ...] = ()
     """What was tried in vain."""
+    paid: bool = False
+    """It has taken a unit of the budget of all sessions, for something that has not begun yet."""
     bad_file: str = ""
     """What is wrong with the workspace file that it was built from; empty if nothing is."""
     order: Order | None = None
@@ -143,6 +145,8 @@ class Ward:
         """What of a declared session is not as its file says, and counts."""
         self.footings: dict[tuple[str, FailureKind], Footing] = {}
         """Where sessions stand on their ladders."""
+        self.spent: dict[str, float] = {}
+        """Origins of incidents that were let through lately, with their wall seconds, ahead of the book."""
         self.setbacks: dict[str, Setback] = {}
         self.totals: Mapping[str, StoredTotals] = {}
         self.usage: Mapping[str, Usage] = {}

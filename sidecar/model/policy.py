@@ -139,6 +139,18 @@ class Budget:
 
 
 @dataclass(frozen=True, slots=True)
+class AtOnce:
+    """How many incidents may be worked at once: a count or a share of the sessions, whichever is more."""
+
+    count: int = 4
+    share: float = 0.1
+
+    def __str__(self) -> str:
+        words = (str(self.count) if self.count else "", f"{self.share * 100:g}%" if self.share else "")
+        return " or ".join(filter(None, words))
+
+
+@dataclass(frozen=True, slots=True)
 class Retention:
     """Which generations of a session are kept."""
 

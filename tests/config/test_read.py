@@ -30,7 +30,7 @@ from sidecar.errors import ConfigInvalid
 from sidecar.model.incident import Cause, FailureKind
 from sidecar.model.ladder import Rung
 from sidecar.model.plan import StepKind, Strategy
-from sidecar.model.policy import BreakerPolicy, Budget, Jitter, Mode, Restore, ResumeRule, RetryPolicy
+from sidecar.model.policy import AtOnce, BreakerPolicy, Budget, Jitter, Mode, Restore, ResumeRule, RetryPolicy
 from sidecar.model.stress import ResourceLimits
 
 HERE = Path(__file__).parent
@@ -85,6 +85,7 @@ def test_everything(monkeypatch: pytest.MonkeyPatch) -> None:
     assert recovery.retry == RetryPolicy(5, 0.05, 10.0, 1.5, Jitter.NONE)
     assert recovery.circuit == BreakerPolicy(2, 300.0, 30.0)
     assert (recovery.per_session, recovery.overall) == (Budget(3, 3600.0), Budget(30, 3600.0))
+    assert recovery.at_once == AtOnce(5, 0.25)
     assert recovery.slow_retry == 1800.0
     assert recovery.starts == Budget(3, 5.0)
     assert settings.resources == ResourceLimits(

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar import config_units as units
-from sidecar.model.policy import Budget
+from sidecar.model.policy import AtOnce, Budget
 
 
 @pytest.mark.parametrize(
@@ -90,3 +90,29 @@ def test_address(text: str) -> None:
 def test_no_address(text: str) -> None:
     with pytest.raises(ValueError, match=r"address|ports end"):
         units.address(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "count", "share"),
+    [("5", 5, 0.0), ("25%", 0, 0.25), ("5 or 25%", 5, 0.25), ("12.5 %", 0, 0.125), ("1 or 100%", 1, 1.0)],
+)
+def test_a_limit_at_once_is_a_count_a_share_or_both(text: str, count: int, share: float) -> None:
+    assert units.at_once(text) == AtOnce(count, share)
+    assert units.at_once(str(AtOnce(count, share))) == AtOnce(count, share)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("0", "allows nothing"),
+        ("0%", "allows nothing"),
+        ("101%", "more than all"),
+        *(
+            (text, "neither a count nor a share")
+            for text in ("", "x", "5 25%", "5 or", "or 5%", "-1", "5 per 10m")
+        ),
+    ],
+)
+def test_what_is_no_limit_at_once(text: str, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        units.at_once(text)
