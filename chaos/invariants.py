@@ -10,9 +10,9 @@ from enum import StrEnum
 from chaos.history import History, Row
 from sidecar.config import RecoverySettings
 from sidecar.decide import budget
-from sidecar.decide.lifecycle import CLOSED, MOVES
 from sidecar.decide.wall import age
 from sidecar.model.incident import Asker, IncidentState
+from sidecar.model.lifecycle import CLOSED, MOVES
 from sidecar.model.record import Action
 
 _MOVES = {old.value: {new.value for new in following} for old, following in MOVES.items()}

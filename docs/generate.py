@@ -22,9 +22,12 @@ from sidecar import config_units as units
 from sidecar.config import AlertRoute, SessionOverride, Settings
 from sidecar.config_fields import unavailable
 from sidecar.decide.builtin import BUILTIN
+from sidecar.model.incident import IncidentState
+from sidecar.model.lifecycle import MOVES
 from sidecar.model.policy import AtOnce, Budget, ResumeRule
 
 PAGE = Path(__file__).with_name("configuration.md")
+RECOVERY_PAGE = Path(__file__).with_name("recovery.md")
 AGENTS_PAGE = Path(__file__).with_name("agents.md")
 
 _RENAMED = {
@@ -43,6 +46,9 @@ _SHARES = {"failure_rate", "slow_rate"}
 _PLAIN_NUMBERS = {"base", "memory_free", "memory_stalled", "cpu_stalled", "load"}
 _RULES = re.compile(
     r"(?<=<!-- rules: written by docs/generate.py -->\n).*(?=<!-- end of rules -->)", re.DOTALL
+)
+_STATES = re.compile(
+    r"(?<=<!-- states: written by docs/generate.py -->\n).*(?=<!-- end of states -->)", re.DOTALL
 )
 _HEAD = """\
 # Configuration
@@ -106,6 +112,16 @@ def agents_page() -> str:
     head = "| match | comes back as | without an id | heavy |\n|---|---|---|---|\n"
     table = head + "".join(map(_rule_row, BUILTIN))
     return _RULES.sub(lambda _: table, AGENTS_PAGE.read_text(encoding="utf-8"))
+
+
+def recovery_page() -> str:
+    """The page about recoveries, with the states of an incident as the table has them."""
+    lines = ["```mermaid", "stateDiagram-v2", f"    [*] --> {IncidentState.OPEN}"]
+    for old, following in MOVES.items():
+        moves = [new for new in IncidentState if new in following and new is not old]
+        lines += [f"    {old} --> {new}" for new in moves] or [f"    {old} --> [*]"]
+    drawn = "\n".join([*lines, "```", ""])
+    return _STATES.sub(lambda _: drawn, RECOVERY_PAGE.read_text(encoding="utf-8"))
 
 
 def _rule_row(rule: ResumeRule) -> str:
@@ -198,3 +214,4 @@ def _markdown(text: str) -> str:
 if __name__ == "__main__":
     PAGE.write_text(page(), encoding="utf-8")
     AGENTS_PAGE.write_text(agents_page(), encoding="utf-8")
+    RECOVERY_PAGE.write_text(recovery_page(), encoding="utf-8")

@@ -83,6 +83,11 @@ def show_dry_run(answer: Mapping[str, Any]) -> None:
     click.echo(safe(f"would be done: {answer['strategy']}"))
     for step in answer["steps"]:
         click.echo(safe(f"  {step}"))
+    if answer["strategy"] in answer["ladder"]:
+        place = answer["ladder"].index(answer["strategy"]) + 1
+        click.echo(safe(f"rung {place} of {len(answer['ladder'])}: {', '.join(answer['ladder'])}"))
+    if answer["fallback"]:
+        click.echo(safe(f"if that fails: {', '.join(answer['fallback'])}, and then a person is called"))
 
 
 def moment(text: str | None) -> datetime | None:

@@ -18,6 +18,7 @@ from sidecar.decide.causes import RULES
 from sidecar.errors import ConfigInvalid, Fault
 from sidecar.flow.steps import STEPS
 from sidecar.model.incident import Cause, FailureKind
+from sidecar.model.lifecycle import MOVES
 from sidecar.model.plan import Outcome, RefusalReason, Strategy
 from sidecar.model.record import HoldBackReason, SkipReason
 from sidecar.model.saga import TransactionOutcome
@@ -31,6 +32,20 @@ def test_the_shipped_rules_are_listed_as_they_are() -> None:
     written = generate.AGENTS_PAGE.read_text()
     assert written == generate.agents_page(), "run `python docs/generate.py`"
     assert written.count("| `^") == len(BUILTIN)
+
+
+def test_the_states_of_an_incident_are_drawn_as_they_are() -> None:
+    written = generate.RECOVERY_PAGE.read_text()
+    assert written == generate.recovery_page(), "run `python docs/generate.py`"
+    for old, following in MOVES.items():
+        drawn = set(re.findall(rf"^    {old} --> (\w+)$", written, re.MULTILINE))
+        assert drawn == {*following} - {old}
+
+
+def test_every_example_about_recoveries_can_be_loaded() -> None:
+    examples = re.findall(r"```yaml\n(.*?)```", generate.RECOVERY_PAGE.read_text(), re.DOTALL)
+    assert len(examples) >= 4
+    assert {example: _faults(example) for example in examples if _faults(example)} == {}
 
 
 def test_every_agent_is_explained() -> None:

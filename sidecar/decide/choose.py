@@ -42,6 +42,7 @@ def choose(situation: Situation, resume: Resume) -> Plan | Refusal:
             RefusalReason.OBSERVE_MODE,
             f"observe mode: {resort} would have been done ({steps})",
             hint="Set recovery.mode to auto, or ask with `sidecar recover`.",
+            plan=plan,
         )
     return plan
 

@@ -86,6 +86,7 @@ _SENTENCES: Mapping[str, Callable[[Detail], str]] = {
     Action.INCIDENT_MOVED: _moved,
     Action.CIRCUIT_MOVED: _moved,
     Action.REFUSED: lambda detail: str(detail["sentence"]),
+    Action.DRY_RUN: lambda detail: str(detail["sentence"]),
     Action.RECOVERY_BEGUN: lambda detail: "; ".join(detail["steps"]),
     Action.RECOVERY_ENDED: _ended,
     Action.RECOVERY_RESUMED: lambda detail: (

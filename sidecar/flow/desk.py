@@ -92,7 +92,7 @@ class FrontDesk:
             )
         failure, look = asked
         if request.dry_run:
-            return await self._watch.dry_run(failure, look, request.strategy)
+            return await self._watch.dry_run(failure, look, request.strategy, asker, recorded=True)
         joined = self._ward.cases.get(failure.session)
         if joined is not None:
             return self._join(joined, asker, wish)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from sidecar.decide import climb
 from sidecar.flow.ward import Ward
 from sidecar.model.plan import RefusalReason, Verdict
 from sidecar.model.policy import BreakerState
@@ -29,7 +30,7 @@ def picture(
         server_up=look.presence is Presence.PRESENT,
         tmux_version=look.version,
         mode=ward.settings.recovery.mode,
-        sessions=tuple(_session(ward, name) for name in names),
+        sessions=tuple(_session(ward, name, last_look) for name in names),
         incidents=tuple(incidents),
         circuits=dict(circuits),
         recoveries_in_progress=len(ward.cases),
@@ -44,7 +45,7 @@ def picture(
     )
 
 
-def _session(ward: Ward, name: str) -> SessionStatus:
+def _session(ward: Ward, name: str, now: float) -> SessionStatus:
     live = ward.look.find(name) if ward.look.presence is Presence.PRESENT else None
     panes = list(live.panes()) if live else []
     total = ward.totals.get(name, StoredTotals(name, 0, 0, 0.0))
@@ -71,6 +72,11 @@ def _session(ward: Ward, name: str) -> SessionStatus:
         rehearsed=rehearsal.at if rehearsal else 0.0,
         rehearsal_report=rehearsal.differences if rehearsal else (),
         differences=ward.shapes.get(name, ()),
+        rungs={
+            kind: footing.strategy
+            for (session, kind), footing in ward.footings.items()
+            if session == name and climb.lasts(footing, ward.settings.recovery.stable, now)
+        },
         note="; ".join(filter(None, (still.sentence if still else "", _unrestorable(rehearsal)))),
     )
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from typing import Any
 
 from sidecar import errand
 from sidecar.clock import Clock
@@ -100,11 +101,32 @@ class Recoverer:
             return False
         return await self._carry_out(await self._begin(case, incident, decision))
 
-    async def dry_run(self, case: Case) -> DryRun | Refusal:
-        """What would be done, without doing it: no lease, no incident, nothing on record."""
+    async def dry_run(self, case: Case, *, recorded: bool = False) -> DryRun | Refusal:
+        """What would be done, without doing it: no lease, no incident; on record only when that is wanted."""
         waiting = {row.session: row.state for row in await self._book.open_incidents()}
         decision = await self._decide(case, waiting.get(case.session, IncidentState.OPEN), pays=False)
-        return decision if isinstance(decision, Refusal) else _dry_run(case, decision)
+        ladder = tuple(map(str, self._ward.ladder(case.finding)))
+        found = decision if isinstance(decision, Refusal) else _dry_run(case, decision, ladder)
+        if recorded:
+            await self._record(case, found)
+        return found
+
+    async def _record(self, case: Case, found: DryRun | Refusal) -> None:
+        evidence = [asdict(fact) for fact in case.finding.evidence]
+        detail: dict[str, Any] = {"cause": case.finding.cause, "evidence": evidence}
+        if isinstance(found, Refusal):
+            reason, sentence = str(found.reason), found.sentence
+        else:
+            reason, sentence = str(found.strategy), f"would be done: {', '.join(found.steps)}"
+            detail |= {"strategy": found.strategy, "steps": found.steps, "fallback": found.fallback}
+        await self._book.audit(
+            Action.DRY_RUN,
+            self._clock.wall(),
+            session=case.session,
+            actor=case.asker,
+            reason=reason,
+            detail={"sentence": sentence, **detail},
+        )
 
     async def _open(self, case: Case) -> IncidentRow:
         finding = case.finding
@@ -209,10 +231,12 @@ class Recoverer:
         return await self._carry_out(run)
 
 
-def _dry_run(case: Case, plan: Plan) -> DryRun:
+def _dry_run(case: Case, plan: Plan, ladder: tuple[str, ...]) -> DryRun:
     return DryRun(
         plan.strategy,
         tuple(step.describe() for step in plan.steps),
         case.finding.cause,
         tuple(asdict(fact) for fact in case.finding.evidence),
+        ladder,
+        tuple(map(str, plan.fallback)),
     )

@@ -609,11 +609,13 @@ class Watch:
         look: Look,
         strategy: Strategy | None = None,
         asker: Asker = Asker.OPERATOR,
+        *,
+        recorded: bool = False,
     ) -> DryRun | Refusal:
         """What would be done about a failure if this one asked, without doing it."""
         case = self.case_for(failure, look, asker)
         case.strategy = strategy
-        return await self._t.recoverer.dry_run(case)
+        return await self._t.recoverer.dry_run(case, recorded=recorded)
 
     async def take_up(self, known: KnownSession) -> None:
         """A person wants the session to be looked after."""

@@ -210,7 +210,7 @@ class Asker(StrEnum):
 
 
 class IncidentState(StrEnum):
-    """Where an incident stands; the legal moves are in ``decide/lifecycle.py``."""
+    """Where an incident stands; the legal moves are in ``model/lifecycle.py``."""
 
     OPEN = "open"
     RECOVERING = "recovering"

@@ -260,6 +260,8 @@ class Refusal:
     hint: str = ""
     retry_after: float | None = None
     """Seconds until the same question may get another answer."""
+    plan: Plan | None = None
+    """What would have been done, where all was decided and nothing is done."""
 
 
 class Outcome(StrEnum):

@@ -56,6 +56,7 @@ class Action(StrEnum):
     INCIDENT_MOVED = "incident_moved"
     EVIDENCE_ADDED = "evidence_added"
     REFUSED = "refused"
+    DRY_RUN = "dry_run"
     RECOVERY_BEGUN = "recovery_begun"
     STEP_BEGUN = "step_begun"
     STEP_ENDED = "step_ended"

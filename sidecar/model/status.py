@@ -43,6 +43,8 @@ class SessionStatus:
     """Every difference that it found, tolerated ones too."""
     differences: tuple[Difference, ...] = ()
     """What of a declared session is not as its file says, and counts."""
+    rungs: Mapping[str, str] = field(default_factory=dict)
+    """By failure, the strategy on which it stands; empty once it has been stable for long enough."""
     note: str = ""
     """For people: why it is not healthy or not restorable, and what to do."""
 
@@ -105,6 +107,10 @@ class DryRun:
     steps: tuple[str, ...]
     cause: str
     evidence: tuple[Mapping[str, str], ...]
+    ladder: tuple[str, ...] = ()
+    """The rungs, first the one at the bottom; the strategy is the one on which the session stands."""
+    fallback: tuple[str, ...] = ()
+    """What would be tried next, in this order, if that failed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,6 +80,8 @@ def dry_run(answer: DryRun) -> dict[str, Any]:
         "steps": answer.steps,
         "cause": answer.cause,
         "evidence": answer.evidence,
+        "ladder": answer.ladder,
+        "fallback": answer.fallback,
     }
 
 

@@ -11,7 +11,7 @@ from sidecar.config import RecoverySettings, Settings
 from sidecar.errors import StoreUnavailable, TmuxUnknown
 from sidecar.model.incident import Asker, IncidentState, Role, SignalKind
 from sidecar.model.plan import Refusal, RefusalReason, Strategy
-from sidecar.model.policy import Budget
+from sidecar.model.policy import Budget, Mode
 from sidecar.model.record import Action
 from sidecar.model.session import Presence
 from sidecar.model.status import DryRun, RecoverRequest, Ticket
@@ -132,11 +132,15 @@ async def test_a_dry_run_opens_and_moves_nothing(tmp_path: Path) -> None:
         await world.recovered()
         world.kill_pane_process()
         await world.until(lambda: world.log.of(Action.REFUSED), "given up")
-        before, rows = await world.store.open_incidents(), await world.store.audit_rows(1)
+        before, (last,) = await world.store.open_incidents(), await world.store.audit_rows(1)
         answer = await world.desk.request(RecoverRequest("web", dry_run=True))
         assert isinstance(answer, DryRun)
         assert await world.store.open_incidents() == before
-        assert await world.store.audit_rows(1) == rows
+        told, before_it = await world.store.audit_rows(2)
+        assert before_it == last
+        assert (told.action, told.reason, told.actor) == ("dry_run", "respawn_pane", "operator")
+        assert told.detail["steps"]
+        assert told.detail["evidence"]
         await world.quiet()
         await world.pass_time(650.0)
         assert len(await world.recoveries()) == 2
@@ -351,3 +355,18 @@ async def test_giving_up_and_the_slow_pace_outlive_the_sidecar(tmp_path: Path) -
         assert later.tmux.called("announce") == []
         await later.pass_time(700.0)
         assert (await later.recovered(2)).state == "verified"
+
+
+async def test_observe_mode_puts_the_whole_decision_on_record_and_does_nothing(tmp_path: Path) -> None:
+    async with corridor(tmp_path, Settings(recovery=RecoverySettings(mode=Mode.OBSERVE))) as world:
+        await world.adopt(session())
+        world.kill_pane_process()
+        await world.until(lambda: world.log.of(Action.REFUSED), "decided")
+        await world.pass_time(60.0)
+        assert await world.recoveries() == []
+        assert world.tmux.called("respawn") == []
+        (row,) = [row for row in await world.store.audit_rows(50) if row.action is Action.REFUSED]
+        assert row.reason == "observe_mode"
+        assert row.detail["strategy"] == "respawn_pane"
+        assert any("respawn pane" in step for step in row.detail["steps"])
+        assert row.detail["evidence"]

@@ -7,15 +7,16 @@ import secrets
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import asdict
+from typing import Any
 
 from sidecar.edges.store import footings, journal, mandates
 from sidecar.edges.store.audit import Transaction, decision
+from sidecar.model import lifecycle
 from sidecar.model.incident import Asker, Cause, Evidence, FailureKind, Finding, IncidentState, Intent
-from sidecar.model.plan import Manner, Refusal, Strategy
+from sidecar.model.plan import Manner, Plan, Refusal, Strategy
 from sidecar.model.record import Action, Ending, IncidentRow, RecoveryRow, StepRow, Unfinished
 from sidecar.model.saga import Mandate
 
-_CLOSED = (IncidentState.RECOVERED, IncidentState.FAILED, IncidentState.DISMISSED)
 _AFTER = {"verified": IncidentState.RECOVERED, "stopped": IncidentState.DISMISSED}
 
 
@@ -93,9 +94,10 @@ def move(
     row = tx.one("SELECT * FROM incidents WHERE id = ?", incident)
     if row is None or row["state"] == state:
         return
+    lifecycle.move(IncidentState(row["state"]), state)
     tx.run(
         "UPDATE incidents SET state = ?, closed = ?, reason = ?, sentence = ? WHERE id = ?",
-        state.value, now if state in _CLOSED else None, reason, sentence, incident,
+        state.value, now if state in lifecycle.CLOSED else None, reason, sentence, incident,
     )  # fmt: skip
     tx.audit(
         Action.INCIDENT_MOVED,
@@ -124,10 +126,27 @@ def refuse(
         actor=asker,
         reason=refusal.reason,
         trace=row["trace"] if row else "",
-        detail={"incident": incident, "sentence": refusal.sentence, "hint": refusal.hint},
+        detail={
+            "incident": incident,
+            "sentence": refusal.sentence,
+            "hint": refusal.hint,
+            **(_decided(refusal.plan) if refusal.plan is not None else {}),
+        },
     )
     if incident is not None and state is not None:
         move(tx, incident, state, now, refusal.reason, refusal.sentence)
+
+
+def _decided(plan: Plan) -> dict[str, Any]:
+    """A plan that is not carried out, and what it rests on."""
+    return {
+        "strategy": plan.strategy,
+        "steps": [step.describe() for step in plan.steps],
+        "checkpoint": plan.checkpoint.id if plan.checkpoint else None,
+        "fallback": [str(each) for each in plan.fallback],
+        "cause": plan.finding.cause,
+        "evidence": [asdict(fact) for fact in plan.finding.evidence],
+    }
 
 
 def begin_recovery(tx: Transaction, incident: int, mandate: Mandate, now: float) -> RecoveryRow:

@@ -2,8 +2,8 @@ from itertools import product
 
 import pytest
 
-from sidecar.decide.lifecycle import CLOSED, MOVES, IllegalMove, move
 from sidecar.model.incident import IncidentState as State
+from sidecar.model.lifecycle import CLOSED, MOVES, IllegalMove, move
 
 LEGAL = """
 open:       open held given_up recovering dismissed failed

@@ -1,12 +1,6 @@
 """The incident's states as one table. An illegal move raises and changes nothing.
 
-::
-
-    open ---> recovering ---> recovered     whole again, and seen to be
-      ^           |     `---> failed        tried in vain: what is still broken opens a new incident
-      |           v                |
-      `----> held, given_up        |        waits for a person, the slow pace or a change
-                  `---------> dismissed     over without us: closed by a person, released, resolved, stale
+``docs/recovery.md`` draws it from this table.
 
 A refusal may repeat ``open``, ``held`` and ``given_up`` or turn one into another, and from each of
 them a recovery may begin. ``recovering`` cannot be entered twice, which is what makes it a claim.
