@@ -53,9 +53,19 @@ class Window:
     def enters(self, line: str) -> ProcessState:
         """Type a line and wait for its program to come to the front."""
         self.back()
-        before = self.front()
+        return self.brings(line)
+
+    def brings(self, line: str) -> ProcessState:
+        shell = process.command_line(self.own)
         self.keys(line, "Enter")
-        return eventually(lambda: now if (now := self.front()) and not now.same(before) else None, line)
+
+        def runs() -> ProcessState | None:
+            # Between fork and exec it is still a shell, and deaf to Ctrl-Z.
+            now = self.front()
+            return now if now and now.pid != self.own and process.command_line(now.pid) != shell else None
+
+        found: ProcessState = eventually(runs, line)
+        return found
 
     def back(self) -> None:
         """Wait until the pane's own process has the terminal and waits for input."""
@@ -67,21 +77,27 @@ class Window:
         eventually(waits, f"the shell of {self.name}")
 
     def shows(self, text: str) -> None:
-        eventually(lambda: text in self.tmux.run("capture-pane", "-p", "-t", f"=w:{self.name}"), text)
+        eventually(lambda: text in self.screen(), f"{text} in {self.name}")
+
+    def screen(self) -> str:
+        return self.tmux.run("capture-pane", "-p", "-t", f"=w:{self.name}")
+
+
+def find(wanted: Callable[[ProcessState], bool], command: str) -> ProcessState | None:
+    states = (process.state(int(name)) for name in os.listdir("/proc") if name.isdigit())
+    return next((s for s in states if s and wanted(s) and process.command_line(s.pid) == command), None)
 
 
 def member(window: Window, command: str) -> ProcessState | None:
     """The process of this command in the group that has the window's terminal."""
     front = window.front()
-    states = (process.state(int(name)) for name in os.listdir("/proc") if name.isdigit())
-    return next(
-        (
-            state
-            for state in states
-            if state and front and state.group == front.pid and process.command_line(state.pid) == command
-        ),
-        None,
-    )
+    return find(lambda state: front is not None and state.group == front.pid, command)
+
+
+def background(window: Window, command: str) -> ProcessState | None:
+    """The process of this command in the window, whichever group has its terminal."""
+    own = window.own
+    return find(lambda state: state.session == own, command)
 
 
 def stop(state: ProcessState) -> None:
@@ -129,7 +145,7 @@ def suspended_by_key(window: Window) -> None:
 
 def suspended_and_again_in_front(window: Window) -> None:
     suspended_by_key(window)
-    window.enters("fg")
+    window.brings("fg")
 
 
 def suspended_pipeline(window: Window) -> None:
@@ -164,15 +180,14 @@ def in_the_background(window: Window) -> None:
 def reader_in_the_background(window: Window) -> None:
     window.back()
     window.keys("cat &", "Enter")
-    window.keys("", "Enter")
-    window.shows("Stopped")
+    eventually(lambda: (state := background(window, "cat")) and state.stopped)
     window.back()
 
 
 def stopped_in_the_background(window: Window) -> None:
     window.back()
-    window.keys("sleep 707 & kill -STOP $!; wait -n 2>/dev/null; jobs", "Enter")
-    window.shows("Stopped")
+    window.keys("sleep 707 &", "Enter")
+    stop(eventually(lambda: background(window, "sleep 707")))
     window.back()
 
 
