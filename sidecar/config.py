@@ -127,7 +127,12 @@ DEFAULT_LADDERS: Ladders = ladders(
             Strategy.REBUILD_PANE,
             Strategy.REBUILD_WINDOW,
         ),
-        FailureKind.FROZEN: (Strategy.CONTINUE_PROCESS, Strategy.UNBLOCK_TERMINAL),
+        FailureKind.FROZEN: (
+            Strategy.CONTINUE_PROCESS,
+            Strategy.UNBLOCK_TERMINAL,
+            Strategy.INTERRUPT_PROGRAM,
+            Strategy.RESPAWN_PANE,
+        ),
         FailureKind.REQUESTED: (
             Strategy.RESUME_PROGRAM,
             Strategy.RESPAWN_PANE,

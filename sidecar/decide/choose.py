@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from sidecar.decide import climb, fallback
 from sidecar.decide.disconnect import hands_off
+from sidecar.decide.firm import permitted
 from sidecar.decide.fitting import fitting
 from sidecar.decide.frozen import hopeless
 from sidecar.decide.limits import exceeded, resting
@@ -51,6 +52,8 @@ def _resorts(situation: Situation) -> tuple[Resort, ...] | Refusal:
     """All that may be tried, in order."""
     failure, cause = situation.finding.failure, situation.finding.cause
     fits = fitting(failure, cause)
+    if situation.asker is not Asker.OPERATOR:
+        fits = permitted(situation.finding, fits)
     refusal = hopeless(situation.finding)
     if refusal is not None:
         return refusal

@@ -47,6 +47,7 @@ TABLE: tuple[Fit, ...] = (
     Fit(Unit.PANE, (Strategy.REBUILD_PANE,), _CORRUPTED, frozenset({Cause.SHAPE_DIFFERS})),
     Fit(Unit.WINDOW, (Strategy.ARRANGE_WINDOW,), _CORRUPTED, frozenset({Cause.LAYOUT_DIFFERS})),
     Fit(Unit.PROGRAM, (Strategy.CONTINUE_PROCESS,), _FROZEN, _STOPPED),
+    Fit(Unit.PROGRAM, (Strategy.INTERRUPT_PROGRAM, Strategy.RESPAWN_PANE), _FROZEN),
     Fit(Unit.PROGRAM, (Strategy.RESUME_PROGRAM,)),
     Fit(Unit.PANE, (Strategy.RESPAWN_PANE,)),
     Fit(Unit.WINDOW, (Strategy.REBUILD_WINDOW,)),

@@ -10,6 +10,7 @@ _FROM_A_CHECKPOINT = frozenset({Strategy.RESTORE_CHECKPOINT, Strategy.BARE_SESSI
 _ON_A_LIVING_SESSION = frozenset(
     {
         Strategy.UNBLOCK_TERMINAL,
+        Strategy.INTERRUPT_PROGRAM,
         Strategy.RESPAWN_PANE,
         Strategy.RESUME_PROGRAM,
         Strategy.REBUILD_WINDOW,

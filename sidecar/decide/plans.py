@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 from sidecar.decide import frozen, mend, restore
 from sidecar.decide.fallback import bare
+from sidecar.decide.firm import ends_a_program, firm_plan
 from sidecar.decide.restore import Resume
 from sidecar.decide.situation import Situation
 from sidecar.model.incident import Broken, Cause, Unit
@@ -84,7 +85,22 @@ def _workspace_plan(situation: Situation, resume: Resume) -> tuple[tuple[Step, .
     return tuple(steps), expectation
 
 
+def _interrupt_plan(situation: Situation, resume: Resume) -> tuple[tuple[Step, ...], Expectation]:
+    return _firm_plan(situation, resume, StepKind.INTERRUPT)
+
+
+def _firm_plan(situation: Situation, resume: Resume, first: StepKind) -> tuple[tuple[Step, ...], Expectation]:
+    session = situation.session
+    assert session is not None
+    image = image_of(session, width=0, height=0)
+    return firm_plan(
+        situation.finding, session, lambda window, pane: _resumption(image, window, pane, resume), first
+    )
+
+
 def _respawn_plan(situation: Situation, resume: Resume) -> tuple[tuple[Step, ...], Expectation]:
+    if ends_a_program(situation.finding):
+        return _firm_plan(situation, resume, StepKind.END)
     left = situation.finding.cause is Cause.DEAD_PANE_LEFT
     return (mend.dead_plan if left else _parts_plan)(situation, resume)
 
@@ -158,6 +174,7 @@ BUILDERS: Mapping[Strategy, Builder] = MappingProxyType(
         Strategy.ARRANGE_WINDOW: mend.layout_plan,
         Strategy.FURNISH_PANE: mend.furnish_plan,
         Strategy.UNBLOCK_TERMINAL: _unblock_plan,
+        Strategy.INTERRUPT_PROGRAM: _interrupt_plan,
     }
 )
 """By strategy: its steps, and what has to be true after them."""

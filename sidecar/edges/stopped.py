@@ -17,7 +17,7 @@ from pathlib import Path
 
 from sidecar.clock import Clock
 from sidecar.edges import pressure, process
-from sidecar.model.running import Holder, Jam, ProcessState, ServerState
+from sidecar.model.running import Holder, Jam, ProcessState, Running, Sending, ServerState
 
 _APART = 0.05
 """Seconds between two looks at a server that does not answer: long enough for a tick of the processor."""
@@ -39,6 +39,13 @@ class StoppedDoor:
     async def all_stopped(self) -> tuple[ProcessState, ...]:
         """Every process of this machine that was stopped and that we may signal, with its command."""
         return await asyncio.to_thread(_all_stopped)
+
+    async def send_to_group(self, state: ProcessState, what: Sending) -> bool:
+        """Signal the group of a process, while it is this one and has the terminal. False: it is not.
+
+        A group that a debugger has to do with is never signalled.
+        """
+        return await asyncio.to_thread(_send_to_group, state, signal.Signals[what.value])
 
     async def full_terminals(self, terminals: Sequence[str]) -> Mapping[str, int]:
         """Those that take nothing just now, with the processor time (ticks) of the processes in them."""
@@ -218,6 +225,23 @@ def _link(path: str) -> str:
         return os.readlink(path)
     except OSError:
         return ""
+
+
+def _send_to_group(known: ProcessState, number: signal.Signals) -> bool:
+    now = process.state(known.pid)
+    if now is None or not now.same(known) or now.group != now.front:
+        return False
+    pids = map(int, filter(str.isdigit, _names("/proc")))
+    states = [state for pid in pids if (state := process.state(pid)) is not None]
+    group = [one for one in states if (one.group, one.session) == (now.group, now.session)]
+    if any(one.tracer or one.running is Running.TRACED for one in group):
+        return False
+    # Whoever was stopped hears of it only when it goes on.
+    sent = [_signal(one.pid, one.started, number) for one in group]
+    for one in group:
+        if one.stopped:
+            _signal(one.pid, one.started, signal.SIGCONT)
+    return any(sent)
 
 
 def _signal(pid: int, started: int, number: signal.Signals) -> bool:

@@ -36,7 +36,7 @@ from sidecar.model.record import (
     Usage,
     Watched,
 )
-from sidecar.model.running import ProcessState, ServerState
+from sidecar.model.running import ProcessState, Sending, ServerState
 from sidecar.model.saga import Attempt, Mandate, Marks
 from sidecar.model.scrollback import StoredText
 from sidecar.model.session import Checkpoint, Look, Operation, Session, SessionImage
@@ -424,6 +424,9 @@ class Stopped(Protocol):
 
     async def let_go_on(self, pid: int, started: int) -> bool:
         """SIGCONT, only while the pid is still the process that began then. False: it is not."""
+
+    async def send_to_group(self, state: ProcessState, what: Sending) -> bool:
+        """Signal the group of a process, while it is this one and has the terminal. False: it is not."""
 
     async def full_terminals(self, terminals: Sequence[str]) -> Mapping[str, int]:
         """Those that take nothing just now, with the processor time (ticks) of the processes in them."""

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from sidecar.errors import Permanent
-from sidecar.flow import mend, steps_gentle
+from sidecar.flow import mend, steps_firm, steps_gentle
 from sidecar.flow.build_steps import (
     bring_back,
     build_workspace,
@@ -53,6 +53,8 @@ async def save(surgery: Surgery, step: Step) -> None:
 
 async def respawn_pane(surgery: Surgery, step: Step) -> None:
     """Start the dead pane's own command again, where it was."""
+    if steps_firm.runs_on(surgery, step):
+        return
     own = step.resumption
     if own is not None and own.heavy:
         await surgery.pace.wait()
@@ -82,6 +84,7 @@ async def run_script(surgery: Surgery, step: Step) -> None:
 _TYPED = "what was typed cannot be taken back, and what it has started is the session's own"
 _DECLARED = "a declared part that stands takes nothing away"
 _AS_MEANT = "what goes on again is as it was meant to be"
+_ENDED = "a program that was ended does not come back; it is started again"
 _MINUTES = 60.0
 
 STEPS: Mapping[StepKind, Deed] = {
@@ -114,6 +117,8 @@ STEPS: Mapping[StepKind, Deed] = {
     ),
     StepKind.CONTINUE: Deed(steps_gentle.go_on, nothing_to_undo=_AS_MEANT),
     StepKind.UNBLOCK: Deed(steps_gentle.unblock, nothing_to_undo=_AS_MEANT),
+    StepKind.INTERRUPT: Deed(steps_firm.interrupt, nothing_to_undo=_ENDED),
+    StepKind.END: Deed(steps_firm.end, nothing_to_undo=_ENDED),
     StepKind.BUILD_WORKSPACE: Deed(build_workspace, remove_built, seconds=5 * _MINUTES, pivot=True),
     # The file says how long it waits between its lines.
     StepKind.FURNISH_WORKSPACE: Deed(furnish_workspace, nothing_to_undo=_TYPED, seconds=60 * _MINUTES),

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from sidecar.decide.conversation import agent_name
 from sidecar.errors import SidecarError, Temporary
 from sidecar.flow.furnish import furnish
+from sidecar.flow.steps_firm import runs_on
 from sidecar.flow.surgery import Surgery
 from sidecar.model.plan import Entry, Resumption, Step, Strategy
 from sidecar.model.session import Look, Pane, Presence, Session
@@ -24,7 +25,7 @@ _AT_ONCE = 32
 async def start_program(surgery: Surgery, step: Step) -> None:
     """Type a program's command line into the shell of a pane."""
     assert step.resumption is not None
-    if step.resumption.entry is Entry.SKIPPED:
+    if step.resumption.entry is Entry.SKIPPED or runs_on(surgery, step):
         return
     if step.pane not in await typed_before(surgery, surgery.mark):
         if _runs_heavy(step.resumption):

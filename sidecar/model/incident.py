@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from sidecar.model.heartbeat import May
+
 
 class SignalKind(StrEnum):
     """Where a signal came from; all of them end in the one inbox."""
@@ -199,6 +201,8 @@ class Finding:
     """Failures with the same origin (one dead server) are one incident and cost one unit of budget."""
     hypotheses: tuple[Hypothesis, ...] = ()
     """Every cause that was considered, likeliest first; empty where only one could be."""
+    may: tuple[May, ...] = ()
+    """What the rule that was broken lets be done, beyond the gentle; only where there is such a rule."""
 
 
 class Asker(StrEnum):

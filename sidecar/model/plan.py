@@ -18,6 +18,7 @@ class Strategy(StrEnum):
     RETRY = "retry"
     CONTINUE_PROCESS = "continue_process"
     UNBLOCK_TERMINAL = "unblock_terminal"
+    INTERRUPT_PROGRAM = "interrupt_program"
     RECREATE_SOCKET = "recreate_socket"
     RESPAWN_PANE = "respawn_pane"
     RESUME_PROGRAM = "resume_program"
@@ -75,6 +76,8 @@ class StepKind(StrEnum):
     SIGNAL_SERVER = "signal_server"
     CONTINUE = "continue"
     UNBLOCK = "unblock"
+    INTERRUPT = "interrupt"
+    END = "end"
 
 
 class Entry(StrEnum):
@@ -151,6 +154,8 @@ class Step:
     """The checkpoint that brings back what this step takes away."""
     started: int = 0
     """Guard of a step that signals: clock ticks after the boot at which the process began."""
+    unless: int = 0
+    """The step is left out while this process lives: it would start again what goes on."""
 
     def describe(self) -> str:
         """One line for people and the audit trail."""

@@ -20,6 +20,14 @@ class Running(StrEnum):
     OTHER = "?"
 
 
+class Sending(StrEnum):
+    """What a program can be told from outside."""
+
+    INTERRUPT = "SIGINT"
+    TERMINATE = "SIGTERM"
+    KILL = "SIGKILL"
+
+
 @dataclass(frozen=True, slots=True)
 class ProcessState:
     """One process as it was seen once."""
