@@ -20,12 +20,12 @@ model/           nouns: session, workspace, incident, plan, saga (journals), pol
 decide/          the quiet floor: detect, diagnose, choose (with fitting, material, limits, plans), judge,
                  resume, workspace, breaker, saga (what comes next in a plan), ...
 edges/           the doors: tmux/ (run, snapshot, capture, rebuild, birth, doorbell, stage),
-                 process (pidfds, /proc), inotify, pressure, memory (of our own), store/ (SQLite), metrics,
-                 logs, systemd
+                 process (pidfds, /proc), stopped (what was, and lets it go on), inotify, pressure,
+                 memory (of our own), store/ (SQLite), metrics, logs, systemd
 flow/            the corridor: watch (inbox and cycle), recover (THE PIPELINE) with situation, confirm,
                  verify, conclude and resume, execute and steps (plans), circuits, examine (what looks do not
-                 show), absence (what went unseen), furnish (declared sessions), checkpoint,
-                 rehearse, archive (what people ask of generations), custody (release, adopt, explain),
+                 show) with frozen, suspended and terminals, absence (what went unseen), furnish
+                 (declared sessions), checkpoint, rehearse, archive (what people ask of generations), custody (release, adopt, explain),
                  records, desk (requests and alerts), person (calls), pulse (the watchdog), strain and
                  lanes (what is short, and who waits), pace (turns of programs), ward (what is known)
 web/             the windows: routes, checkpoints, custody, records, payload, guard, middleware, views,

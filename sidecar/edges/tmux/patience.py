@@ -27,13 +27,13 @@ async def unless_stopped(call: Coroutine[Any, Any, bytes], server: int) -> bytes
     asked = asyncio.ensure_future(call)
     try:
         seen, pause = 0, _FIRST
-        while not asked.done() and seen < _CERTAIN:
+        while seen < _CERTAIN:
             await asyncio.wait([asked], timeout=pause)
+            if asked.done():
+                return asked.result()
             now = process.state(server) if server else None
             seen = seen + 1 if now is not None and now.stopped else 0
             pause = _AGAIN if seen else _FIRST
-        if asked.done():
-            return asked.result()
     finally:
         if not asked.done():
             asked.cancel()
