@@ -13,6 +13,7 @@ CASES: dict[str, Case] = {
         Case("kill-server", "a server with 5 sessions is killed and they come back", recovery.kill_server),
         Case("kill-pane", "the process of one pane is killed and comes back", recovery.kill_pane),
         Case("socket", "the server's socket is removed and made again", recovery.remove_socket),
+        Case("stop-server", "the server is stopped by a signal and goes on", recovery.stop_server),
         Case("restore", "the same as kill-session, with 2,000 lines of scrollback", recovery.restore),
         Case("look", "one full look at 100 sessions with 300 panes", looking.look),
         Case("rebuild", "a stored session is built, in this process", rebuilding.rebuild),

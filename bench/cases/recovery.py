@@ -16,6 +16,7 @@ from bench.line import Line, Plan, Sample, Unit, against
 from bench.measure import interleaved, timed, wait_for
 from bench.shapes import LINES, PROGRAM, SMALL, run_raw, shows
 from bench.stage import Stage, kill, stage
+from sidecar.config import TmuxSettings
 from tests.box import TmuxBox
 
 _ONE = {"web": SMALL}
@@ -123,6 +124,35 @@ def remove_socket(plan: Plan) -> list[Line]:
         Line("removal of the socket, until it is seen", Unit.SECONDS, seen, None, "<= 100 ms", 0.1),
         Line("removal of the socket, from there to verified", Unit.SECONDS, figure, baseline, note=note),
     ]
+
+
+def stop_server(plan: Plan) -> list[Line]:
+    """The server is stopped: until that is seen, and until it answers with the same processes in it."""
+    with stage() as on:
+        on.manage(_ONE)
+        server, raw_server = on.tmux.server_pid(), on.raw.server_pid()
+        injuries = _Injuries(on, lambda: os.kill(server, signal.SIGSTOP))
+
+        def raw() -> float:
+            os.kill(raw_server, signal.SIGSTOP)
+            return timed(lambda: _continued(on.raw, raw_server))
+
+        baseline, figure = interleaved(plan.of(9), raw, injuries.turn)
+    limit = TmuxSettings().timeout
+    note = f"{injuries.note()}; baseline: a raw SIGCONT to the server, and its first answer"
+    seen = injuries.until_seen()
+    return [
+        Line("SIGSTOP of the server, until it is seen", Unit.SECONDS, seen, None, "<= 2.1 s", limit + 0.1),
+        Line(
+            "SIGSTOP of the server, from there to verified", Unit.SECONDS, figure, baseline, "<= 2.3 s",
+            limit + 0.3, note=note,
+        ),
+    ]  # fmt: skip
+
+
+def _continued(tmux: TmuxBox, server: int) -> None:
+    os.kill(server, signal.SIGCONT)
+    tmux.run("display-message", "-p", "#{pid}")
 
 
 def _closed_and_back(rounds: int, lines: int) -> tuple[Sample, Sample, str]:
