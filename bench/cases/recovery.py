@@ -131,7 +131,7 @@ def stop_server(plan: Plan) -> list[Line]:
     with stage() as on:
         on.manage(_ONE)
         server, raw_server = on.tmux.server_pid(), on.raw.server_pid()
-        injuries = _Injuries(on, lambda: os.kill(server, signal.SIGSTOP))
+        injuries = Injuries(on, lambda: os.kill(server, signal.SIGSTOP))
 
         def raw() -> float:
             os.kill(raw_server, signal.SIGSTOP)
