@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from chaos.checker import check
-from sidecar.errors import SidecarError, StoreUnavailable, TmuxRefused, TmuxUnknown
+from sidecar.errors import SidecarError, TmuxRefused, TmuxUnknown
 from sidecar.flow.picture import health_of
 from sidecar.model.incident import IncidentState, SignalKind
 from sidecar.model.plan import StepKind
@@ -39,6 +39,21 @@ async def ended(world: Corridor, name: str = "web") -> RecoveryRow:
             return full
         world.clock.move(0.5)
     raise AssertionError("it comes to no end")
+
+
+def before_each(owner: object, name: str, trouble: Mapping[int, Callable[[], Any]]) -> list[int]:
+    """Put something before the calls of a method, by their numbers. All numbers so far."""
+    real, calls = getattr(owner, name), list[int]()
+
+    async def troubled(*facts: Any) -> Any:
+        calls.append(len(calls) + 1)
+        found = trouble.get(calls[-1], lambda: None)()
+        if isinstance(found, asyncio.Future):
+            await found
+        return await real(*facts)
+
+    setattr(owner, name, troubled)
+    return calls
 
 
 def told(row: RecoveryRow) -> list[tuple[str, str, int, str]]:
@@ -225,41 +240,31 @@ async def test_a_clock_that_jumps_by_an_hour_neither_prolongs_a_wait_nor_acts_tw
 
 
 @pytest.mark.parametrize("write", ["step_begun", "step_ended"])
-async def test_a_book_that_fails_in_the_middle_holds_the_plan_up_and_doubles_nothing(
+async def test_a_book_that_becomes_read_only_holds_the_plan_up_and_doubles_nothing(
     tmp_path: Path, write: str
 ) -> None:
     async with corridor(tmp_path, RESUMING) as world:
         await world.adopt(session(SHELL))
-        real, calls = getattr(world.store, write), 0
-
-        async def read_only(*facts: Any) -> None:
-            nonlocal calls
-            calls += 1
-            if 2 <= calls <= 6:
-                raise StoreUnavailable("the database does not take the write: readonly database")
-            await real(*facts)
-
-        setattr(world.store, write, read_only)
+        book = world.store._connection
+        calls = before_each(
+            world.store,
+            write,
+            {
+                2: lambda: book.execute("PRAGMA query_only = ON"),
+                7: lambda: book.execute("PRAGMA query_only = OFF"),
+            },
+        )
         world.kill_pane_process()
         row = await ended(world)
         assert (row.state, row.transaction_outcome) == ("verified", "committed")
-        assert calls > 6
+        assert len(calls) > 7
         assert world.tmux.effects == [("respawn", "%1"), TYPED]
 
 
 async def test_a_step_that_hangs_is_cut_off(tmp_path: Path) -> None:
     async with corridor(tmp_path, RESUMING) as world:
         await world.adopt(session(SHELL))
-        respawn, hung = world.tmux.respawn, 0
-
-        async def hang(*facts: Any) -> bool:
-            nonlocal hung
-            hung += 1
-            if hung == 1:
-                await asyncio.Future()
-            return await respawn(*facts)
-
-        world.tmux.respawn = hang  # type: ignore[method-assign]
+        before_each(world.tmux, "respawn", {1: asyncio.Future})
         world.kill_pane_process()
         await world.pass_time(290.0)
         assert [row.state for row in await world.recoveries()] == ["running"]
@@ -272,11 +277,7 @@ async def test_a_step_that_hangs_is_cut_off(tmp_path: Path) -> None:
 async def test_a_fault_in_a_step_is_a_failure_of_the_plan(tmp_path: Path) -> None:
     async with corridor(tmp_path, RESUMING) as world:
         await world.adopt(session(SHELL))
-
-        async def broken(*facts: Any) -> bool:
-            raise ZeroDivisionError
-
-        world.tmux.respawn = broken  # type: ignore[method-assign]
+        before_each(world.tmux, "respawn", {1: lambda: 1 // 0})
         world.kill_pane_process()
         row = await ended(world)
         assert (row.state, "ZeroDivisionError" in row.verdict) == ("failed", True)
@@ -285,16 +286,7 @@ async def test_a_fault_in_a_step_is_a_failure_of_the_plan(tmp_path: Path) -> Non
 async def test_a_fault_in_the_pipeline_is_taken_up_without_giving_the_lease_away(tmp_path: Path) -> None:
     async with corridor(tmp_path, RESUMING) as world:
         await world.adopt(session(SHELL))
-        end, faults = world.store.end_recovery, 1
-
-        async def broken(*facts: Any) -> None:
-            nonlocal faults
-            faults -= 1
-            if faults >= 0:
-                raise ZeroDivisionError
-            await end(*facts)
-
-        world.store.end_recovery = broken  # type: ignore[method-assign]
+        before_each(world.store, "end_recovery", {1: lambda: 1 // 0})
         world.kill_pane_process()
         row = await ended(world)
         assert (row.state, row.resumed, len(await world.recoveries())) == ("verified", 1, 1)
