@@ -9,6 +9,7 @@ protect against loops, never those that protect healthy sessions.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from sidecar.decide import climb, fallback
 from sidecar.decide.disconnect import hands_off
@@ -37,6 +38,7 @@ def choose(situation: Situation, resume: Resume) -> Plan | Refusal:
     if refusal is not None:
         return refusal
     plan = plan_for(situation, resort, resume, fallback.following(known, situation.tried, resort))
+    plan = replace(plan, rung=known[0].strategy)
     if situation.mode is Mode.OBSERVE and situation.asker is not Asker.OPERATOR:
         steps = ", ".join(step.describe() for step in plan.steps)
         return Refusal(

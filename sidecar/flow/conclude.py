@@ -16,7 +16,7 @@ from sidecar.flow.execute import Result, insist
 from sidecar.flow.person import Person
 from sidecar.flow.ports import Book, Logbook, Meter
 from sidecar.flow.ward import Case, Standstill, Ward
-from sidecar.model.incident import Asker, IncidentState
+from sidecar.model.incident import Asker, Cause, IncidentState
 from sidecar.model.ladder import Footing
 from sidecar.model.plan import Entry, Outcome, Plan, Refusal, RefusalReason, Resort, Strategy, Verdict
 from sidecar.model.record import Action, Ending, IncidentRow, RecoveryRow
@@ -250,12 +250,15 @@ def _resort(plan: Plan) -> Resort:
 
 
 def _footing(run: Run, found: Conclusion, now: float) -> Footing | None:
-    """Where the session stands after this; a last resort is no rung, and nor is a certain checkpoint."""
-    if run.case.order is not None or run.plan.strategy is Strategy.BARE_SESSION:
+    """Where the session stands after this: a last resort is no rung, and nor is a certain checkpoint."""
+    plan, finding = run.plan, run.case.finding
+    created = finding.cause is Cause.NEVER_STARTED and found.verified
+    if run.case.order is not None or plan.strategy is Strategy.BARE_SESSION or created:
         return None
-    return climb.footing(
-        run.case.finding, run.plan.strategy, held=found.verified, alert=run.case.alert, now=now
-    )
+    # What did only because the rung's own strategy could not be used is no rung that was climbed to.
+    stood = found.verified and plan.attempt == 1 and plan.rung is not None
+    strategy = plan.rung if stood and plan.rung is not None else plan.strategy
+    return climb.footing(finding, strategy, held=found.verified, alert=run.case.alert, now=now)
 
 
 def _circuit_event(found: Conclusion) -> BreakerEvent:

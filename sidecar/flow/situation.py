@@ -37,6 +37,8 @@ class Surveyor:
     async def situation(self, case: Case, incident: IncidentState) -> Situation:
         settings, now = self.ward.settings.recovery, self.clock.wall()
         pace, period = settings.slow_retry, settings.per_session.period
+        if not case.tried:
+            case.footing = self.ward.footings.get((case.session, case.finding.failure.kind))
         checkpoint = await self._checkpoint(case)
         workspace = self.ward.workspace(case.session)
         folders = _folders(checkpoint.image) if checkpoint else set()
@@ -63,7 +65,7 @@ class Surveyor:
             origins=await self.book.origins_since(now - settings.overall.period),
             circuits=self.circuits.states,
             incident=incident,
-            footing=self.ward.footings.get((case.session, case.finding.failure.kind)),
+            footing=case.footing,
             alert=case.alert,
             tried=case.tried,
             # A folder of a server that does not answer takes its time.

@@ -56,6 +56,8 @@ class Case:
     strategy: Strategy | None = None
     alert: str = ""
     """The fingerprint of the alert that asks."""
+    footing: Footing | None = None
+    """Where the session stood on its ladder when it began; what fails on the way does not change that."""
     tried: tuple[Resort, ...] = ()
     """What was tried in vain."""
     paid: bool = False

@@ -217,6 +217,8 @@ class Plan:
     fallback: tuple[Resort, ...] = ()
     """What is tried next, in this order, if this does not do; after the last a person is called."""
     manner: Manner = Manner.PLAIN
+    rung: Strategy | None = None
+    """Where the session stood on its ladder; what is lacking or rests may have made another strategy do."""
     attempt: int = 1
     """Which attempt of its incident it is; only the first one costs a unit of the budgets."""
     undo: Undo | None = None

@@ -6,17 +6,39 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from sidecar.config import RecoverySettings, Settings
+from sidecar.config import Declared, RecoverySettings, Settings
 from sidecar.errors import TmuxRefused, TmuxUnknown
-from sidecar.model.incident import Cause, FailureKind, IncidentState, Role, SignalKind
+from sidecar.flow.conclude import Conclusion, Run
+from sidecar.flow.execute import Result
+from sidecar.flow.resume import mandate_of
+from sidecar.flow.ward import Case
+from sidecar.model.incident import (
+    Asker,
+    Broken,
+    Cause,
+    Failure,
+    FailureKind,
+    Finding,
+    IncidentState,
+    Intent,
+    Role,
+    SignalKind,
+    Unit,
+)
 from sidecar.model.ladder import Ladder, Rung
-from sidecar.model.plan import StepKind, Strategy
+from sidecar.model.plan import Expectation, Plan, StepKind, Strategy, Verdict
 from sidecar.model.policy import BreakerPolicy, Budget, Circuit, RetryPolicy
 from sidecar.model.record import Action, RecoveryRow
+from sidecar.model.saga import TransactionOutcome
 from sidecar.model.session import Presence
+from sidecar.model.workspace import DeclaredPane, DeclaredWindow, Workspace
 from tests.decide.builders import pane, session
 from tests.flow.corridor import Corridor, corridor
 
+KILLED = Finding(
+    Failure("web", FailureKind.CRASHED, (Broken(Unit.SESSION),), 0.0),
+    Cause.SERVER_KILLED, Intent.FAILURE, (), "server 1",
+)  # fmt: skip
 ONCE = RetryPolicy(max_attempts=1)
 
 
@@ -184,3 +206,36 @@ async def test_the_rung_is_remembered_by_the_next_run_and_forgotten_after_a_stab
 
 async def stand_again(world: Corridor) -> None:
     world.tmux.put(session())
+
+
+async def test_what_did_because_a_checkpoint_was_lacking_is_no_rung_that_was_climbed_to(
+    tmp_path: Path,
+) -> None:
+    async with corridor(tmp_path, settings(TWO)) as world:
+        await world.adopt(session())
+        await world.circuits.force_open("restore_checkpoint:web")
+        case = Case(KILLED, None, Asker.WATCHER)
+        incident = await world.store.open_incident(KILLED, 0.0, world.clock.wall())
+        plan = Plan(
+            "web", Strategy.REBUILD_WORKSPACE, (), Expectation(None), KILLED, rung=Strategy.RESTORE_CHECKPOINT
+        )
+        mandate = mandate_of(case, plan, given_up=False)
+        record = await world.store.begin_recovery(incident.id, mandate, world.clock.wall())
+        run = Run(case, incident, record, plan, world.clock.now)
+        good = Conclusion(Verdict(True), await world.tmux.look(), Result(TransactionOutcome.COMMITTED))
+        await world.recoverer._concluder.end(run, good)
+        assert world.ward.footings["web", FailureKind.CRASHED].strategy is Strategy.RESTORE_CHECKPOINT
+
+
+async def test_an_older_checkpoint_goes_before_the_next_rung(tmp_path: Path) -> None:
+    wanted = Workspace("web", (DeclaredWindow((DeclaredPane("/tmp"),)),), file="/x.yml")
+    declared = Declared({"web": wanted})
+    async with corridor(tmp_path, replace(settings(TWO), declared=declared)) as world:
+        await two_generations(world)
+        world.tmux.trouble["rebuild"] = [TmuxRefused("no")]
+        await lose(world)
+        rows = await ended(world, 3.0)
+        assert [(row.strategy, row.manner) for row in rows] == [
+            ("restore_checkpoint", "plain"),
+            ("restore_checkpoint", "older_checkpoint"),
+        ]
