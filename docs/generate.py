@@ -22,6 +22,7 @@ from sidecar import config_units as units
 from sidecar.config import AlertRoute, SessionOverride, Settings
 from sidecar.config_fields import unavailable
 from sidecar.decide.builtin import BUILTIN
+from sidecar.model.heartbeat import Heartbeat
 from sidecar.model.incident import IncidentState
 from sidecar.model.lifecycle import MOVES
 from sidecar.model.policy import AtOnce, Budget, ResumeRule
@@ -40,6 +41,7 @@ _NOT_IN_THE_FILE = {"declared", "source", "text"}
 _ITEMS: Mapping[str, tuple[type, str]] = {
     "sessions.overrides": (SessionOverride, "sessions.overrides.NAME"),
     "resume": (ResumeRule, "resume[]"),
+    "heartbeats": (Heartbeat, "heartbeats[]"),
     "alerts": (AlertRoute, "alerts[]"),
 }
 _SHARES = {"failure_rate", "slow_rate"}

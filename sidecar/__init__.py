@@ -19,16 +19,17 @@ config           the settings, frozen; ``config_read`` reads YAML and names ever
 model/           nouns: session, workspace, incident, plan, saga (journals), policy, record (rows), status
 decide/          the quiet floor: detect, diagnose, choose (with fitting, material, limits, plans), judge,
                  resume, workspace, breaker, saga (what comes next in a plan), ...
-edges/           the doors: tmux/ (run, snapshot, capture, rebuild, birth, doorbell, stage),
-                 process (pidfds, /proc), stopped (what was, and lets it go on), inotify, pressure,
-                 memory (of our own), store/ (SQLite), metrics, logs, systemd
+edges/           the doors: tmux/ (run, snapshot, capture, rebuild, birth, doorbell, stage), probes/
+                 (http, tcp, dns, commands, what programs do), process (pidfds, /proc), stopped (what
+                 was, and lets it go on), inotify, pressure, memory (of our own), store/ (SQLite),
+                 metrics, logs, systemd
 flow/            the corridor: watch (inbox and cycle), recover (THE PIPELINE) with situation, confirm,
-                 verify, conclude and resume, execute and steps (plans), circuits, examine (what looks do not
-                 show) with frozen, suspended and terminals, absence (what went unseen), furnish
-                 (declared sessions), checkpoint, rehearse, archive (what people ask of generations),
-                 custody (release, adopt, explain), records, desk (requests and alerts), person (calls),
-                 pulse (the watchdog), strain and lanes (what is short, and who waits), pace (turns of
-                 programs), ward (what is known)
+                 verify, conclude and resume, execute and steps (plans), circuits, examine (what looks do
+                 not show) with frozen, suspended, terminals and absence (what went unseen), heartbeat
+                 with rounds and dependencies (what rules ask), furnish (declared sessions), checkpoint,
+                 rehearse, archive (what people ask of generations), custody (release, adopt, explain),
+                 records, desk (requests and alerts), person (calls), pulse (the watchdog), strain and
+                 lanes (what is short, and who waits), pace (turns of programs), ward (what is known)
 web/             the windows: routes, checkpoints, custody, records, payload, guard, middleware, views,
                  secrets, reply, problem, replay
 redact, formats  below all floors: no secrets in what is shown, no commands in tmux's formats

@@ -30,6 +30,8 @@ from sidecar.edges import memory, pressure, process, script, surroundings
 from sidecar.edges.aside import is_misplaced, put_aside
 from sidecar.edges.logs import JsonLog, adopt_library_logs
 from sidecar.edges.metrics import Metrics
+from sidecar.edges.probes.prober import Prober
+from sidecar.edges.probes.vitals import VitalsDoor
 from sidecar.edges.process_watch import ProcessWatch
 from sidecar.edges.stopped import StoppedDoor
 from sidecar.edges.store import Store
@@ -48,10 +50,12 @@ from sidecar.flow.archive import Archive
 from sidecar.flow.checkpoint import Checkpointer
 from sidecar.flow.circuits import Circuits
 from sidecar.flow.custody import Custody
+from sidecar.flow.dependencies import Dependencies
 from sidecar.flow.desk import FrontDesk
 from sidecar.flow.examine import Examination
 from sidecar.flow.execute import Executor
 from sidecar.flow.frozen import ServerExaminer
+from sidecar.flow.heartbeat import Heartbeats
 from sidecar.flow.inquiry import Inquiry
 from sidecar.flow.keeper import Keeper
 from sidecar.flow.lanes import Lanes
@@ -64,6 +68,7 @@ from sidecar.flow.records import Records
 from sidecar.flow.recover import Recoverer
 from sidecar.flow.rehearse import Props, Rehearser
 from sidecar.flow.reload import Reloader
+from sidecar.flow.rounds import Rounds
 from sidecar.flow.shape import ShapeExaminer
 from sidecar.flow.strain import Strain
 from sidecar.flow.suspended import ProgramExaminer
@@ -309,6 +314,7 @@ class Sidecar:
         socket = SocketWatch(runner.socket, clock)
         self._undo.callback(socket.close)
         server_examiner = ServerExaminer(ward, tmux, host.stopped, clock, self._notice)
+        heartbeats = self._build_heartbeats()
         examiners = (
             server_examiner,
             SocketExaminer(tmux, socket, host.boot_id),
@@ -316,6 +322,7 @@ class Sidecar:
             ProgramExaminer(host.stopped, clock, self._notice),
             TerminalExaminer(ward, host.stopped, clock, self._notice),
             AbsenceExaminer(ward, store, clock),
+            heartbeats,
         )
         examination = Examination(examiners, log)
         recoverer = Recoverer(
@@ -350,6 +357,7 @@ class Sidecar:
         tasks.keep("watch", watch.run)
         tasks.keep("tick", watch.tick)
         tasks.keep("server state", server_examiner.glance)
+        tasks.keep("heartbeats", heartbeats.run)
         tasks.keep("doorbell", watch.doorbell)
         tasks.keep("socket", watch.socket)
         tasks.keep("strain", strain.run)
@@ -370,6 +378,24 @@ class Sidecar:
 
     def _keep_settings(self, settings: Settings) -> None:
         config_lastgood.keep(settings, self._state, self._clock.wall())
+
+    def _build_heartbeats(self) -> Heartbeats:
+        clock, dice, log, meter = self._clock, SystemDice(), self._log, self.metrics.probes
+        prober = Prober(clock)
+        self._undo.push_async_callback(prober.close)
+        rounds = Rounds(prober, clock, dice, meter, log)
+
+        dependencies = Dependencies(
+            self._ward,
+            self._circuits,
+            rounds,
+            clock,
+            self._notice,
+            lambda name, why: self._watch.dismiss(name, why),
+        )
+        return Heartbeats(
+            self._ward, rounds, dependencies, VitalsDoor(clock), clock, dice, meter, log, self._notice
+        )
 
     def _open_store(self) -> Store:
         return Store(

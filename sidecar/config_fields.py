@@ -190,6 +190,12 @@ def list_of(item: Reader[T]) -> Reader[tuple[T, ...]]:
     return read
 
 
+def at(place: Place, key: str, number: int) -> Place:
+    """The item of this number in the list of this key, of a document that has been read without a fault."""
+    child = next(child for _, word, child in entries(place) if word == key)
+    return Place(child.node.value[number], f"{child.path}[{number}]", place.report)
+
+
 def text(place: Place) -> str:
     """Text that is not empty and has no control characters."""
     value = scalar(place, "text")

@@ -34,6 +34,7 @@ from sidecar.config_fields import (
     Reader,
     Report,
     Wrong,
+    at,
     decimal,
     duration,
     duration_or_off,
@@ -52,9 +53,11 @@ from sidecar.config_fields import (
     unavailable,
     whole,
 )
+from sidecar.config_heartbeats import heartbeats
 from sidecar.config_ladders import circuit_on, read_ladders, read_retry, retry_on
 from sidecar.config_workspaces import load_workspaces
 from sidecar.config_yaml import compose, read_text
+from sidecar.decide.contradict import contradictions
 from sidecar.errors import ConfigInvalid
 from sidecar.model.incident import FailureKind
 from sidecar.model.plan import StepKind, Strategy
@@ -117,7 +120,13 @@ def parse(content: str, name: str) -> Settings:
             place.fault(str(wrong))
     if report.faults:
         raise ConfigInvalid(sorted(report.faults, key=lambda fault: fault.line))
-    return Settings(**values)
+    settings = Settings(**values)
+    for number, sentence in contradictions(settings.heartbeats, settings.sessions):
+        assert root is not None
+        at(Place(root, "", report), "heartbeats", number).fault(sentence)
+    if report.faults:
+        raise ConfigInvalid(report.faults)
+    return settings
 
 
 def _base(environment: Mapping[str, str], variable: str, otherwise: str) -> Path:
@@ -284,6 +293,7 @@ _SETTINGS: Mapping[str, Reader[Any]] = {
     "audit": record(AuditSettings, _AUDIT),
     "resources": record(_resources, _RESOURCES),
     "resume": list_of(record(ResumeRule, _RESUME, required=("match", "command"))),
+    "heartbeats": heartbeats,
     "checks": unavailable,
     "alerts": list_of(record(AlertRoute, _ALERT, required=("match", "session"))),
     "notify": _notify,

@@ -21,6 +21,7 @@ from sidecar.decide.material import lacking
 from sidecar.decide.plans import plan_for
 from sidecar.decide.restore import Resume
 from sidecar.decide.situation import Situation
+from sidecar.decide.withheld import withheld
 from sidecar.model.incident import Asker, Cause, Intent, Unit
 from sidecar.model.plan import Plan, Refusal, RefusalReason, Resort, Strategy
 from sidecar.model.policy import Mode, Restore
@@ -56,7 +57,7 @@ def _resorts(situation: Situation) -> tuple[Resort, ...] | Refusal:
     fits = fitting(failure, cause)
     if situation.asker is not Asker.OPERATOR:
         fits = permitted(situation.finding, fits)
-    refusal = hopeless(situation.finding)
+    refusal = hopeless(situation.finding) or withheld(situation)
     if refusal is not None:
         return refusal
     if not fits:

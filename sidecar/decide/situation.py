@@ -64,6 +64,8 @@ class Situation:
     """The fingerprint of the alert that asks."""
     tried: tuple[Resort, ...] = ()
     """What was tried in vain for this very incident."""
+    waits_for: frozenset[str] = frozenset()
+    """Addresses that the session needs and that are down."""
     missing: tuple[str, ...] = ()
     """Folders of the checkpoint and of the workspace that do not exist."""
     folders: tuple[tuple[str, str], ...] = ()

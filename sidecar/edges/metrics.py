@@ -18,6 +18,7 @@ from prometheus_client.registry import Collector
 
 from sidecar import errand
 from sidecar.edges.metrics_circuits import CircuitCounts, valid_label
+from sidecar.edges.probe_metrics import ProbeMetrics
 from sidecar.errors import DiskFull, StoreUnavailable, TmuxAbsent, TmuxRefused, TmuxUnknown
 from sidecar.model.incident import Cause, FailureKind
 from sidecar.model.plan import Outcome, RefusalReason, StepKind, Strategy
@@ -110,6 +111,7 @@ class Metrics:
             ("transactions", self._transactions, (TransactionOutcome,)),
         )
         """Counters that equal rows of the database, and the values of their labels."""
+        self.probes = ProbeMetrics(registry)
         self._start_at_zero()
 
     def _start_at_zero(self) -> None:

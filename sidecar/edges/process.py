@@ -93,6 +93,11 @@ def state(pid: int) -> ProcessState | None:
     )
 
 
+def stat_fields(pid: int) -> list[bytes]:
+    """The fields of /proc/PID/stat from the state on; empty when there is no such process."""
+    return _stat(pid)
+
+
 def terminal_of(pid: int) -> int:
     """The device number of the process's controlling terminal; 0 if it has none, or is gone."""
     fields = _stat(pid)
@@ -138,7 +143,7 @@ def usage(roots: Mapping[str, tuple[int, ...]]) -> dict[str, Usage]:
         if fields := _stat(pid):
             children.setdefault(int(fields[_STAT_PARENT]), []).append(pid)
             own[pid] = _own_usage(fields)
-    return {session: _sum_usage(own, _tree(pids, children)) for session, pids in roots.items()}
+    return {session: _sum_usage(own, tree(pids, children)) for session, pids in roots.items()}
 
 
 def _own_usage(fields: list[bytes]) -> Usage:
@@ -146,7 +151,8 @@ def _own_usage(fields: list[bytes]) -> Usage:
     return Usage(1, int(fields[_STAT_PAGES]) * _PAGE, ticks / _TICKS)
 
 
-def _tree(roots: Iterable[int], children: dict[int, list[int]]) -> set[int]:
+def tree(roots: Iterable[int], children: Mapping[int, list[int]]) -> set[int]:
+    """These processes and all that come from them."""
     found: set[int] = set()
     queue = list(roots)
     while queue:

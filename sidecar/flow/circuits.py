@@ -34,6 +34,29 @@ class Permit:
         """The circuits that it goes through."""
         return self.strategy.value, circuits.for_session(self.strategy, self.session)
 
+    def target(self, name: str) -> str:
+        """A strategy as a whole rests when it fails for several sessions, not when one is past help."""
+        return self.session if name == self.strategy else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """Leave to ask something that several sessions depend on."""
+
+    address: str
+    session: str
+    """For whom it is asked."""
+    holder: str
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The circuit that it goes through."""
+        return (circuits.for_dependency(self.address),)
+
+    def target(self, name: str) -> str:
+        """It is down when it is so for several sessions."""
+        return self.session
+
 
 def permit_for(plan: Plan, incident: IncidentRow) -> Permit:
     """The permit that this plan needs: an incident never has two of one kind."""
@@ -67,7 +90,7 @@ class Circuits:
         """As it is; a circuit that was never used is closed."""
         return self.states.get(name, BreakerState())
 
-    async def lend(self, permit: Permit, own: BreakerPolicy | None = None) -> str:
+    async def lend(self, permit: Permit | Turn, own: BreakerPolicy | None = None) -> str:
         """Take the permit, of all its circuits or of none. Returns the one that refuses it, or nothing.
 
         ``own`` is the policy for this session's circuit, if it is not the common one.
@@ -87,21 +110,21 @@ class Circuits:
             raise
         return ""
 
-    def give_back(self, permit: Permit) -> None:
+    def give_back(self, permit: Permit | Turn) -> None:
         """Nothing was done with it. The book learns of it at the next change."""
         for name in permit.names:
             self.states[name] = self._settled(name, permit, BreakerEvent.CANCELLED)
 
-    async def settle(self, permit: Permit, event: BreakerEvent, took: float = 0.0) -> None:
+    async def settle(self, permit: Permit | Turn, event: BreakerEvent, took: float = 0.0) -> None:
         """Tell the circuits how it ended; ``took`` in seconds."""
         for name in permit.names:
             self._meter.circuit_call(name, event)
         await self._keep({name: self._settled(name, permit, event, took) for name in permit.names})
 
-    def _settled(self, name: str, permit: Permit, event: BreakerEvent, took: float = 0.0) -> BreakerState:
-        # A strategy as a whole rests when it fails for several sessions, not when one is past help.
-        target = permit.session if name == permit.strategy else ""
-        ended, policy = Ended(event, took, target), self.policy(name)
+    def _settled(
+        self, name: str, permit: Permit | Turn, event: BreakerEvent, took: float = 0.0
+    ) -> BreakerState:
+        ended, policy = Ended(event, took, permit.target(name)), self.policy(name)
         return breaker.settle(self.state(name), policy, self._clock.wall(), permit.holder, ended)
 
     async def force_open(self, name: str) -> None:

@@ -32,6 +32,16 @@ _STATE_AFTER = {
 _AS_WANTED = (Outcome.VERIFIED, Outcome.STOPPED)
 """Outcomes after which nobody has to be called, and nothing rests."""
 
+_TOLD_ONCE = frozenset(
+    {
+        RefusalReason.NO_CURE,
+        RefusalReason.REPORT_ONLY,
+        RefusalReason.NETWORK_DOWN,
+        RefusalReason.DEPENDENCY_DOWN,
+    }
+)
+"""What a person is told of when it begins, since nothing else will be done about it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Run:
@@ -122,7 +132,7 @@ class Concluder:
             self.ward.hold(case.session, Standstill(parts, refusal.reason, refusal.sentence, retry_at), now)
         case.reply(refusal)
         given_up = refusal.reason is RefusalReason.GIVEN_UP and incident.state is not IncidentState.GIVEN_UP
-        helpless = refusal.reason is RefusalReason.NO_CURE and incident.state is IncidentState.OPEN
+        helpless = refusal.reason in _TOLD_ONCE and incident.state is IncidentState.OPEN
         in_vain = bool(case.tried) and state is not IncidentState.DISMISSED
         if given_up or helpless or in_vain:
             await self.person.call(case.session, f"sidecar: {refusal.sentence}. {refusal.hint}")

@@ -17,6 +17,7 @@ from sidecar.model.incident import Asker, Cause, Evidence, FailureKind, Finding,
 from sidecar.model.ladder import Footing
 from sidecar.model.plan import Refusal, Resumption, Start, Step
 from sidecar.model.policy import BreakerState, Retention
+from sidecar.model.probe import Probe, ProbeResult
 from sidecar.model.reach import Reach, Ring
 from sidecar.model.record import (
     Action,
@@ -39,9 +40,10 @@ from sidecar.model.record import (
 from sidecar.model.running import ProcessState, Sending, ServerState
 from sidecar.model.saga import Attempt, Mandate, Marks
 from sidecar.model.scrollback import StoredText
-from sidecar.model.session import Checkpoint, Look, Operation, Session, SessionImage
+from sidecar.model.session import Checkpoint, Look, Operation, Pane, Session, SessionImage
 from sidecar.model.stress import Room
 from sidecar.model.surroundings import Question, Surroundings
+from sidecar.model.vitals import Vitals
 from sidecar.model.workspace import Beside, Command, DeclaredPane, DeclaredWindow, Pairs, Workspace
 
 
@@ -461,6 +463,38 @@ class Examiner(Protocol):
     async def still(self, finding: Finding, look: Look) -> bool:
         """Whether that is so at this look: asked right before acting, and afterwards for the verdict."""
         ...
+
+
+class Prober(Protocol):
+    """Asks programs, and what they need, how they are."""
+
+    async def probe(self, what: Probe, seconds: float, about: Mapping[str, str]) -> ProbeResult:
+        """One try within ``seconds``; what it finds is a value. ``about`` tells a command whom it is for."""
+        ...
+
+
+class Senses(Protocol):
+    """What programs do, seen from outside."""
+
+    async def measure(self, panes: Iterable[Pane]) -> Mapping[str, Vitals]:
+        """Of what runs in front in these panes, by pane id; those that have gone are left out."""
+        ...
+
+
+class ProbeMeter(Protocol):
+    """What is counted of probes and heartbeats. Every call is cheap and never fails."""
+
+    def probing(self, asked: Collection[tuple[str, str]]) -> None:
+        """These pairs of rule and probe are asked from now on; the series of all others go."""
+
+    def probed(self, rule: str, probe: str, fault: str, seconds: float, loss: float) -> None:
+        """One try has ended; ``fault`` is empty where all was well.
+
+        ``loss`` is the share of the last ones that were lost.
+        """
+
+    def heartbeats(self, missed: Mapping[str, int]) -> None:
+        """How many programs miss their heartbeat now, by rule."""
 
 
 class Meter(Protocol):

@@ -68,6 +68,7 @@ class Surveyor:
             footing=case.footing,
             alert=case.alert,
             tried=case.tried,
+            waits_for=self.ward.waiting.get(case.session, frozenset()),
             # A folder of a server that does not answer takes its time.
             missing=await asyncio.to_thread(self.host.missing_folders, folders | declared),
             folders=await asyncio.to_thread(self.host.real_folders, declared) if declared else (),

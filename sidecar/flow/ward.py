@@ -155,6 +155,8 @@ class Ward:
         self.rehearsals: dict[str, Rehearsal] = {}
         self.stress = Stress()
         """What the machine is short of."""
+        self.waiting: Mapping[str, frozenset[str]] = {}
+        """By session, the addresses that it waits for and that are down."""
         self.draining = False
 
     def manages(self, name: str, live: Session | None = None) -> bool:

@@ -16,6 +16,11 @@ def for_session(strategy: Strategy, session: str) -> str:
     return f"{strategy}:{session}"
 
 
+def for_dependency(address: str) -> str:
+    """The circuit of something that sessions depend on."""
+    return f"{_DEPENDENCY}{address}"
+
+
 def session_of(name: str) -> str | None:
     """The session that a circuit is about; None when it is about no single one."""
     word, colon, session = name.partition(":")

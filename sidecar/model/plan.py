@@ -255,6 +255,9 @@ class RefusalReason(StrEnum):
     MEMORY_SHORT = "memory_short"
     FOREIGN_SERVER = "foreign_server"
     SOCKET_TAKEN = "socket_taken"
+    REPORT_ONLY = "report_only"
+    NETWORK_DOWN = "network_down"
+    DEPENDENCY_DOWN = "dependency_down"
     DRAINING = "draining"
 
 

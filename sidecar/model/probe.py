@@ -178,6 +178,16 @@ def join_address(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
+def is_name(text: str) -> bool:
+    """Whether a name server could know something of this name."""
+    labels = text.removesuffix(".").split(".")
+    try:
+        encoded = [label.encode("ascii" if label.isascii() else "idna") for label in labels]
+    except UnicodeError:
+        return False
+    return all(0 < len(label) < 64 for label in encoded) and sum(len(label) + 1 for label in encoded) < 255
+
+
 def split_address(text: str, port: int) -> tuple[str, int]:
     """Host and port of ``HOST``, ``HOST:PORT``, ``[IPV6]:PORT`` or a bare IPv6 address; else ``port``.
 

@@ -66,6 +66,7 @@ class Action(StrEnum):
     RECOVERY_STOPPED = "recovery_stopped"
     RECOVERY_JOINED = "recovery_joined"
     PANE_CLOSED = "pane_closed"
+    PROBE_CHANGED = "probe_changed"
     CIRCUIT_MOVED = "circuit_moved"
     ALERT_ACCEPTED = "alert_accepted"
     ALERT_SETTLED = "alert_settled"

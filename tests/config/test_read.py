@@ -27,10 +27,12 @@ from sidecar.config import (
 )
 from sidecar.decide.group import route
 from sidecar.errors import ConfigInvalid
+from sidecar.model.heartbeat import Heartbeat, May
 from sidecar.model.incident import Cause, FailureKind
 from sidecar.model.ladder import Rung
 from sidecar.model.plan import StepKind, Strategy
 from sidecar.model.policy import AtOnce, BreakerPolicy, Budget, Jitter, Mode, Restore, ResumeRule, RetryPolicy
+from sidecar.model.probe import CommandProbe, DnsProbe, HttpProbe, RecordType, Redirects, TcpProbe
 from sidecar.model.stress import ResourceLimits
 
 HERE = Path(__file__).parent
@@ -118,6 +120,32 @@ def test_everything(monkeypatch: pytest.MonkeyPatch) -> None:
         ),
         AlertRoute({"alertname": "Gone"}, "api"),
     )
+    silence, ask, short = settings.heartbeats
+    assert silence == Heartbeat(
+        "work-t*",
+        window="1",
+        pane=0,
+        output_age=600.0,
+        cpu_flat=300.0,
+        io_flat=300.0,
+        may=(May.INTERRUPT, May.RESPAWN),
+    )
+    assert ask == Heartbeat(
+        "work-api",
+        name="api",
+        window="serv*",
+        http=HttpProbe("https://127.0.0.1:8443/health", (200, 503), "ok|up", Redirects.NEVER, verify=False),
+        tcp=TcpProbe("::1", 5432),
+        dns=DnsProbe("db.example", "9.9.9.9:5353", RecordType.AAAA),
+        command=CommandProbe(("pg_isready", "-q")),
+        interval=20.0,
+        retry_interval=0.5,
+        timeout=5.0,
+        after=4,
+        slow=1.0,
+        grace=60.0,
+    )
+    assert (short.http, short.dns) == (HttpProbe("http://127.0.0.1/"), DnsProbe("db.example"))
     assert settings.notify == NotifySettings(tmux=False)
     assert settings.http == HttpSettings("[::1]:0", "/home/me/token")
     assert (settings.http.host, settings.http.port) == ("::1", 0)

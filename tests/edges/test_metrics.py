@@ -21,6 +21,7 @@ from sidecar.edges.metrics import RECOVERY_BUCKETS, SERIES_CAP, Metrics
 from sidecar.model.incident import Cause, FailureKind
 from sidecar.model.plan import Outcome, RefusalReason, StepKind, Strategy
 from sidecar.model.policy import BreakerState, Circuit
+from sidecar.model.probe import ProbeFault, ProbeKind
 from sidecar.model.record import HoldBackReason, HoldOffReason, RehearsalOutcome, SkipReason
 from sidecar.model.session import Health
 from sidecar.model.status import SessionStatus, Status
@@ -85,6 +86,8 @@ def used() -> Page:
     one.refusal(RefusalReason.GIVEN_UP)
     one.retry(StepKind.SAVE)
     one.circuit_call(Strategy.RESPAWN_PANE, "success")
+    one.probes.probed("api", ProbeKind.HTTP, ProbeFault.REFUSED, 0.01, 0.0)
+    one.probes.heartbeats({"api": 1})
     one.circuit_moved(Strategy.RESPAWN_PANE, Circuit.OPEN)
     one.checkpoint(0.02)
     one.checkpoint_failed(HoldBackReason.EMPTY)

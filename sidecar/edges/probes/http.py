@@ -15,7 +15,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from sidecar import __version__, redact
 from sidecar.clock import Clock
 from sidecar.edges.probes import search
-from sidecar.edges.probes.faults import fault_of, resent, sentence_of
+from sidecar.edges.probes.faults import fault_of, resent, sentence_of, without_connection
 from sidecar.edges.probes.resolve import Resolver
 from sidecar.model.probe import HttpProbe, ProbeFault, ProbeResult, Redirects
 
@@ -149,6 +149,7 @@ class _Line(AbstractResolver):
         self.resent = 0
         self._resolver = resolver
         self._resolving = ""
+        self._hosts: list[str] = []
         self._sockets: list[socket.socket] = []
         self._connected = False
 
@@ -158,6 +159,7 @@ class _Line(AbstractResolver):
         self._resolving = host
         found = await self._resolver.resolve(host, port, family)
         self._resolving = ""
+        self._hosts = [address[0] for _, address in found]
         return [
             ResolveResult(
                 hostname=host, host=address[0], port=port, family=kind, proto=0, flags=socket.AI_NUMERICHOST
@@ -190,4 +192,5 @@ class _Line(AbstractResolver):
             return ProbeFault.NAME_TIMED_OUT, f"{self._resolving} was not resolved within {seconds:g} s"
         if self._connected:
             return ProbeFault.NO_ANSWER, f"connected, and no whole answer within {seconds:g} s"
-        return ProbeFault.TIMED_OUT, f"{probe.address}: no connection within {seconds:g} s"
+        hosts = self._hosts or [urlsplit(probe.url).hostname or ""]
+        return without_connection(hosts, probe.address, seconds)

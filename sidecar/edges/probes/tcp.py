@@ -6,7 +6,7 @@ import asyncio
 import socket
 
 from sidecar.clock import Clock
-from sidecar.edges.probes.faults import NameFault, fault_of, resent, sentence_of
+from sidecar.edges.probes.faults import NameFault, fault_of, resent, sentence_of, without_connection
 from sidecar.edges.probes.resolve import Address, Resolver
 from sidecar.model.probe import ProbeFault, ProbeResult, TcpProbe
 
@@ -18,15 +18,14 @@ async def probe_tcp(probe: TcpProbe, seconds: float, resolver: Resolver, clock: 
     def result(fault: ProbeFault | None, fact: str, again: int = 0) -> ProbeResult:
         return ProbeResult(fault, clock.monotonic() - began, fact, again)
 
-    resolved = False
+    addresses: list[Address] = []
     try:
         async with asyncio.timeout(seconds):
             addresses = await resolver.resolve(probe.host, probe.port)
-            resolved = True
             again = await _connect_any(addresses, seconds)
     except TimeoutError:
-        if resolved:
-            return result(ProbeFault.TIMED_OUT, f"{probe.address}: no connection within {seconds:g} s")
+        if addresses:
+            return result(*without_connection((a[0] for _, a in addresses), probe.address, seconds))
         return result(ProbeFault.NAME_TIMED_OUT, f"{probe.host} was not resolved within {seconds:g} s")
     except NameFault as error:
         return result(error.fault, sentence_of(error))

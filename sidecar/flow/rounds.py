@@ -1,0 +1,161 @@
+"""What heartbeat rules ask, over and over: each question in its own time, and none in another's way."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+from sidecar.clock import Clock, Dice
+from sidecar.decide import backoff
+from sidecar.decide.heartbeat import Standing
+from sidecar.decide.weather import REMEMBERED, Weather, failures_in_a_row, loss, passing, weather
+from sidecar.flow.ports import Logbook, ProbeMeter, Prober
+from sidecar.model.heartbeat import Heartbeat
+from sidecar.model.policy import Jitter, RetryPolicy
+from sidecar.model.probe import Probe, ProbeResult
+from sidecar.model.record import Action
+
+_AT_ONCE = 64
+_JITTER = 0.1
+"""Pauses are longer or shorter by up to this share, so that questions do not come in step."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One probe of one rule."""
+
+    label: str
+    """What the rule is called."""
+    rule: Heartbeat
+    probe: Probe
+    session: str = ""
+    """Whom it is asked for; empty where the answer is the same for all."""
+
+
+@dataclass(slots=True)
+class _Memory:
+    tries: tuple[ProbeResult, ...] = ()
+    begun: float = float("-inf")
+    """Monotonic seconds at which the last finished try began."""
+    since: float | None = None
+    weather: Weather = Weather.CLEAR
+    asking: asyncio.Lock = field(default_factory=asyncio.Lock)
+    nudge: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class Rounds:
+    """Asks, and remembers the last answers."""
+
+    def __init__(self, prober: Prober, clock: Clock, dice: Dice, meter: ProbeMeter, log: Logbook) -> None:
+        self._prober = prober
+        self._clock = clock
+        self._dice = dice
+        self._meter = meter
+        self._log = log
+        self._places = asyncio.Semaphore(_AT_ONCE)
+        self._memories: dict[Question, _Memory] = {}
+
+    def keep(self, questions: Collection[Question]) -> None:
+        """Remember these, and forget all others."""
+        for gone in self._memories.keys() - set(questions):
+            del self._memories[gone]
+        for question in questions:
+            self._memories.setdefault(question, _Memory())
+        self._meter.probing({(each.label, each.probe.kind) for each in questions})
+
+    def standing(self, question: Question) -> Standing:
+        """How it stands by the last tries."""
+        memory = self._memories.get(question) or _Memory()
+        return Standing(question.probe, memory.tries, memory.weather, memory.since)
+
+    def asked(self, question: Question) -> float:
+        """Monotonic seconds at which the last answered try began."""
+        memory = self._memories.get(question)
+        return memory.begun if memory else float("-inf")
+
+    def start_anew(self, question: Question) -> None:
+        """What was found so far says nothing any more; ask at once."""
+        memory = self._memories.get(question)
+        if memory is not None:
+            memory.tries, memory.since, memory.weather = (), None, Weather.CLEAR
+            memory.nudge.set()
+
+    def hurry(self, question: Question) -> None:
+        """Do not wait any longer before the next try."""
+        memory = self._memories.get(question)
+        if memory is not None:
+            memory.nudge.set()
+
+    async def ask(self, question: Question, *, since: float = float("inf")) -> Standing:
+        """One try, unless one that began at ``since`` or later (monotonic seconds) is known already."""
+        memory = self._memories.setdefault(question, _Memory())
+        async with memory.asking:
+            if memory.begun < since:
+                async with self._places:
+                    await self._try(question, memory)
+        return self.standing(question)
+
+    async def rest(self, question: Question, seconds: float | None = None) -> None:
+        """Wait until the next try, or for ``seconds``; in either case no longer than until it is hurried."""
+        memory = self._memories.setdefault(question, _Memory())
+        pause = self._pause(question, memory) if seconds is None else seconds
+        waited = asyncio.ensure_future(self._clock.sleep(pause))
+        nudged = asyncio.ensure_future(memory.nudge.wait())
+        try:
+            await asyncio.wait({waited, nudged}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            waited.cancel()
+            nudged.cancel()
+            memory.nudge.clear()
+
+    async def _try(self, question: Question, memory: _Memory) -> None:
+        began = self._clock.monotonic()
+        about = {"SIDECAR_SESSION": question.session} if question.session else {}
+        result = await self._prober.probe(question.probe, question.rule.timeout, about)
+        memory.begun = began
+        memory.tries = (*memory.tries, result)[-REMEMBERED:]
+        if result.fault is None:
+            memory.since = None
+        elif memory.since is None:
+            memory.since = began
+        self._tell(question, memory, weather(memory.tries, question.rule.after, question.rule.slow_from))
+        self._meter.probed(
+            question.label, question.probe.kind, result.fault or "", result.took, loss(memory.tries)
+        )
+
+    def _tell(self, question: Question, memory: _Memory, now: Weather) -> None:
+        before, memory.weather = memory.weather, now
+        if now is before:
+            return
+        self._log.say(
+            Action.PROBE_CHANGED,
+            level="info" if now is Weather.CLEAR else "warning",
+            session=question.session,
+            rule=question.label,
+            probe=question.probe.describe(),
+            was=before,
+            now=now,
+            found=memory.tries[-1].fact,
+            loss=round(loss(memory.tries), 3),
+        )
+
+    def _pause(self, question: Question, memory: _Memory) -> float:
+        rule, row = question.rule, failures_in_a_row(memory.tries)
+        if not memory.tries:
+            # The first time, all of them come in together.
+            return self._dice.roll() * rule.retry_interval
+        if row == 0:
+            pause = rule.interval
+        else:
+            attempt = row if passing(memory.tries) else max(row - rule.after + 1, 1)
+            growing = RetryPolicy(1, rule.retry_interval, rule.interval, jitter=Jitter.NONE)
+            pause = backoff.delay(growing, attempt, 0.0)
+        return pause * (1.0 + _JITTER * (2.0 * self._dice.roll() - 1.0))
+
+
+def questions_of(label: str, rule: Heartbeat, sessions: Collection[str]) -> list[Question]:
+    """What a rule asks while these sessions are there; only a command is asked for each of them."""
+    own = [Question(label, rule, rule.command, name) for name in sessions] if rule.command else []
+    common = [Question(label, rule, probe) for probe in rule.probes if probe is not rule.command]
+    return own + common if sessions else []
