@@ -166,7 +166,7 @@ def _finding(
     label: str, session: str, missed: Sequence[tuple[Subject, Missed]], cause: Cause, may: tuple[May, ...]
 ) -> Finding:
     subject, first = missed[0]
-    parts = tuple(Broken(Unit.PROGRAM, one.pane.id, one.seen.vitals.pid) for one, _ in missed)
+    parts = tuple(_part(one) for one, _ in missed)
     kind = FailureKind.FROZEN if cause is Cause.HEARTBEAT_MISSED else FailureKind.UNHEALTHY
     facts = [Evidence("heartbeat", f"rule {label} is broken"), *first.evidence]
     if len(parts) > 1:
@@ -174,6 +174,11 @@ def _finding(
         facts.append(Evidence("heartbeat", told))
     failure = Failure(session, kind, parts, first.since)
     return Finding(failure, cause, Intent.FAILURE, tuple(facts), _origin(label, subject, first), may=may)
+
+
+def _part(subject: Subject) -> Broken:
+    vitals = subject.seen.vitals
+    return Broken(Unit.PROGRAM, subject.pane.id, vitals.pid, started=vitals.started)
 
 
 def _origin(label: str, subject: Subject, missed: Missed) -> str:
