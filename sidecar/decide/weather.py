@@ -28,6 +28,8 @@ TRANSIENT = frozenset(
 _ENOUGH = 5
 """Tries before their ratio says anything."""
 _LOSSY = 0.1
+_HEAVY = 0.3
+"""Share of lost tries that has to be reckoned with at any time."""
 _BY_CHANCE = 0.001
 """How unlikely a row of failures has to be before it is more than packet loss."""
 
@@ -80,9 +82,10 @@ def _of_failures(tries: Sequence[ProbeResult], row: int, after: int) -> Weather:
     lost = sum(map(_troubled, tries[: len(tries) - after]))
     if not any(_on_the_way(one, doubtful=lost > 0) for one in last):
         return Weather.FAILING
-    # With few tries before it, a row of failures may still be chance: as if one of two had failed.
+    # With few tries before it, a row of failures may still be chance: as if one of two had failed. With many
+    # good ones before it, it may be the beginning of heavy loss.
     share = (sum(map(_troubled, earlier)) + 1) / (len(earlier) + 2)
-    return Weather.OUTAGE if share**row < _BY_CHANCE else Weather.LOSS
+    return Weather.OUTAGE if max(share, _HEAVY) ** row < _BY_CHANCE else Weather.LOSS
 
 
 def _troubled(one: ProbeResult) -> bool:
