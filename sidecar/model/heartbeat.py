@@ -15,7 +15,6 @@ class May(StrEnum):
 
     INTERRUPT = "interrupt"
     RESPAWN = "respawn"
-    REBUILD = "rebuild"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +61,8 @@ class Heartbeat:
     grace: float = 30.0
     """Seconds after its start in which a program is not judged."""
     may: tuple[May, ...] = ()
-    """What may be done about it, after a checkpoint: ``interrupt`` (Ctrl-C), ``respawn``, ``rebuild``. By
-    default it is only reported."""
+    """What may be done about it, after a checkpoint: ``interrupt`` (Ctrl-C), and ``respawn``, which ends it
+    and starts it again. By default it is only reported."""
 
     @property
     def probes(self) -> tuple[Probe, ...]:

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import pytest
+
 from tests.box import SidecarBox, TmuxBox, eventually, sidecar_box
 from tests.probes.servers import NameServer, unused_port
 
@@ -87,6 +89,39 @@ def test_a_program_that_stops_answering_is_reported_and_not_touched(tmux: TmuxBo
         eventually(lambda: "lets nothing be done" in sidecar.sessions()["api"]["note"], "a note")
         tmux.run("respawn-pane", "-k", "-t", "=api:", f"{sys.executable} -c '{ANSWERING}' {port}")
         over(sidecar, "api")
+
+
+HANGING = """
+import http.server, os, sys, time
+class Handler(http.server.SimpleHTTPRequestHandler):
+    def do_GET(self):
+        if os.path.exists(sys.argv[2]):
+            os.unlink(sys.argv[2])
+            time.sleep(1001)
+        super().do_GET()
+http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
+"""
+
+
+@pytest.mark.parametrize("may", ["interrupt", "respawn"])
+def test_a_program_that_hangs_is_started_again_where_the_rule_says_so(tmux: TmuxBox, may: str) -> None:
+    port, mark = unused_port(), tmux.folder / "hang"
+    start(tmux, "api", sys.executable, "-c", HANGING, str(port), str(mark))
+    tmux.run("split-window", "-d", "-t", "=api:", "sleep 1001")
+    rule = {"session": "api", "pane": 0, "http": f"http://127.0.0.1:{port}/", "may": [may]}
+    with sidecar_box(tmux, *configure(tmux, rule)) as sidecar:
+        success = 'sidecar_probe_success{probe="http",rule="heartbeats[0]"} 1.0'
+        eventually(lambda: success in sidecar.get("/metrics", raw=True), "a good try")
+        sidecar.stored("api")
+        before = tmux.panes("#{pane_index} #{pane_pid}")
+        mark.touch()
+        row = sidecar.verified("api")
+        assert row["cause"] == "heartbeat_missed"
+        after = tmux.panes("#{pane_index} #{pane_pid}")
+        assert after[1] == before[1]
+        assert after[0] != before[0]
+        eventually(lambda: sidecar.sessions()["api"]["health"] == "healthy", "health")
+        assert len(sidecar.recoveries("api")) == 1
 
 
 def test_a_command_that_hangs_floods_or_forks_harms_nothing(tmux: TmuxBox) -> None:

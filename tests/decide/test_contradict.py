@@ -9,7 +9,7 @@ from sidecar.decide.contradict import contradictions
 from sidecar.model.heartbeat import Heartbeat, May
 
 ACTS = (May.RESPAWN,)
-BOTH = (May.RESPAWN, May.REBUILD)
+BOTH = (May.RESPAWN, May.INTERRUPT)
 
 
 @pytest.mark.parametrize(
