@@ -268,11 +268,14 @@ def records(history: History) -> Found:
 
 
 def budgets(settings: RecoverySettings) -> Check:
-    """The check of these budgets. A person who asks passes them; what is given up is tried slowly."""
+    """The check of these budgets. A person who asks passes them; what is given up is tried slowly.
+
+    Only the first attempt at an incident costs.
+    """
 
     def check(history: History) -> Found:
         for place, row in enumerate(history.recoveries):
-            if row["asker"] == Asker.OPERATOR:
+            if row["asker"] == Asker.OPERATOR or row["attempt"] > 1:
                 continue
             if fault := _overspent(settings, history.recoveries[:place], row):
                 yield Violation(Invariant.BUDGET, "recoveries", row["id"], fault)
@@ -282,7 +285,7 @@ def budgets(settings: RecoverySettings) -> Check:
 
 def _overspent(settings: RecoverySettings, earlier: Sequence[Row], row: Row) -> str:
     now, pace = row["begun"], settings.slow_retry
-    mine = [one["begun"] for one in earlier if one["session"] == row["session"]]
+    mine = [one["begun"] for one in earlier if one["session"] == row["session"] and one["attempt"] == 1]
     waited = min((age(moment, now, pace) for moment in mine), default=pace)
     if budget.spent(mine, settings.per_session, now) and waited < pace:
         return f"more than {settings.per_session.count} recoveries of {row['session']!r} in the period"

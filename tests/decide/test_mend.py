@@ -11,7 +11,7 @@ from sidecar.decide.mend import by_itself
 from sidecar.decide.plans import plan_for
 from sidecar.decide.situation import Situation
 from sidecar.model.incident import Broken, Cause, Failure, FailureKind, Finding, Intent, Unit
-from sidecar.model.plan import Plan, RefusalReason, Strategy
+from sidecar.model.plan import Plan, RefusalReason, Resort, Strategy
 from sidecar.model.session import Checkpoint, Operation, SessionImage, image_of
 from sidecar.model.workspace import Command, DeclaredPane, DeclaredWindow, Workspace
 from tests.decide.builders import look, pane, session
@@ -52,8 +52,8 @@ def situation(finding: Finding, **facts: object) -> Situation:
 
 
 def planned(one: Situation, strategy: Strategy) -> Plan:
-    assert lacking(one, strategy) is None
-    return plan_for(one, strategy, lambda pane, window, shell: None)
+    assert lacking(one, Resort(strategy)) is None
+    return plan_for(one, Resort(strategy), lambda pane, window, shell: None)
 
 
 def words(plan: Plan) -> list[str]:
@@ -129,7 +129,7 @@ def test_a_lost_window_of_an_adopted_session_comes_from_the_checkpoint() -> None
     assert plan.checkpoint is not None
     assert {window.link for window in plan.checkpoint.image.windows} == {""}
     assert plan.checkpoint.image.group == ""
-    refusal = lacking(replace(one, checkpoint=stored(4, "four", 1)), Strategy.REBUILD_WINDOW)
+    refusal = lacking(replace(one, checkpoint=stored(4, "four", 1)), Resort(Strategy.REBUILD_WINDOW))
     assert refusal is not None
     assert refusal.reason is RefusalReason.NO_CHECKPOINT
 

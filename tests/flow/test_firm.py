@@ -39,7 +39,7 @@ ENDS_WELL = "trap 'exit 0' INT; while :; do sleep 0.1; done"
 
 def finding(pane: str, pid: int, may: tuple[May, ...] = ()) -> Finding:
     failure = Failure("w", FailureKind.FROZEN, (Broken(Unit.PROGRAM, pane, pid),), 1.0)
-    return Finding(failure, Cause.REPORTED, Intent.FAILURE, (), "w", may)
+    return Finding(failure, Cause.REPORTED, Intent.FAILURE, (), "w", may=may)
 
 
 @pytest.mark.parametrize(
