@@ -17,16 +17,18 @@ config           the settings, frozen; ``config_read`` reads YAML and names ever
                  ``config_workspaces`` reads the files that declare sessions, with
                  ``config_tmuxp`` (one session) and ``config_yesman`` (its folder)
 model/           nouns: session, workspace, incident, plan, saga (journals), policy, record (rows), status
-decide/          the quiet floor: detect, diagnose, choose (with fitting, material, limits, plans), judge,
-                 resume, workspace, breaker, saga (what comes next in a plan), ...
+decide/          the quiet floor: detect, diagnose (causes: the table of clues), disconnect, confirm,
+                 choose (with fitting, material, limits, plans), judge, resume, workspace, breaker,
+                 saga (what comes next in a plan), ...
 edges/           the doors: tmux/ (run, snapshot, capture, rebuild, birth, doorbell, stage), probes/
-                 (http, tcp, dns, commands, what programs do), process (pidfds, /proc), stopped (what
-                 was, and lets it go on), inotify, pressure, memory (of our own), store/ (SQLite),
-                 metrics, logs, systemd
+                 (http, tcp, dns, commands, what programs do), process (/proc), process_watch (pidfds),
+                 surroundings (kernel_log, cgroup, disks), stopped (what was, and lets it go on), inotify,
+                 pressure, memory (of our own), store/ (SQLite), metrics, logs, systemd
 flow/            the corridor: watch (inbox and cycle), recover (THE PIPELINE) with situation, confirm,
-                 verify, conclude and resume, execute and steps (plans), circuits, examine (what looks do
-                 not show) with frozen, suspended, terminals and absence (what went unseen), heartbeat
-                 with rounds and dependencies (what rules ask), furnish (declared sessions), checkpoint,
+                 verify, conclude and resume, execute and steps (plans), circuits, inquiry (what surrounds
+                 a failure), examine (what looks do not show) with reach (the socket), frozen, suspended,
+                 terminals and absence (what went unseen), heartbeat with rounds and dependencies (what
+                 rules ask), furnish (declared sessions), checkpoint,
                  rehearse, archive (what people ask of generations), custody (release, adopt, explain),
                  records, desk (requests and alerts), person (calls), pulse (the watchdog), strain and
                  lanes (what is short, and who waits), pace (turns of programs), ward (what is known)
