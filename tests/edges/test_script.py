@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import signal
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from sidecar.edges.script import run_script
+from sidecar.edges.script import end_script, run_script
 from sidecar.errors import Permanent
 from tests.box import eventually
 
@@ -39,3 +42,21 @@ async def test_one_that_takes_too_long_ends_with_all_that_it_has_started(tmp_pat
     eventually(
         lambda: not Path(f"/proc/{pid}/cmdline").exists() or not Path(f"/proc/{pid}/cmdline").read_bytes()
     )
+
+
+async def test_what_a_run_of_ours_that_was_killed_has_left_running_is_ended(tmp_path: Path) -> None:
+    """It and what it has started, and nothing that another recovery has."""
+
+    def left(mark: str) -> subprocess.Popen[bytes]:
+        script = "sleep 1000 & echo $! > $0; wait"
+        return subprocess.Popen(
+            ["/bin/sh", "-c", script, str(tmp_path / mark)], env={**os.environ, "SIDECAR_RECOVERY": mark}
+        )
+
+    with left("t-1") as mine, left("t-12") as other:
+        eventually(lambda: all((tmp_path / mark).exists() for mark in ("t-1", "t-12")))
+        assert await asyncio.to_thread(end_script, "t-1") == 2
+        assert mine.wait(10) == -signal.SIGKILL
+        assert other.poll() is None
+        assert end_script("t-12") == 2
+    assert end_script("t-1") == 0
