@@ -99,12 +99,12 @@ def test_everything(monkeypatch: pytest.MonkeyPatch) -> None:
         FailureKind.FROZEN: (
             Rung(
                 Strategy.RESPAWN_PANE,
-                RetryPolicy(1, 0.05, 10.0, 1.5, Jitter.NONE, 120.0),
+                RetryPolicy(1, 0.05, 10.0, 1.5, Jitter.NONE),
                 BreakerPolicy(2, 300.0, 30.0, slow_rate=0.75),
             ),
         ),
     }
-    assert recovery.operations == {StepKind.SAVE: RetryPolicy(2, 0.05, 10.0, 1.5, Jitter.NONE, 120.0)}
+    assert recovery.operations == {StepKind.SAVE: RetryPolicy(2, 0.05, 10.0, 1.5, Jitter.NONE)}
     assert recovery.stable == 300.0
     assert settings.audit == AuditSettings(30 * 86_400.0, 2000)
     assert settings.resume == (
