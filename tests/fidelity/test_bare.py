@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from sidecar.decide.fallback import bare
 from sidecar.decide.judge import judge
 from sidecar.edges.tmux.door import TmuxDoor
@@ -27,6 +29,9 @@ async def test_every_pane_is_back_as_a_shell_with_its_text(tmux: TmuxBox, door: 
 
     image = bare(captured.image)
     await door.rebuild(image, texts_of(captured))
+    shell = Path(image.default_shell).name
+    fronts = ("list-panes", "-s", "-t", "=web:", "-F", "#{pane_current_command}")
+    eventually(lambda: tmux.run(*fronts).split() == [shell] * 3, "the shells, once they have shown the text")
     before = await door.look()
     verdict = judge(Expectation(image), before, before)
     assert verdict.holds, verdict
