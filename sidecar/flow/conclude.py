@@ -68,6 +68,8 @@ class Conclusion:
     verdict: Verdict
     after: Look
     result: Result
+    seen: float
+    """When the verdict was reached, in monotonic seconds."""
 
     @property
     def error(self) -> SidecarError | None:
@@ -140,7 +142,7 @@ class Concluder:
     async def end(self, run: Run, found: Conclusion) -> bool:
         """Write it down. Whether something else is to be tried at once, for the same incident."""
         goes_on = self._goes_on(run, found)
-        ended = self.clock.monotonic()
+        ended = found.seen
         case, plan = run.case, run.plan
         took = ended - case.finding.failure.first_sign if found.verified else None
         ending = Ending(

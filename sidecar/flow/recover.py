@@ -186,23 +186,23 @@ class Recoverer:
         return Run(case, incident, record, plan, self._clock.monotonic(), given_up)
 
     async def _carry_out(self, run: Run) -> bool:
-        mark = mark_of(run.record)
         surgery = Surgery(
             self._tmux, self._book, self._host, self._checkpointer, self._pace, self._clock, run.case,
-            run.plan, mark,
+            run.plan, mark_of(run.record),
         )  # fmt: skip
         result = await self._executor.run(surgery, run.record, run.journal)
         result = replace(result, error=run.fault or result.error)
-        goes_on = await self._judge(run, result, surgery.losses)
-        with contextlib.suppress(SidecarError):
-            await self._tmux.unmark(mark)
-        return goes_on
+        return await self._judge(run, result, surgery.losses)
 
     async def _judge(self, run: Run, result: Result, losses: Sequence[Difference] = ()) -> bool:
         verdict, after = await self._verifier.verify(run.case, run.plan, whole=result.error is None)
+        seen = self._clock.monotonic()
+        # Before the end is written: whoever sees it may ask for the next recovery at once.
+        with contextlib.suppress(SidecarError):
+            await self._tmux.unmark(mark_of(run.record))
         losses = (*losses, *await passed_over(self._book, run.case, run.plan))
         verdict = replace(verdict, differences=(*verdict.differences, *losses))
-        return await self._concluder.end(run, Conclusion(verdict, after, result))
+        return await self._concluder.end(run, Conclusion(verdict, after, result, seen))
 
     async def _go_on(self, case: Case, unfinished: Unfinished) -> bool:
         """Take up what was cut off; counted first, so that what ends the sidecar does not do so for ever."""

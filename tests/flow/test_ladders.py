@@ -222,7 +222,9 @@ async def test_what_did_because_a_checkpoint_was_lacking_is_no_rung_that_was_cli
         mandate = mandate_of(case, plan, given_up=False)
         record = await world.store.begin_recovery(incident.id, mandate, world.clock.wall())
         run = Run(case, incident, record, plan, world.clock.now)
-        good = Conclusion(Verdict(True), await world.tmux.look(), Result(TransactionOutcome.COMMITTED))
+        good = Conclusion(
+            Verdict(True), await world.tmux.look(), Result(TransactionOutcome.COMMITTED), world.clock.now
+        )
         await world.recoverer._concluder.end(run, good)
         assert world.ward.footings["web", FailureKind.CRASHED].strategy is Strategy.RESTORE_CHECKPOINT
 
