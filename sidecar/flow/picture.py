@@ -103,6 +103,8 @@ def health_of(ward: Ward, name: str, live: Session | None) -> Health:
         return Health.GIVEN_UP
     if live is None:
         return Health.CRASHED
+    if still is not None and still.reason is RefusalReason.REPORT_ONLY:
+        return Health.FROZEN
     if ward.shapes.get(name):
         return Health.CORRUPTED
     return Health.CRASHED if any(pane.dead for pane in live.panes()) else Health.HEALTHY

@@ -87,6 +87,7 @@ def test_a_program_that_stops_answering_is_reported_and_not_touched(tmux: TmuxBo
         assert "connection refused (refused, " in facts
         assert sidecar.recoveries("api") == []
         eventually(lambda: "lets nothing be done" in sidecar.sessions()["api"]["note"], "a note")
+        assert sidecar.sessions()["api"]["health"] == "frozen"
         tmux.run("respawn-pane", "-k", "-t", "=api:", f"{sys.executable} -c '{ANSWERING}' {port}")
         over(sidecar, "api")
 
