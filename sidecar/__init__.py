@@ -10,7 +10,8 @@ Floors by purity, files by stage; imports go one way only::
 cli, client      commands (``cli_checkpoints`` and others beside it); the service's are thin HTTP
                  calls; ``terminal`` prints for people, ``times`` reads their words for moments
 demo             a private server, four injuries, the transcript
-app              composition root: one straight line, named tasks, teardown in reverse
+app              composition root: one straight line, teardown in reverse; ``serve`` runs it as a
+                 process, ``tasks`` are those that it keeps
 config           the settings, frozen; ``config_read`` reads YAML and names every fault, with
                  ``config_yaml``, ``config_fields`` (walking the nodes) and ``config_units``
                  (durations, sizes); ``config_lastgood`` keeps what was last in force;
@@ -23,7 +24,7 @@ decide/          the quiet floor: detect, diagnose (causes: the table of clues),
 edges/           the doors: tmux/ (run, snapshot, capture, rebuild, birth, doorbell, stage), probes/
                  (http, tcp, dns, commands, what programs do), process (/proc), process_watch (pidfds),
                  surroundings (kernel_log, cgroup, disks), stopped (what was, and lets it go on), inotify,
-                 pressure, memory (of our own), store/ (SQLite), metrics, logs, systemd
+                 host (this machine), pressure, memory (of our own), store/ (SQLite), metrics, logs, systemd
 flow/            the corridor: watch (inbox and cycle), recover (THE PIPELINE) with situation, confirm,
                  verify, conclude and resume, execute and steps (plans), circuits, inquiry (what surrounds
                  a failure), examine (what looks do not show) with reach (the socket), frozen, suspended,

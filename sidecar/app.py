@@ -7,16 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import os
 import platform
 import shutil
-import signal
-import sys
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry
@@ -26,8 +21,9 @@ from sidecar.clock import SystemClock, SystemDice
 from sidecar.config import Settings
 from sidecar.config_lastgood import Start
 from sidecar.decide import conversation, layout, retain, stress
-from sidecar.edges import memory, pressure, process, script, surroundings
+from sidecar.edges import process
 from sidecar.edges.aside import is_misplaced, put_aside
+from sidecar.edges.host import LocalHost
 from sidecar.edges.logs import JsonLog, adopt_library_logs
 from sidecar.edges.metrics import Metrics
 from sidecar.edges.probes.prober import Prober
@@ -37,7 +33,6 @@ from sidecar.edges.stopped import StoppedDoor
 from sidecar.edges.store import Store
 from sidecar.edges.store.database import lock
 from sidecar.edges.systemd import Notifier
-from sidecar.edges.tmux.birth import birth_environment
 from sidecar.edges.tmux.door import TmuxDoor
 from sidecar.edges.tmux.doorbell import Doorbell
 from sidecar.edges.tmux.run import TmuxRunner
@@ -76,118 +71,19 @@ from sidecar.flow.terminals import TerminalExaminer
 from sidecar.flow.ward import Ward
 from sidecar.flow.watch import Tools, Watch
 from sidecar.model.incident import SignalKind
-from sidecar.model.record import Action, IncidentRow, Pressure, Usage
-from sidecar.model.session import Look, Presence, SessionImage
+from sidecar.model.record import Action, IncidentRow
+from sidecar.model.session import Look, Presence
 from sidecar.model.status import Status
-from sidecar.model.stress import Room
-from sidecar.model.surroundings import Question, Surroundings
+from sidecar.tasks import Tasks
 from sidecar.web.guard import TokenDamaged, ensure_token
 from sidecar.web.routes import Service, make_app
-
-T = TypeVar("T")
 
 CONVERSATIONS = Rules(conversation.agent_name, conversation.named, conversation.alone, conversation.written)
 
 _USAGE_EVERY = 15.0
 _LAG_EVERY = 0.5
 _DRAIN_SECONDS = 10.0
-_RESTART_PAUSE = 1.0
 _STALE_CYCLE = 30.0
-
-
-class LocalHost:
-    """Facts about this machine."""
-
-    def __init__(self, transcripts: Transcripts, stopped: StoppedDoor, state: Path) -> None:
-        self._state = state
-        self._transcripts = transcripts
-        self._boot_id = process.boot_id()
-        self._stopped = stopped
-
-    @property
-    def stopped(self) -> StoppedDoor:
-        return self._stopped
-
-    @property
-    def boot_id(self) -> str:
-        return self._boot_id
-
-    def missing_folders(self, paths: Iterable[str]) -> tuple[str, ...]:
-        return tuple(sorted(path for path in paths if not os.path.isdir(path)))
-
-    async def pressure(self, server: int = 0) -> Pressure:
-        return await asyncio.to_thread(pressure.read, server=server)
-
-    async def room(self) -> Room | None:
-        return await asyncio.to_thread(pressure.room, self._state)
-
-    async def transcripts(self, image: SessionImage) -> Mapping[str, frozenset[str]]:
-        return await asyncio.to_thread(self._transcripts.known, image)
-
-    async def surroundings(self, question: Question) -> Surroundings:
-        return await asyncio.to_thread(surroundings.read, question)
-
-    def real_folders(self, paths: Iterable[str]) -> tuple[tuple[str, str], ...]:
-        return tuple((path, os.path.realpath(path)) for path in sorted(paths))
-
-    async def run_script(self, arguments: Sequence[str], cwd: str, mark: str = "") -> None:
-        await script.run_script(arguments, cwd, birth_environment((), os.environ), mark=mark)
-
-    async def end_script(self, mark: str) -> None:
-        await asyncio.to_thread(script.end_script, mark)
-
-    async def usage(self, roots: Mapping[str, tuple[int, ...]]) -> Mapping[str, Usage]:
-        return await asyncio.to_thread(process.usage, roots)
-
-
-@dataclass(slots=True)
-class Tasks:
-    """Named tasks, each guarded: an eternal one that ends is reported and started again."""
-
-    on_end: Callable[[str, BaseException | None], None]
-    _running: set[asyncio.Task[None]] = field(default_factory=set)
-
-    def spawn(self, name: str, work: Coroutine[Any, Any, None]) -> None:
-        """A task that is meant to end."""
-        task = asyncio.create_task(self._once(name, work), name=name)
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
-        # One that is cancelled before its first step would complain that it was never awaited.
-        task.add_done_callback(lambda _: work.close())
-
-    def keep(self, name: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """A task that is never meant to end."""
-        self.spawn(name, self._for_ever(name, work))
-
-    async def settle(self, prefix: str, seconds: float) -> None:
-        """Give the tasks of this prefix time to end by themselves."""
-        waiting = [task for task in self._running if task.get_name().startswith(prefix)]
-        if waiting:
-            await asyncio.wait(waiting, timeout=seconds)
-
-    async def cancel(self) -> None:
-        # A task that ends may have started another one.
-        while tasks := list(self._running):
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            self._running.difference_update(tasks)
-
-    async def _once(self, name: str, work: Coroutine[Any, Any, None]) -> None:
-        try:
-            await work
-        except Exception as error:
-            self.on_end(name, error)
-
-    async def _for_ever(self, name: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        while True:
-            error: Exception | None = None
-            try:
-                await work()
-            except Exception as problem:
-                error = problem
-            self.on_end(name, error)
-            await asyncio.sleep(_RESTART_PAUSE)
 
 
 class Sidecar:
@@ -654,53 +550,3 @@ class Sidecar:
             error=repr(error) if error else "it ended by itself",
             hint=getattr(error, "hint", ""),
         )
-
-
-def serve(begin: Start, read: Callable[[], Settings], state: Path) -> int:
-    """Run the service until SIGTERM or SIGINT. Returns the exit status.
-
-    ``read`` gives the settings anew at each SIGHUP.
-    """
-    give_way()
-    sidecar = Sidecar(begin.settings, state, reread=read, found=begin)
-    sidecar.adopt_library_logs()
-    run_loop(_serve(sidecar))
-    return 0
-
-
-def give_way() -> None:
-    """Set the interpreter up so that it never holds the event loop for long, and keeps little memory."""
-    # A thread that renders or parses gives the loop its turn after 1 ms instead of 5.
-    sys.setswitchinterval(0.001)
-    # What the imports have made stays for good: going through it took every full collection 30 ms.
-    gc.collect()
-    gc.freeze()
-    memory.keep_little()
-
-
-def run_loop(work: Coroutine[Any, Any, T]) -> T:
-    """Run to the end, with children watched by pidfd, which Python 3.12 and later do by themselves."""
-
-    async def watched() -> T:
-        if sys.version_info < (3, 12):
-            watcher = asyncio.PidfdChildWatcher()
-            watcher.attach_loop(asyncio.get_running_loop())
-            asyncio.set_child_watcher(watcher)
-        return await work
-
-    return asyncio.run(watched())
-
-
-async def _serve(sidecar: Sidecar) -> None:
-    ended = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, ended.set)
-    # Before it can reload, hanging up means nothing; it must not end the service either.
-    loop.add_signal_handler(signal.SIGHUP, lambda: None)
-    await sidecar.start()
-    loop.add_signal_handler(signal.SIGHUP, sidecar.hang_up)
-    try:
-        await ended.wait()
-    finally:
-        await sidecar.stop()

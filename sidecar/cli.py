@@ -108,7 +108,7 @@ def run(
         return settings
 
     # The service's libraries take longer to import than the other commands take to run.
-    from sidecar.app import serve
+    from sidecar.serve import serve
 
     begin = config_lastgood.load(file, state, strict=strict_config)
     begin = replace(begin, settings=as_asked(begin.settings))

@@ -16,13 +16,14 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from sidecar.app import Sidecar, run_loop
+from sidecar.app import Sidecar
 from sidecar.clock import SystemClock
 from sidecar.config import HttpSettings, RecoverySettings, SessionSettings, Settings, TmuxSettings
 from sidecar.edges.tmux.run import TmuxRunner
 from sidecar.errors import SidecarError, TmuxAbsent, TmuxUnknown
 from sidecar.model.policy import Restore
 from sidecar.model.record import RecoveryRow
+from sidecar.serve import run_loop
 
 NAME = "demo"
 _PATIENCE = 20.0

@@ -9,7 +9,7 @@ from bench.line import Line, Plan, Sample, Unit, against
 from bench.measure import interleaved_async, timed, timed_async
 from bench.shapes import LARGE, LINES, SMALL, Shape, fill, run_raw, source
 from bench.stage import Workshop, servers, workshop
-from sidecar.app import run_loop
+from sidecar.serve import run_loop
 from tests.box import TmuxBox
 
 _NEW_LINES = 20

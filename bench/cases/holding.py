@@ -11,8 +11,9 @@ from bench.idle import holds_beside_idle
 from bench.line import Line, Plan, Sample, Unit
 from bench.shapes import LARGE, LINES, fill, run_raw, running
 from bench.stage import Workshop, servers, workshop
-from sidecar.app import Sidecar, give_way, run_loop
+from sidecar.app import Sidecar
 from sidecar.config import HttpSettings, Settings, TmuxSettings
+from sidecar.serve import give_way, run_loop
 from tests.box import TmuxBox, tmux_box
 
 Holds = tuple[float, float]

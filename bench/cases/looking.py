@@ -8,9 +8,9 @@ from bench.line import Line, Plan, against
 from bench.measure import interleaved_async, timed, timed_async
 from bench.shapes import Shape, run_raw
 from bench.stage import open_doors
-from sidecar.app import run_loop
 from sidecar.edges.tmux.snapshot import LOOK_FIELDS
 from sidecar.model.session import Look, Presence
+from sidecar.serve import run_loop
 from tests.box import TmuxBox, tmux_box
 
 HUNDRED = {f"s{number:03}": Shape(1, 3) for number in range(100)}

@@ -15,7 +15,7 @@ from bench.line import Line, Plan, Sample, Unit, against
 from bench.measure import interleaved, interleaved_async, timed
 from bench.shapes import COMMAND, LARGE, LINES, SMALL, Shape, fill, run_raw, running, shows
 from bench.stage import servers, start_anew, workshop
-from sidecar.app import run_loop
+from sidecar.serve import run_loop
 from tests.box import TmuxBox
 
 _TMUXP_SECONDS = 60.0

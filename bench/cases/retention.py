@@ -11,11 +11,11 @@ from pathlib import Path
 from bench.line import Line, Plan, Sample, Unit
 from bench.shapes import LINES, SMALL, text_line
 from bench.stage import open_store
-from sidecar.app import run_loop
 from sidecar.edges.store import Store
 from sidecar.model.policy import Retention
 from sidecar.model.record import Capture
 from sidecar.model.session import Operation
+from sidecar.serve import run_loop
 from tests.clocks import SetClock
 from tests.edges.texts import Printer, printed
 

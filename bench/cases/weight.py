@@ -24,7 +24,7 @@ _AGAIN_SECONDS = 2.0
 _ANSWER_SECONDS = 20.0
 _IDLE_SECONDS = 30.0
 _MB = 1_000_000
-_IMPORTS = "import sidecar.app, sidecar.cli, sys; print('ready', flush=True); sys.stdin.read()"
+_IMPORTS = "import sidecar.serve, sidecar.cli, sys; print('ready', flush=True); sys.stdin.read()"
 
 
 def weight(plan: Plan) -> list[Line]:

@@ -60,7 +60,7 @@ def test_version() -> None:
 
 
 class Served:
-    """Stands in for ``sidecar.app``: keeps what it was asked to serve."""
+    """Stands in for ``sidecar.serve``: keeps what it was asked to serve."""
 
     def __init__(self) -> None:
         self.settings = Settings()
@@ -77,9 +77,9 @@ class Served:
 @pytest.fixture
 def served(monkeypatch: pytest.MonkeyPatch) -> Served:
     service = Served()
-    module = ModuleType("sidecar.app")
+    module = ModuleType("sidecar.serve")
     module.serve = service.serve  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "sidecar.app", module)
+    monkeypatch.setitem(sys.modules, "sidecar.serve", module)
     return service
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from sidecar import app
+from sidecar import serve
 from sidecar.config import Settings
 from sidecar.config_lastgood import Start
 from sidecar.edges.logs import LibraryHandler
@@ -33,6 +33,6 @@ def test_what_libraries_log_takes_our_form(
     def no_loop(work: Coroutine[Any, Any, None]) -> None:
         work.close()
 
-    monkeypatch.setattr(app, "run_loop", no_loop)
-    assert app.serve(Start(Settings()), Settings, tmp_path / "state") == 0
+    monkeypatch.setattr(serve, "run_loop", no_loop)
+    assert serve.serve(Start(Settings()), Settings, tmp_path / "state") == 0
     assert [type(handler) for handler in root_handlers] == [LibraryHandler]
