@@ -36,7 +36,7 @@ class ProgramExaminer:
         if look.presence is not Presence.PRESENT:
             return ()
         await self._go_through()
-        suspects = [state for state in self._found if frozen.stopped_in_front(state)]
+        suspects = [state for state in self._found if self._is_so(state)]
         if not suspects:
             return ()
         lasting: dict[str, dict[ProcessState, str]] = {}
@@ -62,6 +62,13 @@ class ProgramExaminer:
         self._looked, self._found = now, await self._stopped.all_stopped()
         seen = {_mark(state): now for state in self._found}
         self._seen = {mark: self._seen.get(mark, now) for mark in seen}
+
+    def _is_so(self, state: ProcessState) -> bool:
+        """Whether it is still as it was found: what was known of it may be from before it was let go on."""
+        if not frozen.stopped_in_front(state):
+            return False
+        now = self._stopped.state(state.pid)
+        return now is not None and _mark(now) == _mark(state) and frozen.stopped_in_front(now)
 
     def _lasts(self, state: ProcessState) -> bool:
         if self._looked - self._seen[_mark(state)] >= _LASTING:

@@ -273,7 +273,9 @@ async def test_what_was_stopped_from_outside_is_found_and_goes_on(tmux: TmuxBox)
     assert await bench.examiner.still(finding, look)
     for part in finding.failure.broken:
         assert await bench.stopped.let_go_on(part.pid, part.started)
-    assert not await bench.examiner.still(finding, await bench.door.look())
+    look = await bench.door.look()
+    assert not await bench.examiner.still(finding, look)
+    assert not await bench.examiner.examine(look, bench.free), "what was known from before is not said again"
 
 
 async def test_what_a_shell_or_a_debugger_has_stopped_is_left_alone(tmux: TmuxBox) -> None:
