@@ -9,12 +9,14 @@
     │   ├── StoreUnavailable      the database is locked or not writable just now
     │   │   └── DiskFull          the disk under the state folder is full, or fails
     │   ├── TextsMissing          a capture counts on stored scrollback that is not there
-    │   └── StepTimedOut          a step of a plan did not end in its time, and was cut off
+    │   ├── StepTimedOut          a step of a plan did not end in its time, and was cut off
+    │   └── ExtensionFailed       a function of a user's own strategy has raised, or has not worked
     └── Permanent                 will not pass by waiting
         ├── TmuxAbsent            there is no server behind the socket
         ├── TmuxRefused           tmux answered: it will not do this
         ├── Stopped               a recovery is not wanted any more, so nothing new is begun
         ├── GivenUp               a recovery was cut off so often that it is not taken up again
+        ├── ExtensionUnusable     a user's own strategy gave up, is not there, or answered nonsense
         ├── PlanUnreadable        a stored plan is not one that this release can carry out
         ├── CheckpointUnusable    a stored checkpoint does not match its checksum or does not parse
         ├── NoBirthplace          a new tmux server could not be started where it would outlive us
@@ -76,6 +78,14 @@ class TextsMissing(Temporary):
 
 class StepTimedOut(Temporary):
     """The step hung; whether it had its effect is for the next attempt to find out."""
+
+
+class ExtensionFailed(Temporary):
+    """A function of a user's own strategy has raised, ended its process, or says that it has not worked."""
+
+
+class ExtensionUnusable(Permanent):
+    """A user's own strategy cannot be loaded, has given up, or has returned what it must not."""
 
 
 class TmuxAbsent(Permanent):

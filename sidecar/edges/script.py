@@ -13,9 +13,8 @@ from sidecar.errors import Permanent
 
 SECONDS = 600.0
 """Scripts of this kind install things."""
-
-
-_MARK = "SIDECAR_RECOVERY"
+MARK = "SIDECAR_RECOVERY"
+"""The variable that tells for which recovery a process runs."""
 
 
 async def run_script(
@@ -37,7 +36,7 @@ async def run_script(
         process = await asyncio.create_subprocess_exec(
             *arguments,
             cwd=cwd,
-            env={**environment, _MARK: mark},
+            env={**environment, MARK: mark},
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.DEVNULL,
@@ -68,7 +67,7 @@ async def run_script(
 
 def end_script(mark: str) -> int:
     """Kill what runs with this mark in its environment; how many processes. Goes through all of /proc."""
-    wanted = f"{_MARK}={mark}".encode()
+    wanted = f"{MARK}={mark}".encode()
     killed = 0
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit() and wanted in _environment(folder).split(b"\0"):
