@@ -23,6 +23,7 @@ from sidecar.config_lastgood import Start
 from sidecar.decide import conversation, layout, retain, stress
 from sidecar.edges import process
 from sidecar.edges.aside import is_misplaced, put_aside
+from sidecar.edges.guests import Guests
 from sidecar.edges.host import LocalHost
 from sidecar.edges.logs import JsonLog, adopt_library_logs
 from sidecar.edges.metrics import Metrics
@@ -33,6 +34,7 @@ from sidecar.edges.stopped import StoppedDoor
 from sidecar.edges.store import Store
 from sidecar.edges.store.database import lock
 from sidecar.edges.systemd import Notifier
+from sidecar.edges.tmux.birth import birth_environment
 from sidecar.edges.tmux.door import TmuxDoor
 from sidecar.edges.tmux.doorbell import Doorbell
 from sidecar.edges.tmux.run import TmuxRunner
@@ -187,7 +189,7 @@ class Sidecar:
         if shutil.which("tmux", path=self._environment.get("PATH")) is None:
             raise Permanent("tmux is not installed", hint="On Debian: apt-get install tmux.")
         self._descriptors = process.raise_descriptor_limit()
-        host = LocalHost(self._transcripts, StoppedDoor(clock), self._state)
+        host = LocalHost(self._transcripts, StoppedDoor(clock), self._build_extensions(runner), self._state)
         self.metrics = Metrics(
             CollectorRegistry(), lambda: self._status, version=__version__, python=platform.python_version()
         )
@@ -340,6 +342,10 @@ class Sidecar:
             scratch=scratch,
             descriptors=self._descriptors,
         )
+
+    def _build_extensions(self, runner: TmuxRunner) -> Guests:
+        environment = birth_environment((), self._environment)
+        return Guests(runner.socket, self._state / "extensions", environment, self._clock)
 
     def _build_stage(self, host: LocalHost) -> Stage:
         return Stage(

@@ -25,6 +25,7 @@ from sidecar.cli_common import (
     show_dry_run,
     show_json,
     state_option,
+    strategy_name,
     wait_for,
 )
 from sidecar.cli_records import circuits
@@ -33,7 +34,6 @@ from sidecar.clock import SystemClock
 from sidecar.config import Settings
 from sidecar.errors import ConfigInvalid
 from sidecar.model.incident import FailureKind
-from sidecar.model.plan import Strategy
 from sidecar.model.policy import Circuit, Mode
 from sidecar.model.session import Health
 from sidecar.model.stress import CheckpointMode
@@ -157,7 +157,7 @@ def status(service: client.Client, as_json: bool) -> None:
 @reaches_service
 @click.argument("session")
 @click.option("--failure", type=click.Choice([kind.value for kind in FailureKind]), help="What is wrong.")
-@click.option("--strategy", type=click.Choice([kind.value for kind in Strategy]), help="Use only this one.")
+@click.option("--strategy", callback=strategy_name, help="Use only this one.")
 @click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
 @click.option("--wait", is_flag=True, help="Wait for the verdict; fail unless it is `verified`.")
 def recover(

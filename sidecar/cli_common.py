@@ -19,7 +19,7 @@ import click
 from sidecar import client, config_lastgood, config_read, times
 from sidecar.clock import SystemClock, pause
 from sidecar.errors import ConfigInvalid, Permanent, ServiceRefused, SidecarError
-from sidecar.model.plan import Outcome
+from sidecar.model.plan import Outcome, Strategy
 from sidecar.model.saga import Phase
 from sidecar.terminal import colour_allowed, safe
 
@@ -148,3 +148,12 @@ def _attempt(step: Mapping[str, Any]) -> str:
     number = f" (attempt {step['attempt']})" if step.get("attempt", 1) > 1 else ""
     error = f": {step['error']}" if step["error"] else ""
     return f"{undo}{step['description']}{number}: {step['state']}{error}"
+
+
+def strategy_name(context: click.Context, parameter: click.Parameter, word: str | None) -> str | None:
+    """A strategy that there is, or could be: which packages are installed the service knows."""
+    try:
+        return word if word is None else Strategy(word).value
+    except ValueError:
+        known = ", ".join([*(each for each in Strategy if each is not Strategy.CUSTOM), "custom:NAME"])
+        raise click.BadParameter(f"{word!r} is no strategy; there are {known}") from None

@@ -64,6 +64,8 @@ class Report:
     faults: list[Fault] = field(default_factory=list)
     root: yaml.Node | None = None
     """The document, for what depends on another part of it."""
+    lenient: bool = False
+    """What is only missing beside the file, as a package, is no fault of it."""
 
     def add(self, node: yaml.Node, key: str, sentence: str) -> None:
         self.faults.append(Fault(self.file, node.start_mark.line + 1, key, sentence))

@@ -26,8 +26,10 @@ from sidecar.config_fields import (
     duration,
     entries,
     list_of,
+    member,
     one_of,
     record,
+    scalar,
     section,
     share,
     unknown_word,
@@ -35,6 +37,8 @@ from sidecar.config_fields import (
 )
 from sidecar.decide import backoff
 from sidecar.decide.fitting import possible
+from sidecar.edges import catalogue
+from sidecar.errors import ExtensionUnusable
 from sidecar.model.incident import Cause, FailureKind
 from sidecar.model.ladder import Ladder, Ladders, Rung
 from sidecar.model.plan import Strategy
@@ -71,6 +75,22 @@ class Basis:
 def read_retry(place: Place) -> RetryPolicy:
     """A retry policy that says only what differs from ``recovery.retry``."""
     return retry_on(_basis(place).retry)(place)
+
+
+def read_strategy(place: Place) -> Strategy:
+    """One of ours, or ``custom:NAME`` if an installed package brings it."""
+    word = scalar(place, "a strategy")
+    if word.partition(":")[0] != Strategy.CUSTOM:
+        return _SHIPPED(word)
+    try:
+        strategy = Strategy(word)
+    except ValueError:
+        raise Wrong(f"{word!r} is no name of a strategy of one's own{_what_is_there()}") from None
+    if not strategy.own_name:
+        raise Wrong(f"{word} needs the name of one: {word}:NAME{_what_is_there()}")
+    if not place.report.lenient and strategy.own_name not in catalogue.installed():
+        raise Wrong(f"no installed package brings {word}{_what_is_there()}")
+    return strategy
 
 
 def read_ladders(place: Place) -> Ladders:
@@ -150,7 +170,7 @@ def _ladder_on(basis: Basis, word: FailureKind | Cause) -> Reader[Ladder]:
 
 def _rung_on(basis: Basis, word: FailureKind | Cause) -> Reader[Rung]:
     readers: Mapping[str, Reader[Any]] = {
-        "strategy": _NAMED,
+        "strategy": read_strategy,
         "retry": retry_on(basis.retry),
         "circuit": circuit_on(basis.circuit),
     }
@@ -159,7 +179,9 @@ def _rung_on(basis: Basis, word: FailureKind | Cause) -> Reader[Rung]:
         if isinstance(place.node, yaml.MappingNode):
             rung = Rung(**section(place, readers, required=("strategy",)))
         else:
-            rung = Rung(_NAMED(place))
+            rung = Rung(read_strategy(place))
+        if rung.strategy.own_name:
+            return _with_extension(rung, word, place)
         if rung.strategy is Strategy.RETRY:
             raise Wrong("retry is how a rung is run, and no rung; write {strategy: STRATEGY, retry: {...}}")
         if rung.strategy not in possible(word):
@@ -169,6 +191,24 @@ def _rung_on(basis: Basis, word: FailureKind | Cause) -> Reader[Rung]:
     return read
 
 
+def _with_extension(rung: Rung, word: FailureKind | Cause, place: Place) -> Rung:
+    """What the package says of it decides whether it belongs here."""
+    try:
+        extension = catalogue.describe(rung.strategy.own_name)
+    except ExtensionUnusable as error:
+        if place.report.lenient:
+            return rung
+        raise Wrong(f"{rung.strategy} cannot be used: {error}") from error
+    if not extension.concerns(word):
+        raise Wrong(f"{rung.strategy} ({extension.package}) mends nothing that is {word}")
+    return replace(rung, extension=extension)
+
+
+def _what_is_there() -> str:
+    names = ", ".join(f"{Strategy.CUSTOM}:{name}" for name in catalogue.installed())
+    return f"; installed are: {names}" if names else "; none is installed"
+
+
 def _what_does(word: FailureKind | Cause) -> str:
     # A cause may be found behind most failures, so that a list would tell nothing.
     fits = sorted(possible(word)) if isinstance(word, FailureKind) else ()
@@ -176,7 +216,7 @@ def _what_does(word: FailureKind | Cause) -> str:
 
 
 _NONE = Nothing()
-_NAMED = one_of(Strategy, "strategy")
+_SHIPPED = member(Strategy, "strategy")
 _LISTED = f"{', '.join(FailureKind)}; and every cause"
 _WORDS: Mapping[str, FailureKind | Cause] = {word.value: word for word in (*FailureKind, *Cause)}
 

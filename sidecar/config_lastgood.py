@@ -109,7 +109,8 @@ def _read(path: Path) -> bytes:
 
 def _settings(copy: Copy, error: ConfigInvalid) -> Settings:
     try:
-        settings = config_read.parse(copy.text, f"{copy.source} (last good)")
+        # A package that is broken or gone costs its rungs, and not all that the file says.
+        settings = config_read.parse(copy.text, f"{copy.source} (last good)", lenient=True)
     except SidecarError:
         # It was good for another release.
         raise error from None

@@ -54,13 +54,13 @@ from sidecar.config_fields import (
     whole,
 )
 from sidecar.config_heartbeats import heartbeats
-from sidecar.config_ladders import circuit_on, read_ladders, read_retry, retry_on
+from sidecar.config_ladders import circuit_on, read_ladders, read_retry, read_strategy, retry_on
 from sidecar.config_workspaces import load_workspaces
 from sidecar.config_yaml import compose, read_text
 from sidecar.decide.contradict import contradictions
 from sidecar.errors import ConfigInvalid
 from sidecar.model.incident import FailureKind
-from sidecar.model.plan import StepKind, Strategy
+from sidecar.model.plan import StepKind
 from sidecar.model.policy import AtOnce, BreakerPolicy, Mode, Restore, ResumeRule, RetryPolicy, Shape
 from sidecar.model.stress import ResourceLimits
 
@@ -104,14 +104,16 @@ def load(path: Path) -> Settings:
     return replace(settings, source=path, text=text, declared=declared)
 
 
-def parse(content: str, name: str) -> Settings:
+def parse(content: str, name: str, *, lenient: bool = False) -> Settings:
     """The settings of a text; ``name`` stands in the faults.
+
+    ``lenient`` takes what is only missing beside the file, as a package, for no fault of it.
 
     Raises:
         ConfigInvalid: every fault of the text.
     """
     root = compose(content, name)
-    report = Report(name, root=root)
+    report = Report(name, root=root, lenient=lenient)
     values: dict[str, Any] = {}
     if root is not None and not (place := Place(root, "", report)).blank:
         try:
@@ -273,7 +275,7 @@ _ALERT: Mapping[str, Reader[Any]] = {
     "match": table(_label, text, least=1),
     "session": read_as(_session_template),
     "failure": one_of(FailureKind, "failure"),
-    "strategy": one_of(Strategy, "strategy"),
+    "strategy": read_strategy,
 }
 _CHANNEL: Mapping[str, Reader[Any]] = {
     "tmux": switch,

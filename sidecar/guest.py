@@ -175,7 +175,7 @@ def _context(question: Mapping[str, Any], say: Callable[[str], None]) -> Context
         failure=told["failure"],
         cause=told["cause"],
         intent=told["intent"],
-        parts=tuple(Part(**part) for part in told["parts"]),
+        parts=tuple(Part(**{**part, "argv": tuple(part["argv"])}) for part in told["parts"]),
         evidence=tuple(told["evidence"]),
     )
     return Context(

@@ -83,6 +83,8 @@ class Part:
     """The process that is gone, or is stopped; 0 if there is none."""
     window: int | None = None
     """Window index, where a window is concerned."""
+    argv: tuple[str, ...] = ()
+    """The program that ran there, as it was started; empty where none is known."""
 
 
 @dataclass(frozen=True)

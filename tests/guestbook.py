@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -38,3 +39,18 @@ def on_path(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "PYTHONPATH", os.pathsep.join([str(folder), *os.environ.get("PYTHONPATH", "").split()])
     )
     monkeypatch.syspath_prepend(str(folder))
+
+
+def example(folder: Path, source: Path) -> Path:
+    """A package as its ``pyproject.toml`` describes it, installed into the folder."""
+    told = tomllib.loads((source / "pyproject.toml").read_text())
+    project = told["project"]
+    for module in told["tool"]["setuptools"]["py-modules"]:
+        package(
+            folder,
+            (source / f"{module}.py").read_text(),
+            module,
+            project["entry-points"]["sidecar.strategies"],
+            head="",
+        )
+    return folder

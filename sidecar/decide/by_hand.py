@@ -4,17 +4,30 @@ from __future__ import annotations
 
 import shlex
 
+from sidecar.model.extension import OwnStep
 from sidecar.model.plan import Plan, Step, StepKind
 
 
 def undo_commands(plan: Plan, step: Step) -> tuple[str, ...]:
     """How a person takes back what a step has left behind, as far as there is a command for it."""
     name = plan.session
+    if step.own is not None:
+        return _own_commands(plan, step.own)
     if step.kind is StepKind.REPLACE_SESSION:
         return (f"sidecar checkpoint restore {_word(name)} --id {step.undo}",)
     if step.kind is StepKind.REBUILD_WINDOW:
         return (f"tmux kill-window -t {_word(f'={name}:{step.window}')}",)
     return (f"tmux kill-session -t {_word(f'={name}')}", f"sidecar recover {_word(name)}")
+
+
+def _own_commands(plan: Plan, own: OwnStep) -> tuple[str, ...]:
+    """What the strategy itself says; else only its author knows, and the comment says so."""
+    if own.by_hand:
+        return tuple(line.replace("{session}", _word(plan.session)) for line in own.by_hand)
+    return (
+        f"# take back what {plan.strategy} has done in its step {own.name!r}",
+        *again_commands(plan.session),
+    )
 
 
 def again_commands(session: str) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from sidecar.decide.fitting import fitting
 from sidecar.decide.frozen import hopeless
 from sidecar.decide.limits import exceeded, resting
 from sidecar.decide.material import lacking
+from sidecar.decide.own import own_fitting
 from sidecar.decide.plans import plan_for
 from sidecar.decide.restore import Resume
 from sidecar.decide.situation import Situation
@@ -57,6 +58,8 @@ def _resorts(situation: Situation) -> tuple[Resort, ...] | Refusal:
     fits = fitting(failure, cause)
     if situation.asker is not Asker.OPERATOR:
         fits = permitted(situation.finding, fits)
+    if situation.order is None:
+        fits = (*fits, *own_fitting(situation.ladder, situation.finding))
     refusal = hopeless(situation.finding) or withheld(situation)
     if refusal is not None:
         return refusal

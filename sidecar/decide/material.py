@@ -37,7 +37,8 @@ def lacking(situation: Situation, resort: Resort) -> Refusal | None:
             f"no workspace file declares {situation.finding.failure.session}",
             hint="Name its file in sessions.workspaces, or leave the strategy out.",
         )
-    if strategy in _ON_A_LIVING_SESSION and situation.session is None:
+    living = strategy in _ON_A_LIVING_SESSION or bool(strategy.own_name)
+    if living and situation.session is None:
         return Refusal(RefusalReason.STALE, "the session is no longer there")
     if strategy is Strategy.REBUILD_WINDOW and situation.order is None:
         return _without_window(situation)

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from sidecar.decide import frozen, mend, restore
 from sidecar.decide.fallback import bare
 from sidecar.decide.firm import ends_a_program, firm_plan
+from sidecar.decide.own import own_plan
 from sidecar.decide.restore import Resume
 from sidecar.decide.situation import Situation
 from sidecar.model.incident import Broken, Cause, Unit
@@ -188,7 +189,10 @@ def plan_for(situation: Situation, resort: Resort, resume: Resume, fallback: tup
         only = replace(situation.checkpoint, image=bare(situation.checkpoint.image))
         situation = replace(situation, checkpoint=only)
     resume = _holding(resume) if resort.manner is Manner.HELD else resume
-    steps, expectation = BUILDERS[resort.strategy](situation, resume)
+    if resort.strategy.own_name:
+        steps, expectation = own_plan(situation, resort.strategy)
+    else:
+        steps, expectation = BUILDERS[resort.strategy](situation, resume)
     return Plan(
         session=situation.finding.failure.session,
         strategy=resort.strategy,

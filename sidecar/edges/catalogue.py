@@ -6,7 +6,6 @@ a process of its own (see :mod:`sidecar.edges.guests`). Nothing here needs an ev
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import re
@@ -87,9 +86,9 @@ def _ask(name: str, question: Mapping[str, Any]) -> Mapping[str, Any]:
                 hint="Importing its module takes too long.",
             ) from error
         finally:
-            with contextlib.suppress(ProcessLookupError):
+            if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+                process.wait()
         output.seek(0)
         printed = output.read(_LARGEST).decode("utf-8", "replace")
     found = re.search(rf"^{question['token']} (.*)$", printed, re.MULTILINE)

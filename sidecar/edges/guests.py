@@ -114,7 +114,13 @@ def _question(call: OwnCall) -> Mapping[str, Any]:
             "intent": finding.intent,
             "evidence": [fact.fact for fact in finding.evidence],
             "parts": [
-                {"unit": part.unit, "pane": part.pane, "pid": part.pid, "window": part.window}
+                {
+                    "unit": part.unit,
+                    "pane": part.pane,
+                    "pid": part.pid,
+                    "window": part.window,
+                    "argv": call.ran.get(part.pane, ()),
+                }
                 for part in finding.failure.broken
             ],
         },

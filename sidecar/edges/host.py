@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from sidecar.edges import pressure, process, script, surroundings
+from sidecar.edges.guests import Guests
 from sidecar.edges.stopped import StoppedDoor
 from sidecar.edges.tmux.birth import birth_environment
 from sidecar.edges.transcripts import Transcripts
@@ -20,15 +21,22 @@ from sidecar.model.surroundings import Question, Surroundings
 class LocalHost:
     """The machine that this runs on."""
 
-    def __init__(self, transcripts: Transcripts, stopped: StoppedDoor, state: Path) -> None:
+    def __init__(
+        self, transcripts: Transcripts, stopped: StoppedDoor, extensions: Guests, state: Path
+    ) -> None:
         self._state = state
         self._transcripts = transcripts
         self._boot_id = process.boot_id()
         self._stopped = stopped
+        self._extensions = extensions
 
     @property
     def stopped(self) -> StoppedDoor:
         return self._stopped
+
+    @property
+    def extensions(self) -> Guests:
+        return self._extensions
 
     @property
     def boot_id(self) -> str:

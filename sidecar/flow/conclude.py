@@ -165,7 +165,9 @@ class Concluder:
         event = _circuit_event(found)
         permit = permit_for(plan, run.incident)
         await insist(lambda: self.circuits.settle(permit, event, ending.duration), self.clock, self.log)
-        self.meter.recovery(case.finding.failure.kind, plan.strategy, found.outcome, ending.duration, took)
+        self.meter.recovery(
+            case.finding.failure.kind, plan.strategy.family, found.outcome, ending.duration, took
+        )
         if plan.checkpoint is not None and found.verified:
             self.meter.checkpoint_restored(ending.duration)
         self.meter.transaction(found.result.outcome)

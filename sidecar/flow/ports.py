@@ -6,13 +6,14 @@ and has a time limit of its own.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
 from sidecar.decide.detect import Expected
 from sidecar.model.archive import Doomed, GenerationFilter, GenerationRow
 from sidecar.model.audit import AuditFilter, Head, Pruned, TrailLimits
+from sidecar.model.extension import OwnCall
 from sidecar.model.incident import Asker, Cause, Evidence, FailureKind, Finding, IncidentState
 from sidecar.model.ladder import Footing
 from sidecar.model.plan import Refusal, Resumption, Start, Step
@@ -608,8 +609,28 @@ class SocketFile(Protocol):
         """Wait until it, or its folder, comes, goes, or changes hands or mode."""
 
 
+class Extensions(Protocol):
+    """Users' own strategies, each function in a process of its own."""
+
+    async def call(self, call: OwnCall, tell: Callable[[str], None]) -> None:
+        """Run a function to its end; ``tell`` gets what it says for the log.
+
+        A Temporary error: it has not worked now. A Permanent one: it will not.
+        """
+
+    async def end(self, mark: str) -> None:
+        """End what still runs of the recovery with this mark, which another run of ours has begun."""
+
+    async def forget(self, mark: str) -> None:
+        """The recovery with this mark has ended: nothing of it has to be remembered."""
+
+
 class Host(Protocol):
     """Facts about the machine that cost nothing to ask."""
+
+    @property
+    def extensions(self) -> Extensions:
+        """The door to users' own strategies."""
 
     @property
     def stopped(self) -> Stopped:

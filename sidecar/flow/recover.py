@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from typing import Any
 
 from sidecar import errand
@@ -186,13 +187,27 @@ class Recoverer:
         return Run(case, incident, record, plan, self._clock.monotonic(), given_up)
 
     async def _carry_out(self, run: Run) -> bool:
+        mark = mark_of(run.record)
         surgery = Surgery(
             self._tmux, self._book, self._host, self._checkpointer, self._pace, self._clock, run.case,
-            run.plan, mark_of(run.record),
+            run.plan, mark, say=partial(self._say, run),
         )  # fmt: skip
         result = await self._executor.run(surgery, run.record, run.journal)
         result = replace(result, error=run.fault or result.error)
-        return await self._judge(run, result, surgery.losses)
+        goes_on = await self._judge(run, result, surgery.losses)
+        if run.plan.strategy.own_name:
+            await self._host.extensions.forget(mark)
+        return goes_on
+
+    def _say(self, run: Run, words: str) -> None:
+        self._log.say(
+            Action.STRATEGY_SAID,
+            session=run.case.session,
+            trace=run.incident.trace,
+            recovery=run.record.id,
+            strategy=run.plan.strategy,
+            words=words,
+        )
 
     async def _judge(self, run: Run, result: Result, losses: Sequence[Difference] = ()) -> bool:
         verdict, after = await self._verifier.verify(run.case, run.plan, whole=result.error is None)

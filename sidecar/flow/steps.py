@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from sidecar.errors import Permanent
-from sidecar.flow import mend, steps_firm, steps_gentle
+from sidecar.flow import mend, steps_firm, steps_gentle, steps_own
 from sidecar.flow.build_steps import (
     bring_back,
     build_workspace,
@@ -119,6 +119,12 @@ STEPS: Mapping[StepKind, Deed] = {
     StepKind.UNBLOCK: Deed(steps_gentle.unblock, nothing_to_undo=_AS_MEANT),
     StepKind.INTERRUPT: Deed(steps_firm.interrupt, nothing_to_undo=_ENDED),
     StepKind.END: Deed(steps_firm.end, nothing_to_undo=_ENDED),
+    # Each of these steps has a limit of its own, and this is more than the longest.
+    StepKind.CUSTOM_STEP: Deed(steps_own.do, steps_own.undo, seconds=61 * _MINUTES),
+    StepKind.CUSTOM_FINAL: Deed(
+        steps_own.do, nothing_to_undo="its author says why, in the strategy", seconds=61 * _MINUTES
+    ),
+    StepKind.CUSTOM_CHECK: Deed(steps_own.verify, nothing_to_undo="it only looks", seconds=61 * _MINUTES),
     StepKind.BUILD_WORKSPACE: Deed(build_workspace, remove_built, seconds=5 * _MINUTES, pivot=True),
     # The file says how long it waits between its lines.
     StepKind.FURNISH_WORKSPACE: Deed(furnish_workspace, nothing_to_undo=_TYPED, seconds=60 * _MINUTES),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from sidecar.clock import Clock
@@ -47,6 +48,8 @@ class Surgery:
     progress: Progress = field(default_factory=Progress)
     losses: list[Difference] = field(default_factory=list)
     """What the steps could not bring back."""
+    say: Callable[[str], None] = field(default=lambda words: None)
+    """Takes what a user's own strategy says to the log."""
 
     @property
     def living(self) -> Session:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from sidecar.model.incident import Cause, Failure, FailureKind, Finding, Unit
 
@@ -70,5 +71,7 @@ class OwnCall:
     session: str
     session_id: str
     finding: Finding
+    ran: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """By pane id, the program that ran there."""
     checkpoint: tuple[int, float] | None = None
     """The id of the newest good checkpoint, and when it was taken (wall seconds)."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from sidecar.model.extension import Extension
 from sidecar.model.incident import Cause, FailureKind, Finding, Unit
 from sidecar.model.plan import Strategy
 from sidecar.model.policy import BreakerPolicy, RetryPolicy
@@ -20,6 +21,8 @@ class Rung:
     """How its steps are tried again; None: as everywhere."""
     circuit: BreakerPolicy | None = None
     """When it rests for a session; None: as everywhere."""
+    extension: Extension | None = None
+    """What is known of a user's own strategy; without it, it is good for nothing."""
 
     def __str__(self) -> str:
         return self.strategy
@@ -63,4 +66,4 @@ def ladder_for(finding: Finding, *given: Ladders) -> Ladder:
 
 def rung_of(ladder: Ladder, strategy: Strategy) -> Rung:
     """The rung of this strategy; one that is run as everywhere if the ladder has none."""
-    return next((rung for rung in ladder if rung.strategy is strategy), Rung(strategy))
+    return next((rung for rung in ladder if rung.strategy == strategy), Rung(strategy))

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from sidecar import redact
+from sidecar.model.extension import OwnStep
 from sidecar.model.incident import Finding
 from sidecar.model.session import Checkpoint, SessionImage
 from sidecar.model.workspace import Beside, DeclaredWindow, Workspace
 
+OWN_NAME = r"[a-z][a-z0-9_-]{0,39}"
+"""How a user's own strategy may be called, as a regular expression."""
+_OWN = re.compile(rf"custom:({OWN_NAME})")
+
 
 class Strategy(StrEnum):
-    """The ``strategy`` label: the rungs of the ladders."""
+    """The rungs of the ladders.
+
+    The list is closed, but for users' own: ``Strategy("custom:NAME")`` is one that no list has. Where the
+    number of words has to be bounded, as in the label ``strategy``, its :attr:`family` stands for it.
+    """
 
     RETRY = "retry"
     CONTINUE_PROCESS = "continue_process"
@@ -31,6 +41,25 @@ class Strategy(StrEnum):
     BARE_SESSION = "bare_session"
     HEAL_CHECK = "heal_check"
     CUSTOM = "custom"
+
+    @classmethod
+    def _missing_(cls, value: object) -> Strategy | None:
+        if not isinstance(value, str) or not _OWN.fullmatch(value):
+            return None
+        own = str.__new__(cls, value)
+        own._name_, own._value_ = cls.CUSTOM.name, value
+        return own
+
+    @property
+    def own_name(self) -> str:
+        """The name of a user's own strategy; empty for ours."""
+        found = _OWN.fullmatch(self.value)
+        return found[1] if found else ""
+
+    @property
+    def family(self) -> Strategy:
+        """``custom`` for every one of users' own, else itself."""
+        return Strategy.CUSTOM if self.own_name else self
 
 
 class Manner(StrEnum):
@@ -75,6 +104,12 @@ class StepKind(StrEnum):
     REPLACE_SESSION = "replace_session"
     SIGNAL_SERVER = "signal_server"
     CONTINUE = "continue"
+    CUSTOM_STEP = "custom_step"
+    """A step of a user's own strategy that has a compensation."""
+    CUSTOM_FINAL = "custom_final"
+    """One that needs none."""
+    CUSTOM_CHECK = "custom_check"
+    """The strategy's own answer to whether it has worked."""
     UNBLOCK = "unblock"
     INTERRUPT = "interrupt"
     END = "end"
@@ -152,6 +187,8 @@ class Step:
     """Where a declared pane is put back."""
     undo: int = 0
     """The checkpoint that brings back what this step takes away."""
+    own: OwnStep | None = None
+    """What a user's own strategy says of this step of it."""
     started: int = 0
     """Guard of a step that signals: clock ticks after the boot at which the process began."""
     unless: int = 0

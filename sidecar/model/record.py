@@ -60,6 +60,7 @@ class Action(StrEnum):
     RECOVERY_BEGUN = "recovery_begun"
     STEP_BEGUN = "step_begun"
     STEP_ENDED = "step_ended"
+    STRATEGY_SAID = "strategy_said"
     RECOVERY_ENDED = "recovery_ended"
     RECOVERY_INTERRUPTED = "recovery_interrupted"
     RECOVERY_RESUMED = "recovery_resumed"

@@ -28,7 +28,7 @@ FINDING = Finding(
     (Evidence("tmux", "it ended with 3"),),
     "o",
 )
-CALL = OwnCall("kit", "do", "it", 5.0, False, "mark-1", "web", "", FINDING, (4, 1.5))
+CALL = OwnCall("kit", "do", "it", 5.0, False, "mark-1", "web", "", FINDING, {"%0": ("sleep", "9")}, (4, 1.5))
 ONE = """
 strategy = Strategy(("crashed",), ("pane",), (Step("it", it, {undo}, idempotent=True),))
 """
@@ -66,13 +66,13 @@ async def test_it_gets_all_as_plain_data_and_says_what_it_does(tmp_path: Path) -
 def it(context):
     part = context.finding.parts[0]
     print("no", "matter")
-    context.say(f"{context.name} {context.finding.failure} {context.finding.cause} {part.unit} {part.pane}")
+    context.say(f"{context.name} {context.finding.failure} {context.finding.cause} {part.unit} {part.argv}")
     context.say(f"{context.finding.evidence} {context.checkpoint.id} {context.again} password=hunter2")
 """ + ONE.format(undo='nothing_to_undo="tests"')
     guest = Visit(package(tmp_path, code))
     await guest.call()
     assert guest.said == [
-        "web crashed command_failed pane %0",
+        "web crashed command_failed pane ('sleep', '9')",
         "('it ended with 3',) 4 False password=***",
     ]
 

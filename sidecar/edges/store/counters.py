@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sidecar.edges.store.audit import Transaction
-from sidecar.model.plan import Outcome
+from sidecar.model.plan import Outcome, Strategy
 from sidecar.model.record import Action
 
 Counts = Mapping[str, Mapping[tuple[str, ...], int]]
@@ -40,13 +40,14 @@ def _audit(labels: str, action: Action) -> Named:
 
 _FAILURE = "CASE WHEN json_valid(detail) THEN COALESCE(json_extract(detail, '$.failure'), '') ELSE '' END"
 _OUTCOMES = ", ".join(f"'{outcome.value}'" for outcome in Outcome)
+_FAMILY = f"CASE WHEN strategy LIKE '{Strategy.CUSTOM}:%' THEN '{Strategy.CUSTOM}' ELSE strategy END"
 NAMED: Mapping[str, Named] = {
     "failures": _audit(f"session, {_FAILURE}", Action.INCIDENT_OPENED),
     "findings": _audit("reason", Action.INCIDENT_OPENED),
     "refusals": _audit("reason", Action.REFUSED),
     "audit_records": Named("SELECT COUNT(*) FROM audit WHERE id <= ?1"),
     "recoveries": Named(
-        "SELECT failure, strategy, state, COUNT(*) FROM recoveries"
+        f"SELECT failure, {_FAMILY}, state, COUNT(*) FROM recoveries"
         f" WHERE state IN ({_OUTCOMES}) AND ?1 GROUP BY 1, 2, 3",
         of_audit=False,
     ),

@@ -45,6 +45,12 @@ def _json(kind: str, instead: str) -> Sound:
 
 _NUMBER = Sound("typeof({}) IN ('real', 'integer')", 0.0)
 _FAILURE, _CAUSE = _word(FailureKind, FailureKind.REQUESTED), _word(Cause, Cause.UNKNOWN)
+_OWN = f"{Strategy.CUSTOM}:"
+# The same as OWN_NAME in model/plan.py.
+_STRATEGY = (
+    f"({{0}} IN ({_quoted(Strategy)}) OR {{0}} GLOB '{_OWN}[a-z]*'"
+    f" AND {{0}} NOT GLOB '{_OWN}*[^a-z0-9_-]*' AND length({{0}}) <= {len(_OWN) + 40})"
+)
 
 SOUND: Mapping[str, Mapping[str, Sound]] = {
     "sessions": {"standing": _word(Standing, Standing.LIVE), "last_seen": _NUMBER},
@@ -60,7 +66,7 @@ SOUND: Mapping[str, Mapping[str, Sound]] = {
     "recoveries": {
         "failure": _FAILURE,
         "cause": _CAUSE,
-        "strategy": _word(Strategy, Strategy.CUSTOM),
+        "strategy": Sound(_STRATEGY, Strategy.CUSTOM.value),
         "asker": _word(Asker, Asker.OPERATOR),
         "begun": _NUMBER,
         "differences": _json("array", "[]"),
@@ -73,7 +79,7 @@ SOUND: Mapping[str, Mapping[str, Sound]] = {
     },
     "alerts": {
         "failure": _FAILURE,
-        "strategy": Sound(f"{{0}} IS NULL OR {{0}} IN ({_quoted(Strategy)})", None),
+        "strategy": Sound(f"{{0}} IS NULL OR {_STRATEGY}", None),
         "labels": _json("object", "{}"),
         "state": Sound("{} IN ('pending', 'settled', 'skipped')", "settled"),
         "received": _NUMBER,
@@ -89,7 +95,7 @@ SOUND: Mapping[str, Mapping[str, Sound]] = {
     },
     "footings": {
         "failure": _FAILURE,
-        "strategy": _word(Strategy, Strategy.CUSTOM),
+        "strategy": Sound(_STRATEGY, Strategy.CUSTOM.value),
         "cause": _CAUSE,
         "unit": _word(Unit, Unit.SESSION),
         "at": _NUMBER,
