@@ -10,7 +10,7 @@ FIND_PYTHON = for p in python3.13 python3.12 python3.11 python3; do \
 	then echo $$p; exit; fi; done
 ARGS ?=
 
-.PHONY: run demo test bench chaos lint help clean tmux tools people
+.PHONY: run demo test bench chaos soak lint help clean tmux tools people
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  \1\t/' | expand -t 12
@@ -30,6 +30,9 @@ bench: $(STAMP) tmux ## measure beside raw tmux commands (ARGS="--list", ARGS="l
 
 chaos: $(STAMP) tmux people ## ten minutes of people at work in healthy sessions: nothing may be done (ARGS="--seconds 60 --seed 1")
 	@exec $(BIN)/python -m chaos.healthy $(ARGS)
+
+soak: $(STAMP) tmux ## injure sessions 500 times and kill the sidecar each time (ARGS="--injuries 60 --seed 7")
+	@exec $(BIN)/python -m chaos.soak $(ARGS)
 
 lint: $(STAMP) ## style, types, and the floors
 	$(BIN)/ruff check .

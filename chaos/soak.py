@@ -3,34 +3,48 @@
 ``python -m chaos.soak --injuries 500 --seed 7``: each round does one injury to sessions on a private
 tmux server, kills the sidecar at a random moment of the recovery (``--kills`` is the share of rounds),
 starts it again, and waits until every session is whole: the same windows and panes, each with the
-program that belongs there, none of them twice. At the end the history checker reads the database.
+program that belongs there, none of them twice. After a miss it goes on, with a server and a sidecar of
+their own. Whatever was played ends before the history checker, with the counters of the /metrics page.
 """
 
 from __future__ import annotations
 
-import os
 import random
 import sys
 import time
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from statistics import median, quantiles
 
 import click
 
+from chaos import wholeness
 from chaos.checker import check
 from chaos.injuries import INJURIES, Injury
-from chaos.stage import Service, Stage, Unplayable, service, stage, until
+from chaos.stage import Service, Unplayable, service, stage, until
 
-SESSIONS = ("agents", "servers", "training")
-_PANES = 3
-_WINDOWS = 2
-_FIRST_PROGRAM = 70_000
-_HEAL_SECONDS = 15.0
+_HEAL_SECONDS = 20.0
+_SETTLE_SECONDS = 10.0
+"""How long what was counted may lag behind its rows."""
 _LATEST_KILL = 0.4
 """Seconds after the injury; recoveries here take some tens of milliseconds."""
+_LATEST_AGAIN = 2.0
+"""Seconds after it was started again."""
+_AIMED = 0.5
+"""The share of the kills that wait for the beginning of a recovery."""
+_KILL_WITHIN = 0.06
+"""Seconds after that."""
+_AGAIN = 0.2
+"""The share of the kills that are followed by another one, in the middle of what is taken up."""
+_TOLD_EVERY = 25
+_MOST_MISSES = 20
+_LAST_WORDS = 14
+_TOLD_AGAIN = 0.2
+_RUNNING = "SELECT count(*) FROM recoveries WHERE state = 'running'"
+_WAITING = "SELECT count(*) FROM incidents WHERE closed IS NULL"
+_BEGINNINGS = "SELECT count(*) + total(resumed) FROM recoveries"
+_TRAIL = "SELECT action, session, actor, reason, detail FROM audit ORDER BY id DESC LIMIT ?"
 _CONFIG = """\
 sessions: {restore: always}
 checkpoints: {interval: 1s, rehearse: off}
@@ -40,6 +54,8 @@ recovery:
 """
 """The budgets are the soak's own: what it does in a minute is a year of an operator's life."""
 
+Tell = Callable[[str], None]
+
 
 @dataclass(slots=True)
 class Tally:
@@ -48,6 +64,8 @@ class Tally:
     seed: int
     injuries: Counter[str] = field(default_factory=Counter)
     kills: int = 0
+    amid: int = 0
+    """Kills that left a recovery half done."""
     seconds: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     """From the injury to whole again, by injury; only of rounds without a kill."""
     misses: list[str] = field(default_factory=list)
@@ -58,18 +76,20 @@ class Tally:
     def good(self) -> bool:
         return not self.misses and not self.faults and bool(self.injuries)
 
+    def head(self) -> str:
+        """In one line, for people."""
+        kills = f"{self.kills} kills of the sidecar, {self.amid} of them in the middle of a recovery"
+        found = f"{len(self.misses)} not whole again, {len(self.faults)} faults in the history"
+        return f"seed {self.seed}: {self.injuries.total()} injuries, {kills}; {found}"
+
     def tell(self) -> str:
-        """For people."""
-        lines = [f"seed {self.seed}: {self.injuries.total()} injuries, {self.kills} kills of the sidecar"]
+        """All of it, for people."""
+        lines = [self.head()]
         for name, count in sorted(self.injuries.items()):
             took = self.seconds[name]
             times = f", whole again in {_spread(took)}" if took else ""
             lines.append(f"  {name.replace('_', ' ')}: {count}{times}")
-        lines.append(f"  not whole again: {len(self.misses)}")
-        lines += [f"    {miss}" for miss in self.misses]
-        lines.append(f"  faults in the history: {len(self.faults)}")
-        lines += [f"    {fault}" for fault in self.faults]
-        return "\n".join(lines)
+        return "\n".join([*lines, *self.misses, *self.faults])
 
 
 def _spread(seconds: Sequence[float]) -> str:
@@ -77,119 +97,105 @@ def _spread(seconds: Sequence[float]) -> str:
     return f"{median(seconds) * 1000:.0f} ms (median), {high * 1000:.0f} ms (95 %)"
 
 
-def soak(injuries: int, kills: float, seed: int, kinds: Sequence[Injury] = INJURIES) -> Tally:
-    """Injure so many times; ``kills`` is the share of rounds in which the sidecar is killed too."""
-    tally, dice = Tally(seed), random.Random(seed)
-    with stage() as place:
-        _build(place)
-        config = place.folder / "config.yml"
-        config.write_text(_CONFIG)
-        with service(place, "--config", str(config)) as sidecar:
-            sidecar.stored(SESSIONS)
-            until("every program", lambda: len(_programs(place)) == len(_shape(place)), _HEAL_SECONDS)
-            wanted = _shape(place)
-            for _ in range(injuries):
-                try:
-                    _round(sidecar, tally, dice, dice.choice(kinds), kills, wanted)
-                except Unplayable as error:
-                    tally.misses.append(str(error))
-                    break
-        tally.faults = [str(fault) for fault in check(sidecar.state)]
-    return tally
+@dataclass(frozen=True, slots=True)
+class Soak:
+    """What is played, and how it is told."""
+
+    injuries: int
+    kills: float
+    """The share of rounds in which the sidecar is killed too."""
+    seed: int
+    kinds: Sequence[Injury] = INJURIES
+    tell: Tell = lambda line: None
+    patience: float = _HEAL_SECONDS
+    """Seconds that sessions have to become whole."""
+
+    def play(self) -> Tally:
+        """All of it, on a stage of its own after each miss."""
+        tally, dice = Tally(self.seed), random.Random(self.seed)
+        while tally.injuries.total() < self.injuries and len(tally.misses) < _MOST_MISSES:
+            self._on_one_stage(tally, dice)
+        return tally
+
+    def _on_one_stage(self, tally: Tally, dice: random.Random) -> None:
+        with stage() as place:
+            wholeness.build(place)
+            config = place.folder / "config.yml"
+            config.write_text(_CONFIG)
+            with service(place, "--config", str(config)) as sidecar:
+                until("every program", lambda: wholeness.started(place), _HEAL_SECONDS)
+                sidecar.stored(wholeness.SESSIONS)
+                wanted = wholeness.shape(place)
+                while tally.injuries.total() < self.injuries:
+                    if not self._round(sidecar, tally, dice, wanted):
+                        break
+                tally.faults += _faults(sidecar)
+
+    def _round(self, sidecar: Service, tally: Tally, dice: random.Random, wanted: Sequence[str]) -> bool:
+        """One injury; whether all was well in the end."""
+        injury, began = dice.choice(self.kinds), time.monotonic()
+        before = sidecar.number(_BEGINNINGS)
+        tally.injuries[injury.__name__] += 1
+        try:
+            injury(sidecar.stage, dice)
+            killed = dice.random() < self.kills
+            if killed:
+                _kill(sidecar, tally, dice, before)
+            until("whole sessions", lambda: wholeness.whole(sidecar.stage, wanted), self.patience)
+            if not killed:
+                tally.seconds[injury.__name__].append(time.monotonic() - began)
+            until("a sidecar at rest", lambda: _at_rest(sidecar), self.patience)
+        except Unplayable as error:
+            what = f"injury {tally.injuries.total()}, {injury.__name__}: {error}"
+            found = wholeness.difference(sidecar.stage, wanted) or "all is there"
+            tally.misses.append(f"{what}\n    {found}\n{_last_words(sidecar)}")
+            self.tell(tally.misses[-1])
+            return False
+        if not tally.injuries.total() % _TOLD_EVERY:
+            self.tell(tally.head())
+        return True
 
 
-def _build(place: Stage) -> None:
-    """Every pane has a program of its own, which is known by its number."""
-    number = iter(range(_FIRST_PROGRAM, _FIRST_PROGRAM + 1000))
-    for session in SESSIONS:
-        place.build(session, [f"exec sleep {next(number)}" for _ in range(_WINDOWS)])
-        for window in range(_WINDOWS):
-            for _ in range(_PANES - 1):
-                place.tmux("split-window", "-d", "-t", f"={session}:{window}", f"exec sleep {next(number)}")
+def _kill(sidecar: Service, tally: Tally, dice: random.Random, before: float) -> None:
+    """At some moment after the injury, or soon after a recovery has begun; and start it again."""
+    _kill_at(sidecar, tally, dice, before, _LATEST_KILL)
+    while dice.random() < _AGAIN:
+        _kill_at(sidecar, tally, dice, sidecar.number(_BEGINNINGS), _LATEST_AGAIN)
 
 
-def _round(
-    sidecar: Service, tally: Tally, dice: random.Random, injury: Injury, kills: float, wanted: list[str]
-) -> None:
-    place, name = sidecar.stage, injury.__name__
-    began = time.monotonic()
-    injury(place, dice)
-    tally.injuries[name] += 1
-    killed = dice.random() < kills
-    if killed:
-        time.sleep(dice.uniform(0.0, _LATEST_KILL))
-        sidecar.kill()
-        tally.kills += 1
-        sidecar.start()
-    try:
-        until("whole sessions", lambda: _whole(place, wanted), _HEAL_SECONDS)
-    except Unplayable:
-        found = _difference(place, wanted)
-        story = _last_words(sidecar)
-        raise Unplayable(f"injury {tally.injuries.total()}, {name}: {found}\n{story}") from None
-    if not killed:
-        tally.seconds[name].append(time.monotonic() - began)
-    until(f"a sidecar at rest after {name}", lambda: _at_rest(sidecar), _HEAL_SECONDS)
+def _kill_at(sidecar: Service, tally: Tally, dice: random.Random, before: float, latest: float) -> None:
+    moment = time.monotonic() + dice.uniform(0.0, latest)
+    if dice.random() < _AIMED:
+        until_then = time.monotonic() + latest
+        while sidecar.number(_BEGINNINGS) == before and time.monotonic() < until_then:
+            time.sleep(0.001)
+        moment = time.monotonic() + dice.uniform(0.0, _KILL_WITHIN)
+    time.sleep(max(moment - time.monotonic(), 0.0))
+    sidecar.kill()
+    tally.kills += 1
+    tally.amid += bool(sidecar.number(_RUNNING))
+    sidecar.start()
 
 
-def _shape(place: Stage) -> list[str]:
-    """Every pane with its place and what really runs there."""
-    form = "#{session_name}:#{window_index}.#{pane_index} #{pane_pid}"
-    panes = (line.split() for line in place.lines("list-panes", "-a", "-F", form))
-    return sorted(f"{where} {_command_line(pid)}" for where, pid in panes)
+def _at_rest(sidecar: Service) -> bool:
+    """Nothing is being recovered, nothing waits, and it answers."""
+    return not sidecar.number(_RUNNING) and not sidecar.number(_WAITING) and bool(sidecar.metrics())
 
 
-def _command_line(pid: str) -> str:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
-    except OSError:
-        return ""
-
-
-def _whole(place: Stage, wanted: list[str]) -> bool:
-    return not _difference(place, wanted)
-
-
-def _difference(place: Stage, wanted: list[str]) -> str:
-    """What is not as it has to be; nothing if all is."""
-    found, runs = Counter(_shape(place)), Counter(_programs(place))
-    missing, surplus = Counter(wanted) - found, found - Counter(wanted)
-    twice = [program for program, times in runs.items() if times > 1]
-    if missing or surplus or twice or len(runs) != len(wanted):
-        return (
-            f"missing {sorted(missing)}, too much {sorted(surplus)}, twice {twice}, {len(runs)} programs run"
-        )
-    return ""
-
-
-def _programs(place: Stage) -> list[str]:
-    """The command line of every program of ours that runs, wherever it does."""
-    marker = f"HOME={place.folder}".encode()
-    return [
-        line
-        for pid in filter(str.isdigit, os.listdir("/proc"))
-        if (line := _command_line(pid)).startswith("sleep 7") and _has(pid, marker)
-    ]
-
-
-def _has(pid: str, variable: bytes) -> bool:
-    try:
-        return variable in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-    except OSError:
-        return False
+def _faults(sidecar: Service) -> list[str]:
+    """What the history checker finds in the end; a row and its count may be a moment apart."""
+    deadline = time.monotonic() + _SETTLE_SECONDS
+    while True:
+        faults = [f"    {fault}" for fault in check(sidecar.state, metrics=sidecar.metrics() or None)]
+        if not faults or time.monotonic() > deadline:
+            return faults
+        time.sleep(_TOLD_AGAIN)
 
 
 def _last_words(sidecar: Service) -> str:
     """The end of the audit trail, newest last."""
-    rows = sidecar.rows("SELECT action, session, actor, reason, detail FROM audit ORDER BY id DESC LIMIT 12")
+    rows = sidecar.rows(_TRAIL, _LAST_WORDS)
     return "\n".join(f"      {' '.join(map(str, row.values()))[:400]}" for row in reversed(rows))
-
-
-def _at_rest(sidecar: Service) -> bool:
-    """Nothing is being recovered, and what is there is stored and expected."""
-    [waiting] = sidecar.rows("SELECT count(*) AS n FROM incidents WHERE closed IS NULL") or [{"n": 1}]
-    [running] = sidecar.rows("SELECT count(*) AS n FROM recoveries WHERE state = 'running'") or [{"n": 1}]
-    return not waiting["n"] and not running["n"]
 
 
 @click.command()
@@ -200,7 +206,9 @@ def _at_rest(sidecar: Service) -> bool:
 )
 def main(injuries: int, kills: float, seed: int | None) -> None:
     """Injure sessions and kill the sidecar. Fails if a session is not whole again, or the history is not."""
-    tally = soak(injuries, kills, random.randrange(10**6) if seed is None else seed)
+    seed = random.randrange(10**6) if seed is None else seed
+    click.echo(f"seed {seed}")
+    tally = Soak(injuries, kills, seed, tell=click.echo).play()
     click.echo(tally.tell())
     sys.exit(0 if tally.good else 1)
 

@@ -11,6 +11,7 @@ import sys
 import tempfile
 import threading
 import time
+import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -148,6 +149,18 @@ class Service:
         if self.process is not None and self.process.poll() is not None:
             raise Unplayable(f"the sidecar ended:\n{self.log.read_text()[-2000:]}")
         return {row["session"] for row in self.rows("SELECT DISTINCT session FROM checkpoints")}
+
+    def number(self, query: str) -> float:
+        """The one number that the sidecar's database answers; 0 while there is none."""
+        return next((float(value) for row in self.rows(query) for value in row.values()), 0.0)
+
+    def metrics(self) -> str:
+        """The /metrics page; empty while it does not answer."""
+        with contextlib.suppress(OSError):
+            address = (self.state / "address").read_text().strip()
+            with urllib.request.urlopen(f"http://{address}/metrics", timeout=_CALL_SECONDS) as answer:
+                return str(answer.read().decode())
+        return ""
 
     def rows(self, query: str, *values: object) -> list[Mapping[str, Any]]:
         """What the sidecar's database answers; nothing while there is none."""

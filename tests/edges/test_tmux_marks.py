@@ -31,6 +31,15 @@ async def test_without_a_server_nothing_is_marked(door: TmuxDoor) -> None:
     await door.unmark(MARK)
 
 
+async def test_in_a_server_without_sessions_nothing_is_marked(tmux: TmuxBox, door: TmuxDoor) -> None:
+    """What a kill -9 leaves in the moment between a server's birth and its first session."""
+    tmux.run("start-server", ";", "set-option", "-s", "exit-empty", "off")
+    assert tmux.sessions() == set()
+    assert await door.marks(MARK) == Marks()
+    await door.remove_marked(MARK)
+    await door.unmark_others([])
+
+
 async def test_a_pane_is_respawned_once_under_one_mark(tmux: TmuxBox, door: TmuxDoor) -> None:
     tmux.run("new-session", "-d", "-s", "web", "sleep 1000")
     await door.arm(["@0"])

@@ -53,7 +53,7 @@ from sidecar.model.session import Look, Presence, Process, ServerId, Session, Se
 from sidecar.model.status import Status
 from sidecar.model.stress import Room
 from sidecar.model.surroundings import Question, Surroundings
-from sidecar.model.workspace import Command, Pairs, Workspace
+from sidecar.model.workspace import Beside, Command, DeclaredPane, Pairs, Workspace
 from tests.decide.builders import SERVER, pane, session
 
 PATIENCE = 10.0
@@ -298,6 +298,24 @@ class ValueTmux:
     async def set_options(self, window: str, options: Pairs) -> None:
         self._called("set_options", window)
 
+    async def build_declared_pane(self, beside: Beside, wanted: DeclaredPane) -> str:
+        self._called("build_declared_pane", beside.pane)
+        self.effects.append(("build pane", beside.pane))
+        number = next(self.numbers)
+        for name, one in self.sessions.items():
+            windows = tuple(
+                replace(w, panes=(*w.panes, replace(pane(number), index=len(w.panes), cwd=wanted.cwd)))
+                if w.id == beside.window
+                else w
+                for w in one.windows
+            )
+            self.sessions[name] = replace(one, windows=windows)
+        return f"%{number}"
+
+    async def arrange(self, window: str, layout: str, panes: int) -> None:
+        self._called("arrange", window, layout)
+        self.effects.append(("arrange", window))
+
     async def rebuild_window(
         self,
         live: Session,
@@ -369,6 +387,8 @@ class Host:
     """What was asked about the machine when something had broken."""
     holds: asyncio.Event | None = None
     """Set: an answer does not come before this."""
+    stopped: Any = None
+    """What processes do and how they are signalled, where a test needs it."""
 
     def missing_folders(self, paths: Iterable[str]) -> tuple[str, ...]:
         return ()

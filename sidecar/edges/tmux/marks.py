@@ -23,7 +23,8 @@ _BEGUN = ":begun"
 _FIELDS = (
     "#{session_id}", "#{window_id}", "#{pane_id}", *(f"#{{{name}}}" for name in ALL),
 )  # fmt: skip
-MARKS_COMMAND = ("list-panes", "-a", "-F", "\t".join(_FIELDS))
+MARKS_COMMAND = ("display-message", "-p", "#{S:#{W:#{P:" + "\t".join(_FIELDS) + "\n}}}")
+"""Not ``list-panes -a``: tmux refuses that where no session is, as in a server just born."""
 
 
 _FLAGS = {SESSION: (), WINDOW: ("-w",), TYPED: ("-p",), RESPAWNED: ("-p",)}
