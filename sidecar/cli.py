@@ -203,6 +203,7 @@ def check(file: Path | None) -> None:
 
 
 def _session_row(session: Mapping[str, Any], now: float) -> list[Cell | str]:
+    differences = map(_difference, session.get("differences", ()))
     return [
         session["name"],
         Cell(session["health"], _COLOURS.get(session["health"], "red")),
@@ -213,8 +214,12 @@ def _session_row(session: Mapping[str, Any], now: float) -> list[Cell | str]:
         str(session["checkpoints"]),
         units.show_size(session["checkpoint_bytes"]),
         age(session["last_checkpoint"], now),
-        "; ".join(filter(None, [session["note"], *map(_difference, session.get("differences", ()))])),
+        "; ".join(filter(None, [session["note"], *_rungs(session), *differences])),
     ]
+
+
+def _rungs(session: Mapping[str, Any]) -> list[str]:
+    return [f"after {failure}: {where}" for failure, where in session.get("climbed", {}).items()]
 
 
 def _difference(one: Mapping[str, Any]) -> str:

@@ -77,6 +77,7 @@ def _session(ward: Ward, name: str, now: float) -> SessionStatus:
             for (session, kind), footing in ward.footings.items()
             if session == name and climb.lasts(footing, ward.settings.recovery.stable, now)
         },
+        climbed=ward.climbed(name, now),
         note="; ".join(filter(None, (still.sentence if still else "", _unrestorable(rehearsal)))),
     )
 

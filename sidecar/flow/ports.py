@@ -16,7 +16,7 @@ from sidecar.model.audit import AuditFilter, Head, Pruned, TrailLimits
 from sidecar.model.extension import OwnCall
 from sidecar.model.incident import Asker, Cause, Evidence, FailureKind, Finding, IncidentState
 from sidecar.model.ladder import Footing
-from sidecar.model.plan import Refusal, Resumption, Start, Step
+from sidecar.model.plan import Refusal, Resort, Resumption, Start, Step
 from sidecar.model.policy import BreakerState, Retention
 from sidecar.model.probe import Probe, ProbeResult
 from sidecar.model.reach import Reach, Ring
@@ -66,7 +66,7 @@ class Book(Protocol):
         """No longer expect this session; its checkpoints stay."""
 
     async def rename(self, old: str, new: KnownSession) -> None:
-        """The same session has another name; its checkpoints follow."""
+        """The same session has another name; its checkpoints and its rungs follow."""
 
     async def add_checkpoint(self, capture: Capture, operation: Operation) -> Checkpoint:
         """
@@ -152,6 +152,9 @@ class Book(Protocol):
 
     async def unfinished(self, recovery: int | None = None) -> tuple[Unfinished, ...]:
         """Recoveries (or this one) that nobody has ended, oldest first."""
+
+    async def tried(self, incident: int) -> tuple[Resort, ...]:
+        """What was tried in vain at it, since the attempt that was its first."""
 
     async def take_up(self, recovery: int, now: float) -> int:
         """Count one more run that goes on with it, before it does; how many that makes, 0 if it has ended."""

@@ -135,6 +135,9 @@ class Recoverer:
         first_sign = finding.failure.first_sign + self._clock.wall() - self._clock.monotonic()
         incident = await self._book.open_incident(finding, first_sign, self._clock.wall())
         errand.under(incident.trace)
+        if incident.state is IncidentState.OPEN:
+            # A crash may have come between two attempts: what was tried before it was in vain all the same.
+            case.tried = await self._book.tried(incident.id)
         self._meter.failure(case.session, finding.failure.kind)
         self._meter.finding(finding.cause)
         self._log.say(

@@ -60,6 +60,7 @@ def case_of(unfinished: Unfinished, clock: Clock) -> Case:
         recovery=unfinished.recovery.id,
         stop=unfinished.journal.stop,
         wanted=set(unfinished.wanted),
+        tried=unfinished.tried,
     )
 
 

@@ -10,10 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from sidecar.config import SessionOverride, Settings
+from sidecar.decide import climb
 from sidecar.decide.detect import Expected, carry, instance_of, killed_programs, killed_windows
 from sidecar.errors import SidecarError
 from sidecar.model.archive import Order
-from sidecar.model.incident import Asker, Broken, Exit, Failure, FailureKind, Finding, Unit
+from sidecar.model.incident import Asker, Broken, Cause, Exit, Failure, FailureKind, Finding, Unit
 from sidecar.model.ladder import Footing, Ladder, ladder_for, rung_of
 from sidecar.model.plan import Difference, Plan, Refusal, RefusalReason, Resort, StepKind, Strategy
 from sidecar.model.policy import Restore, RetryPolicy, Shape
@@ -229,8 +230,29 @@ class Ward:
 
     def ladder(self, finding: Finding) -> Ladder:
         """The strategies that may be used for this, first the one to begin with."""
-        override = self.settings.sessions.overrides.get(finding.failure.session, SessionOverride())
-        return ladder_for(finding, override.ladder, self.settings.recovery.ladders)
+        return self._ladder(finding.failure.session, finding.cause, finding.failure.kind)
+
+    def _ladder(self, session: str, cause: Cause, kind: FailureKind) -> Ladder:
+        override = self.settings.sessions.overrides.get(session, SessionOverride())
+        return ladder_for(cause, kind, override.ladder, self.settings.recovery.ladders)
+
+    def climbed(self, session: str, now: float) -> Mapping[str, str]:
+        """Where the session stands above the first rung, in words for people. ``now`` is wall seconds."""
+        found: dict[str, str] = {}
+        for (name, kind), footing in self.footings.items():
+            if name != session or not climb.lasts(footing, self.settings.recovery.stable, now):
+                continue
+            ladder = [rung.strategy for rung in self._ladder(session, footing.cause, kind)]
+            if footing.strategy in ladder[1:]:
+                place = ladder.index(footing.strategy) + 1
+                found[kind] = f"{footing.strategy}, rung {place} of {len(ladder)}"
+        return found
+
+    def footings_follow(self, old: str, new: str) -> None:
+        """The same session has another name."""
+        moved = {kind: footing for (name, kind), footing in self.footings.items() if name == old}
+        kept = {key: footing for key, footing in self.footings.items() if key[0] not in (old, new)}
+        self.footings = {**kept, **{(new, kind): footing for kind, footing in moved.items()}}
 
     def retry(self, plan: Plan, kind: StepKind) -> RetryPolicy:
         """How a step of this kind is tried again in this plan."""

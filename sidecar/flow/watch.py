@@ -303,6 +303,7 @@ class Watch:
             known = self._known(look, live)
             await self._t.book.rename(old, known)
             self._written[live.name] = known.instance
+            self._ward.footings_follow(old, live.name)
             self.forget(old)
             self._t.log.say(Action.SESSION_RENAMED, session=live.name, old=old)
         for live in found.replaced:
@@ -323,6 +324,7 @@ class Watch:
                 await self._t.book.remember(known, Action.SESSION_RELEASED, f"it was called {old}")
             else:
                 await self._t.book.rename(old, known)
+                ward.footings_follow(old, live.name)
                 del ward.released[old]
             self._t.log.say(Action.SESSION_RENAMED, session=live.name, old=old)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from sidecar.model.extension import Extension
-from sidecar.model.incident import Cause, FailureKind, Finding, Unit
+from sidecar.model.incident import Cause, FailureKind, Unit
 from sidecar.model.plan import Strategy
 from sidecar.model.policy import BreakerPolicy, RetryPolicy
 
@@ -55,10 +55,10 @@ def ladders(words: Mapping[FailureKind, Sequence[Strategy]]) -> Ladders:
     return MappingProxyType({kind: tuple(map(Rung, each)) for kind, each in words.items()})
 
 
-def ladder_for(finding: Finding, *given: Ladders) -> Ladder:
+def ladder_for(cause: Cause, failure: FailureKind, *given: Ladders) -> Ladder:
     """The ladder for this; what is given first counts first, and in it the cause before the failure."""
     for each in given:
-        for word in (finding.cause, finding.failure.kind):
+        for word in (cause, failure):
             if word in each:
                 return each[word]
     return ()

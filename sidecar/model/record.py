@@ -9,7 +9,7 @@ from typing import Any
 
 from sidecar.model.incident import Asker, Cause, FailureKind, IncidentState, Intent, Role
 from sidecar.model.ladder import Footing
-from sidecar.model.plan import Difference, Manner, Outcome, Strategy
+from sidecar.model.plan import Difference, Manner, Outcome, Resort, Strategy
 from sidecar.model.policy import Circuit
 from sidecar.model.saga import Journal, Mandate, TransactionOutcome
 from sidecar.model.scrollback import Manifest, assemble
@@ -201,6 +201,8 @@ class Unfinished:
     """None when the stored plan cannot be read any more."""
     wanted: tuple[str, ...] = ()
     """Who has asked for it, besides whoever set it going, and the alerts that are not resolved."""
+    tried: tuple[Resort, ...] = ()
+    """What was tried in vain at the same incident before it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,6 +45,8 @@ class SessionStatus:
     """What of a declared session is not as its file says, and counts."""
     rungs: Mapping[str, str] = field(default_factory=dict)
     """By failure, the strategy on which it stands; empty once it has been stable for long enough."""
+    climbed: Mapping[str, str] = field(default_factory=dict)
+    """For people, by failure: where it stands above the first rung of the ladder."""
     note: str = ""
     """For people: why it is not healthy or not restorable, and what to do."""
 

@@ -34,8 +34,14 @@ SESSION = {
     "last_checkpoint": 0.0,
     "note": "",
 }
+ODD = {
+    "name": "日本\x1b[2J",
+    "health": "crashed",
+    "note": "held",
+    "climbed": {"crashed": "rebuild_workspace, rung 2 of 2"},
+}
 STATUS: dict[str, Any] = {
-    "sessions": [SESSION, SESSION | {"name": "日本\x1b[2J", "health": "crashed", "note": "held"}],
+    "sessions": [SESSION, SESSION | ODD],
     "incidents": [
         {
             "id": 3,
@@ -117,7 +123,7 @@ async def test_status(stand: Stand) -> None:
     assert head.split()[:4] == ["SESSION", "HEALTH", "WINDOWS", "PANES"]
     assert web_row.split() == ["web", "healthy", "3", "7", "0", *web_row.split()[5:7], "4", "2.5MB", "-"]
     assert odd_row.startswith("日本\\x1b[2J  crashed")
-    assert odd_row.endswith("held")
+    assert odd_row.endswith("held; after crashed: rebuild_workspace, rung 2 of 2")
     assert web_row.index("healthy") == odd_row.index("crashed") + 2, "wide characters take two columns"
     assert incident == "incident 3: api crashed, cause unknown, held: no"
     assert circuit == "circuit respawn_pane: open"
@@ -194,6 +200,8 @@ async def test_dry_run(stand: Stand) -> None:
         "cause": "process_killed",
         "evidence": [{"source": "pidfd", "fact": "exit -9"}],
         "steps": ["respawn pane %3"],
+        "ladder": ["respawn_pane", "restore_checkpoint"],
+        "fallback": [],
     }
     stand.answer("POST", "/recover", (200, answer))
     done = await stand.run("recover", "web", "--dry-run", "--wait")
@@ -203,6 +211,7 @@ async def test_dry_run(stand: Stand) -> None:
         "  pidfd: exit -9",
         "would be done: respawn_pane",
         "  respawn pane %3",
+        "rung 1 of 2: respawn_pane, restore_checkpoint",
     ]
 
 

@@ -249,9 +249,7 @@ class ValueTmux:
         if image.name in self.sessions:
             raise TmuxRefused(f"duplicate session: {image.name}")
         self.effects.append(("rebuild", image.name))
-        if self.presence is Presence.ABSENT:
-            self.server = replace(self.server, pid=self.server.pid + 1)
-            self.presence, self.alive = Presence.PRESENT, True
+        self._come_up()
         number = next(self.numbers)
         built = session(*self._panes(image, number), name=image.name, identity=f"${number}")
         window = replace(built.windows[0], layout=image.windows[0].layout)
@@ -259,6 +257,12 @@ class ValueTmux:
         self.marked[built.id] = mark
         self.put(built)
         return built.id
+
+    def _come_up(self) -> None:
+        """Whatever is built starts a server where there is none."""
+        if self.presence is Presence.ABSENT:
+            self.server = replace(self.server, pid=self.server.pid + 1)
+            self.presence, self.alive = Presence.PRESENT, True
 
     def _panes(self, image: SessionImage, number: int) -> list[Any]:
         return [
@@ -273,6 +277,7 @@ class ValueTmux:
         if workspace.name in self.sessions:
             raise TmuxRefused(f"duplicate session: {workspace.name}")
         self.effects.append(("build", workspace.name))
+        self._come_up()
         number = next(self.numbers)
         panes = [
             replace(pane(number + place), index=place, cwd=one.cwd, active=place == window.active_pane)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sidecar.model.incident import Broken, Cause, Failure, FailureKind, Finding, Intent, Unit
+from sidecar.model.incident import Cause, FailureKind
 from sidecar.model.ladder import Ladders, Rung, ladder_for, rung_of
 from sidecar.model.plan import Strategy
 from sidecar.model.policy import RetryPolicy
@@ -12,10 +12,6 @@ from sidecar.model.policy import RetryPolicy
 PANE, SESSION, FILE = (
     (Rung(one),) for one in (Strategy.RESPAWN_PANE, Strategy.RESTORE_CHECKPOINT, Strategy.REBUILD_WORKSPACE)
 )
-FINDING = Finding(
-    Failure("web", FailureKind.CRASHED, (Broken(Unit.SESSION),), 0.0),
-    Cause.SERVER_KILLED, Intent.FAILURE, (), "",
-)  # fmt: skip
 CRASHED, KILLED, OTHER = FailureKind.CRASHED, Cause.SERVER_KILLED, Cause.HOST_REBOOTED
 
 
@@ -33,7 +29,7 @@ CRASHED, KILLED, OTHER = FailureKind.CRASHED, Cause.SERVER_KILLED, Cause.HOST_RE
 def test_a_cause_goes_before_its_failure_and_a_session_before_all(
     given: list[Ladders], wanted: tuple[Rung, ...]
 ) -> None:
-    assert ladder_for(FINDING, *given) == wanted
+    assert ladder_for(KILLED, CRASHED, *given) == wanted
 
 
 def test_a_strategy_that_the_ladder_does_not_name_is_run_as_everywhere() -> None:

@@ -23,6 +23,13 @@ def read(tx: Transaction) -> Mapping[tuple[str, FailureKind], Footing]:
     }  # fmt: skip
 
 
+def rename(tx: Transaction, old: str, new: str) -> None:
+    """They follow the session; what stood under the new name was another's."""
+    if old != new:
+        tx.run("DELETE FROM footings WHERE session = ?", new)
+        tx.run("UPDATE footings SET session = ? WHERE session = ?", new, old)
+
+
 def save(tx: Transaction, session: str, failure: str, footing: Footing) -> None:
     tx.run("DELETE FROM footings WHERE at < ?", footing.at - _KEPT)
     tx.run(

@@ -13,7 +13,7 @@ from sidecar.edges.store import footings, journal, mandates
 from sidecar.edges.store.audit import Transaction, decision
 from sidecar.model import lifecycle
 from sidecar.model.incident import Asker, Cause, Evidence, FailureKind, Finding, IncidentState, Intent
-from sidecar.model.plan import Manner, Plan, Refusal, Strategy
+from sidecar.model.plan import Manner, Plan, Refusal, Resort, Strategy
 from sidecar.model.record import Action, Ending, IncidentRow, RecoveryRow, StepRow, Unfinished
 from sidecar.model.saga import Mandate
 
@@ -246,7 +246,18 @@ def _unfinished(tx: Transaction, row: sqlite3.Row) -> Unfinished:
         journal=found.journal,
         mandate=found.mandate,
         wanted=found.wanted,
+        tried=tried(tx, row["incident"]),
     )
+
+
+def tried(tx: Transaction, incident: int) -> tuple[Resort, ...]:
+    """What has failed at the incident since the attempt that was its first; a later first one begins anew."""
+    rows = tx.all(
+        "SELECT strategy, manner FROM recoveries WHERE incident = ?1 AND state IN ('failed', 'compensated')"
+        " AND id >= (SELECT MAX(id) FROM recoveries WHERE incident = ?1 AND attempt = 1) ORDER BY id",
+        incident,
+    )
+    return tuple(Resort(Strategy(row["strategy"]), Manner(row["manner"])) for row in rows)
 
 
 def recovery(tx: Transaction, number: int) -> RecoveryRow | None:

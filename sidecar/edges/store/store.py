@@ -46,7 +46,7 @@ from sidecar.model.archive import Doomed
 from sidecar.model.audit import AuditFilter, Head, Pruned, TrailLimits
 from sidecar.model.incident import Asker, Evidence, FailureKind, Finding, IncidentState
 from sidecar.model.ladder import Footing
-from sidecar.model.plan import Refusal, Step
+from sidecar.model.plan import Refusal, Resort, Step
 from sidecar.model.policy import BreakerState, Retention
 from sidecar.model.record import (
     Action,
@@ -206,6 +206,7 @@ class Store:
             tx.run("DELETE FROM sessions WHERE name = ?", old)
             _remember(tx, new)
             moved, bad = renaming.rename(tx, old, new.name, new.last_seen)
+            footings.rename(tx, old, new.name)
             detail = {"old": old, "checkpoints": moved}
             tx.audit(Action.SESSION_RENAMED, new.last_seen, session=new.name, detail=detail)
             return bad
@@ -330,6 +331,9 @@ class Store:
 
     async def unfinished(self, recovery: int | None = None) -> tuple[Unfinished, ...]:
         return await self._read(lambda tx: incidents.unfinished(tx, recovery))
+
+    async def tried(self, incident: int) -> tuple[Resort, ...]:
+        return await self._read(lambda tx: incidents.tried(tx, incident))
 
     async def take_up(self, recovery: int, now: float) -> int:
         return await self._write(lambda tx: journal.take_up(tx, recovery, now))
