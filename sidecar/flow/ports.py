@@ -33,6 +33,7 @@ from sidecar.model.record import (
     Receipt,
     RecoveryRow,
     Rehearsal,
+    Settlement,
     StoredTotals,
     Unfinished,
     Usage,
@@ -196,7 +197,8 @@ class Book(Protocol):
 
     async def pending_alerts(self) -> tuple[AlertRow, ...]: ...
 
-    async def settle_alert(self, alert: int, reason: str, recovery: int | None, now: float) -> None: ...
+    async def settle_alerts(self, settlements: Sequence[Settlement], now: float) -> None:
+        """All of them or none; one that is settled already stays as it is."""
 
     async def recall(self, key: str) -> Mapping[str, Any] | None:
         """The answer stored under an idempotency key; an empty one if it is damaged."""

@@ -32,6 +32,7 @@ from sidecar.flow.lanes import Lanes
 from sidecar.flow.ports import Bell, Book, Host, Logbook, Meter, Processes, SocketFile, Tmux
 from sidecar.flow.recover import Recoverer
 from sidecar.flow.resume import case_of, mark_of
+from sidecar.flow.together import Together
 from sidecar.flow.ward import Case, Ward
 from sidecar.model.incident import (
     Asker,
@@ -112,6 +113,8 @@ class Watch:
         """When a look had come back without a session for the first time, in monotonic seconds."""
         self._recent: deque[Finding] = deque(maxlen=_REMEMBERED)
         """The last findings that were acted upon: a new one may share its origin with them."""
+        self._asked: Together[None, Look] = Together(lambda _: tools.tmux.look())
+        """Looks on request."""
         self._written: dict[str, str] = {}
         """The instance of each session as the book has it, which may lag behind while it rests."""
         self.cycled = 0.0
@@ -583,7 +586,7 @@ class Watch:
 
     async def ask(self, name: str) -> tuple[Failure, Look] | Refusal | None:
         """Look at one session on request. None: it is in good order."""
-        look = await self._t.tmux.look()
+        look = await self._asked.do()
         entry = self._ward.expected.get(name)
         free = {} if entry is None else {name: entry}
         examined = await self._t.examination.examine(look, free)

@@ -281,6 +281,20 @@ class AlertRow:
     resolved: float | None = None
     """When it was first told that the alert is over."""
 
+    @property
+    def sender(self) -> Mapping[str, str]:
+        """Who has sent what is done for it, as the trail names it."""
+        return {"fingerprint": self.fingerprint, "alertname": self.labels.get("alertname", "")}
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What has become of an accepted alert."""
+
+    alert: int
+    reason: str
+    recovery: int | None = None
+
 
 @dataclass(frozen=True, slots=True)
 class Receipt:

@@ -28,6 +28,7 @@ from sidecar.model.record import (
     Ending,
     KnownSession,
     Rehearsal,
+    Settlement,
     SkipReason,
     Standing,
 )
@@ -278,7 +279,7 @@ async def test_an_alert_is_taken_once_and_stays_pending_until_settled(bench: Ben
     bench.store.close()
     bench.store = bench.open()
     (pending,) = await bench.store.pending_alerts()
-    await bench.store.settle_alert(pending.id, "healthy", None, 2.0)
+    await bench.store.settle_alerts([Settlement(pending.id, "healthy")], 2.0)
     assert await bench.store.pending_alerts() == ()
     again = await bench.store.accept_alerts([alert], 3.0)
     assert again[0].skip is SkipReason.DUPLICATE

@@ -73,7 +73,7 @@ async def test_an_alert_waits_for_a_server_that_does_not_answer(tmp_path: Path) 
 async def test_an_alert_survives_an_error_that_is_not_temporary(tmp_path: Path) -> None:
     async with corridor(tmp_path) as world:
         await world.adopt(session())
-        settle, left = world.store.settle_alert, 1
+        settle, left = world.store.settle_alerts, 1
 
         async def broken(*facts: Any) -> None:
             nonlocal left
@@ -82,7 +82,7 @@ async def test_an_alert_survives_an_error_that_is_not_temporary(tmp_path: Path) 
                 raise Permanent("a fault")
             await settle(*facts)
 
-        world.store.settle_alert = broken  # type: ignore[method-assign]
+        world.store.settle_alerts = broken  # type: ignore[method-assign]
         await world.desk.accept_alerts([alert()])
         await world.quiet()
         assert world.desk.pending_alerts == 1

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from sidecar.edges.store.audit import Transaction
 from sidecar.model.incident import FailureKind
 from sidecar.model.plan import Strategy
-from sidecar.model.record import Action, AlertIntake, AlertRow, Receipt, SkipReason
+from sidecar.model.record import Action, AlertIntake, AlertRow, Receipt, Settlement, SkipReason
 
 
 def accept(tx: Transaction, alerts: Sequence[AlertIntake], now: float) -> tuple[Receipt, ...]:
@@ -54,22 +54,27 @@ def _accept_one(tx: Transaction, alert: AlertIntake, now: float) -> Receipt:
     return Receipt(alert.fingerprint, None, read_alert(row))
 
 
-def settle(tx: Transaction, alert: int, reason: str, recovery: int | None, now: float) -> None:
-    changed = tx.run(
-        "UPDATE alerts SET state = 'settled', reason = ?, recovery = ? WHERE id = ? AND state = 'pending'",
-        reason, recovery, alert,
-    ).rowcount  # fmt: skip
-    if changed:
-        row = tx.one("SELECT session FROM alerts WHERE id = ?", alert)
-        assert row is not None
-        tx.audit(
-            Action.ALERT_SETTLED,
-            now,
-            session=row["session"],
-            actor="alert",
-            reason=reason,
-            detail={"alert": alert, "recovery": recovery},
-        )
+def settle(tx: Transaction, settlements: Sequence[Settlement], now: float) -> None:
+    for one in settlements:
+        _settle_one(tx, one, now)
+
+
+def _settle_one(tx: Transaction, one: Settlement, now: float) -> None:
+    row = tx.one("SELECT * FROM alerts WHERE id = ? AND state = 'pending'", one.alert)
+    if row is None:
+        return
+    tx.run(
+        "UPDATE alerts SET state = 'settled', reason = ?, recovery = ? WHERE id = ?",
+        one.reason, one.recovery, one.alert,
+    )  # fmt: skip
+    tx.audit(
+        Action.ALERT_SETTLED,
+        now,
+        session=row["session"],
+        actor="alert",
+        reason=one.reason,
+        detail={"alert": one.alert, "recovery": one.recovery, "by": dict(read_alert(row).sender)},
+    )
 
 
 def read_alert(row: sqlite3.Row) -> AlertRow:

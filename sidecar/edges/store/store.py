@@ -60,6 +60,7 @@ from sidecar.model.record import (
     Receipt,
     RecoveryRow,
     Rehearsal,
+    Settlement,
     Standing,
     StoredTotals,
     Unfinished,
@@ -398,8 +399,8 @@ class Store:
         rows = await self._read(lambda tx: tx.all("SELECT * FROM alerts WHERE state = 'pending' ORDER BY id"))
         return tuple(alerts.read_alert(row) for row in rows)
 
-    async def settle_alert(self, alert: int, reason: str, recovery: int | None, now: float) -> None:
-        await self._write(lambda tx: alerts.settle(tx, alert, reason, recovery, now))
+    async def settle_alerts(self, settlements: Sequence[Settlement], now: float) -> None:
+        await self._write(lambda tx: alerts.settle(tx, settlements, now))
 
     async def recall(self, key: str) -> Mapping[str, Any] | None:
         row = await self._read(lambda tx: tx.one("SELECT answer FROM answers WHERE key = ?", key))
