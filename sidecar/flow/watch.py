@@ -105,8 +105,8 @@ class Watch:
         self._bell_look: tuple[Look, float] | None = None
         """With the moment of its arrival, in seconds since boot."""
         self._presence = Presence.UNKNOWN
-        self._recorded: dict[str, Opinion] = {}
-        """What an earlier run had found out about failures that are still open."""
+        self._recorded: dict[str, IncidentRow] = {}
+        """Failures that an earlier run had looked into and that are still open."""
         self._around: Surroundings | None = None
         """What the machine has told about the failures that are at hand."""
         self._missed: dict[str, float] = {}
@@ -160,7 +160,7 @@ class Watch:
                 self._written[known.name] = known.instance
         for row in await self._t.book.open_incidents():
             if row.intent is Intent.FAILURE:
-                self._recorded[row.session] = _opinion_of(row)
+                self._recorded[row.session] = row
         self._ward.footings.update(await self._t.book.footings())
         self._ward.declare()
         for known in remembered:
@@ -363,8 +363,14 @@ class Watch:
             missed=self._missed.get(failure.session),
             surroundings=self._around,
         )
-        recorded = self._recorded.get(failure.session) if entry and entry.session is None else None
+        recorded = self._opinion(failure) if entry and entry.session is None else None
         return diagnose(failure, context, is_shell, recorded, self._recent)
+
+    def _opinion(self, failure: Failure) -> Opinion | None:
+        """What an earlier run had found out about this failure; what it knew of another one says nothing."""
+        row = self._recorded.get(failure.session)
+        alike = row is not None and (row.failure, row.unit) == (failure.kind, failure.unit)
+        return _opinion_of(row) if row is not None and alike else None
 
     def _before(self, finding: Finding, look: Look) -> Session | None:
         live = look.find(finding.failure.session) if look.presence is Presence.PRESENT else None

@@ -7,7 +7,19 @@ from pathlib import Path
 
 from sidecar.config import RecoverySettings, Settings
 from sidecar.errors import StoreUnavailable
-from sidecar.model.incident import Exit, Role, SignalKind
+from sidecar.model.incident import (
+    Broken,
+    Cause,
+    Exit,
+    Failure,
+    FailureKind,
+    Finding,
+    Intent,
+    Role,
+    SignalKind,
+    Unit,
+)
+from sidecar.model.plan import RefusalReason
 from sidecar.model.policy import Budget
 from sidecar.model.record import Action, KnownSession
 from sidecar.model.session import Presence, Process, Window
@@ -257,3 +269,19 @@ async def test_a_minute_of_standing_still_changes_nothing_for_healthy_sessions(t
         await world.pass_time(30.0)
         assert await world.recoveries() == []
         assert world.log.of(Action.INCIDENT_OPENED) == []
+
+
+async def test_what_an_earlier_run_knew_of_another_failure_does_not_explain_this_one(tmp_path: Path) -> None:
+    frozen = Failure("web", FailureKind.FROZEN, (Broken(Unit.PROGRAM, "%1", 301),), 1_000.0)
+    told = Finding(frozen, Cause.HEARTBEAT_MISSED, Intent.FAILURE, (), "heartbeat api %1@1000.000")
+    async with corridor(tmp_path) as world:
+        await world.adopt(session())
+        await world.store.open_incident(told, 1.0, 2.0)
+    tmux = world.tmux
+    tmux.die()
+    async with corridor(tmp_path, tmux=tmux) as world:
+        world.watch.signal(SignalKind.TICK)
+        await world.until(lambda: world.log.of(Action.REFUSED), "it is decided")
+        [opened] = world.log.of(Action.INCIDENT_OPENED)
+        assert (opened["failure"], opened["cause"]) == (FailureKind.CRASHED, Cause.UNKNOWN)
+        assert [line["reason"] for line in world.log.of(Action.REFUSED)] == [RefusalReason.CAUSE_UNKNOWN]
