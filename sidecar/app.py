@@ -121,6 +121,8 @@ class Sidecar:
         self._manager = Notifier(environment)
         self._status = Status()
         self._incidents: tuple[IncidentRow, ...] = ()
+        self._looked = asyncio.Event()
+        """Set by each finished cycle."""
         self._undo = contextlib.AsyncExitStack()
         self.address = ""
         self.token = ""
@@ -238,7 +240,7 @@ class Sidecar:
             tmux, bell, store, host, watched, socket, clock, log, self.metrics, checkpointer, recoverer,
             lanes, examination, inquiry, tasks.spawn,
         )  # fmt: skip
-        self._watch = watch = Watch(ward, tools, self._redraw)
+        self._watch = watch = Watch(ward, tools, self._cycled)
         self._archive = Archive(
             ward, tmux, store, store.shelf, clock, self.metrics, checkpointer, watch, recoverer
         )
@@ -263,6 +265,7 @@ class Sidecar:
         tasks.keep("settings", checkpointer.notice_settings)
         tasks.keep("rehearsal", rehearser.run)
         tasks.keep("usage", lambda: self._measure(host))
+        tasks.keep("incidents", self._follow_incidents)
         tasks.keep("loop lag", self._feel_lag)
         tasks.keep("keeper", keeper.run)
         tasks.keep("reserve", keeper.guard_reserve)
@@ -521,9 +524,22 @@ class Sidecar:
                     folder=str(self._state),
                     hint="Somebody has removed it; what is recorded now is lost. Restart the sidecar.",
                 )
-            self._incidents = await self._store.open_incidents()
             self._redraw()
             await self._clock.sleep(stress.pause(_USAGE_EVERY, self._ward.stress))
+
+    def _cycled(self) -> None:
+        self._redraw()
+        self._looked.set()
+
+    async def _follow_incidents(self) -> None:
+        """Show what is open by the book as it is now, for ever; a cycle follows whatever changes that."""
+        while True:
+            await self._looked.wait()
+            self._looked.clear()
+            incidents = await self._store.open_incidents()
+            if incidents != self._incidents:
+                self._incidents = incidents
+                self._redraw()
 
     def _strained(self) -> None:
         """Something became short, or is not short any more: whoever waits for it may come."""

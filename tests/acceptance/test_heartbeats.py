@@ -44,6 +44,10 @@ def over(sidecar: SidecarBox, session: str) -> None:
     eventually(lambda: sidecar.get(rows)["incidents"][0]["state"] == "dismissed", "its end")
 
 
+def open_incidents(sidecar: SidecarBox) -> list[int]:
+    return [row["id"] for row in sidecar.get("/api/v1/sessions")["incidents"]]
+
+
 def start(tmux: TmuxBox, name: str, *argv: str) -> None:
     tmux.run("new-session", "-d", "-s", name, "-x", "200", "-y", "50", *argv)
 
@@ -88,8 +92,10 @@ def test_a_program_that_stops_answering_is_reported_and_not_touched(tmux: TmuxBo
         assert sidecar.recoveries("api") == []
         eventually(lambda: "lets nothing be done" in sidecar.sessions()["api"]["note"], "a note")
         assert sidecar.sessions()["api"]["health"] == "frozen"
+        eventually(lambda: open_incidents(sidecar) == [row["id"]], "it in the status")
         tmux.run("respawn-pane", "-k", "-t", "=api:", f"{sys.executable} -c '{ANSWERING}' {port}")
         over(sidecar, "api")
+        eventually(lambda: open_incidents(sidecar) == [], "nothing in the status")
 
 
 HANGING = """
