@@ -1,4 +1,8 @@
-"""Questions to name servers and their answers, as bytes (RFC 1035). Pure, and calm about any bytes."""
+"""Questions to name servers and their answers, as bytes (RFC 1035). Pure, and calm about any bytes.
+
+No library: ``dns.message`` of dnspython 2.9 takes 4.9 MB of the service's 50 (``RssAnon`` after its import
+on Python 3.11), for one question and the count of the records in its answer.
+"""
 
 from __future__ import annotations
 
