@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import NoReturn
 
 import pytest
 from hypothesis import given
@@ -66,6 +67,21 @@ BOTH = ended(202, -9), ended(203, -11)
 )
 def test_a_window_is_lost_when_all_in_it_was_killed(exits: tuple[Exit, ...], found: list[int]) -> None:
     assert lost(*exits) == found
+
+
+class Untouched(tuple[Session, ...]):
+    """Sessions that nobody may go through."""
+
+    def __iter__(self) -> NoReturn:
+        raise AssertionError("a hundred sessions would each be compared with a hundred")
+
+
+def test_all_that_a_look_shows_is_gone_through_only_where_something_was_killed() -> None:
+    shown = look(AFTER)
+    # A look goes through its sessions once itself, to know them by name.
+    object.__setattr__(shown, "sessions", Untouched(shown.sessions))
+
+    assert killed_windows(ENTRY, AFTER, shown, {202: ended(202, -1)}) == ()
 
 
 def test_what_lives_elsewhere_was_moved() -> None:
