@@ -37,6 +37,8 @@ flow/            the corridor: watch (inbox and cycle), recover (THE PIPELINE) w
 web/             the windows: routes, checkpoints, custody, records, payload, guard, middleware, views,
                  secrets, reply, problem, replay
 redact, formats  below all floors: no secrets in what is shown, no commands in tmux's formats
+strategies       below all floors: what a package imports that brings a strategy of its own; ``guest`` is
+                 the process that runs it, behind ``edges/guests`` and ``edges/catalogue``
 errand           below all floors: on whose behalf something is done, and under which trace
 ===============  =========================================================================
 

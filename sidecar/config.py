@@ -174,7 +174,8 @@ class RecoverySettings:
     ladders: Ladders = field(default_factory=lambda: DEFAULT_LADDERS)
     """Allowed strategies per failure or per cause, in the order in which they are climbed; a cause's ladder
     goes before its failure's, and a failure that is not named keeps its default. A rung is a strategy, or a
-    mapping with ``strategy`` and its own ``retry`` and ``circuit``. See recovery.md."""
+    mapping with ``strategy`` and its own ``retry`` and ``circuit``. ``custom:NAME`` is a strategy
+    of your own, from an installed package: see extending.md. For the rest see recovery.md."""
     stable: float = 600.0
     """Seconds without a further break after which a session starts again on the first rung."""
 
