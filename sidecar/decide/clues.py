@@ -111,8 +111,10 @@ class Clues:
         return [pane.pid for window in windows if window.index == index for pane in window.panes]
 
     def _lost(self) -> Iterable[int]:
+        """What went with the session: a pane that was kept dead before had no part in that."""
         expected = self.context.expected
-        return [pane.pid for pane in expected.session.panes()] if expected and expected.session else ()
+        panes = expected.session.panes() if expected and expected.session else ()
+        return [pane.pid for pane in panes if not pane.dead]
 
     def _own(self) -> tuple[Exit, ...]:
         """The end of the part's own process: as we saw it, else by tmux's account."""

@@ -64,7 +64,7 @@ class Book(Protocol):
         """Insert or replace by name; ``action`` is audited unless None."""
 
     async def forget(self, name: str, action: Action, reason: str, actor: str = "sidecar") -> None:
-        """No longer expect this session; its checkpoints stay."""
+        """No longer expect this session: what waits of it is dismissed, its checkpoints stay."""
 
     async def rename(self, old: str, new: KnownSession) -> None:
         """The same session has another name; its checkpoints and its rungs follow."""

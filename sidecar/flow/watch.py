@@ -107,6 +107,8 @@ class Watch:
         self._presence = Presence.UNKNOWN
         self._recorded: dict[str, IncidentRow] = {}
         """Failures that an earlier run had looked into and that are still open."""
+        self._left_open: set[str] = set()
+        """Sessions with an incident that an earlier run has left waiting."""
         self._around: Surroundings | None = None
         """What the machine has told about the failures that are at hand."""
         self._missed: dict[str, float] = {}
@@ -159,6 +161,7 @@ class Watch:
                 )
                 self._written[known.name] = known.instance
         for row in await self._t.book.open_incidents():
+            self._left_open.add(row.session)
             if row.intent is Intent.FAILURE:
                 self._recorded[row.session] = row
         self._ward.footings.update(await self._t.book.footings())
@@ -496,7 +499,7 @@ class Watch:
         """Expect from now on what is there now, and remember it. ``broken`` names those in bad order."""
         ward = self._ward
         assert look.server is not None
-        if "" not in broken and "" in ward.standstills and "" not in ward.cases:
+        if "" not in broken and self._stands_still("") and "" not in ward.cases:
             await self.dismiss("", "the server is in good order again")
         for live in look.sessions:
             if live.name in ward.cases or live.name in ward.released:
@@ -514,7 +517,7 @@ class Watch:
                 await self._remember(look, live)
             if live.name not in broken and not ward.rests(live.name, look.taken):
                 ward.setbacks.pop(live.name, None)
-                if live.name in ward.standstills:
+                if self._stands_still(live.name):
                     await self.dismiss(live.name, "it is in good order again")
 
     async def _remember(self, look: Look, live: Session) -> None:
@@ -530,9 +533,14 @@ class Watch:
         self._written[live.name] = known.instance
         self._t.log.say(Action.SESSION_ADOPTED, session=live.name)
 
+    def _stands_still(self, name: str) -> bool:
+        """Whether an incident waits, of this run or of an earlier one."""
+        return name in self._ward.standstills or name in self._left_open
+
     async def dismiss(self, name: str, why: str) -> None:
         """What was wrong with a session is over without us."""
         self._ward.standstills.pop(name, None)
+        self._left_open.discard(name)
         for incident in await self._t.book.open_incidents():
             if incident.session == name:
                 await self._t.book.move_incident(

@@ -109,6 +109,16 @@ def move(
     )
 
 
+def dismiss(tx: Transaction, session: str, now: float, sentence: str) -> None:
+    """What waits of this session is over: nobody will do anything about it."""
+    rows = tx.all(
+        "SELECT id FROM incidents WHERE session = ? AND closed IS NULL AND state != ?",
+        session, IncidentState.RECOVERING.value,
+    )  # fmt: skip
+    for row in rows:
+        move(tx, row["id"], IncidentState.DISMISSED, now, sentence=sentence)
+
+
 def refuse(
     tx: Transaction,
     session: str,

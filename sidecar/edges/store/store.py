@@ -198,7 +198,9 @@ class Store:
         def write(tx: Transaction) -> None:
             moved = {"before": _standing(tx, name), "after": ""}
             tx.run("DELETE FROM sessions WHERE name = ?", name)
-            tx.audit(action, self._clock.wall(), session=name, reason=reason, actor=actor, detail=moved)
+            now = self._clock.wall()
+            tx.audit(action, now, session=name, reason=reason, actor=actor, detail=moved)
+            incidents.dismiss(tx, name, now, f"it is not looked after any more: {reason}")
 
         await self._write(write)
 
