@@ -49,6 +49,11 @@ class History:
             for row in self.told(Action.ROW_MENDED)
         )
 
+    def removed(self, table: str) -> int:
+        """The highest id that retention has removed of a table."""
+        told = [row["detail"].get("last", {}).get(table, 0) for row in self.told(Action.HISTORY_PRUNED)]
+        return max(told, default=0)
+
     def told(self, *actions: Action) -> Iterator[Row]:
         """The audit rows of these actions."""
         wanted = {action.value for action in actions}

@@ -107,7 +107,7 @@ def moves(history: History) -> Found:
             continue
         yield from _story(row, story)
     for number, rows in told.items():
-        if number not in states:
+        if number not in states and number > history.removed("incidents"):
             yield Violation(Invariant.MOVE, "audit", rows[0]["id"], f"there is no incident {number}")
 
 
@@ -141,7 +141,7 @@ def alerts(history: History) -> Found:
             yield Violation(Invariant.ALERT, "alerts", row["id"], fault)
     known = {row["id"] for row in history.alerts}
     for number, rows in settled.items():
-        if number not in known:
+        if number not in known and number > history.removed("alerts"):
             yield Violation(Invariant.ALERT, "audit", rows[0]["id"], f"there is no alert {number}")
 
 
@@ -261,6 +261,8 @@ def records(history: History) -> Found:
     for number, rows in [*begun.items(), *ended.items()]:
         for row in rows:
             known = recoveries.get(number)
+            if known is None and number <= history.removed("recoveries"):
+                continue
             if known is None:
                 yield Violation(Invariant.RECORD, "audit", row["id"], f"there is no recovery {number}")
             elif known["trace"] != row["trace"]:

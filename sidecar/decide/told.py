@@ -98,6 +98,10 @@ _SENTENCES: Mapping[str, Callable[[Detail], str]] = {
     Action.STEP_ENDED: lambda detail: _attempt(detail, str(detail["words"] or "done")),
     Action.CONFIG_RELOADED: _changed,
     Action.SESSION_RENAMED: lambda detail: f"it was {detail['old']}",
+    Action.HISTORY_PRUNED: lambda detail: (
+        f"{detail['incidents']} incidents, {detail['recoveries']} recoveries, {detail['alerts']} alerts and "
+        f"{detail['answers']} answers removed"
+    ),
     Action.AUDIT_PRUNED: lambda detail: f"records {detail['from']} to {detail['to']} removed",
 }
 

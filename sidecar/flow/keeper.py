@@ -78,3 +78,13 @@ class Keeper:
                 )
             elif gone.count:
                 self._log.say(Action.AUDIT_PRUNED, removed=gone.count)
+        await self._clear()
+
+    async def _clear(self) -> None:
+        """Remove what the trail has outlived."""
+        more = True
+        while more:
+            cleared = await self._book.clear(self._clock.wall())
+            more = cleared.more
+            if cleared.count:
+                self._log.say(Action.HISTORY_PRUNED, removed=cleared.count)

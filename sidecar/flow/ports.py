@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from sidecar.decide.detect import Expected
 from sidecar.model.archive import Doomed, GenerationFilter, GenerationRow
-from sidecar.model.audit import AuditFilter, Head, Pruned, TrailLimits
+from sidecar.model.audit import AuditFilter, Cleared, Head, Pruned, TrailLimits
 from sidecar.model.extension import OwnCall
 from sidecar.model.incident import Asker, Cause, Evidence, FailureKind, Finding, IncidentState
 from sidecar.model.ladder import Footing
@@ -247,6 +247,9 @@ class Book(Protocol):
 
     async def prune_audit(self, limits: TrailLimits, now: float) -> Pruned:
         """Remove some audit rows beyond the limits, signed off by a row; see ``more``."""
+
+    async def clear(self, now: float) -> Cleared:
+        """Remove some of what is over and older than the oldest audit row; see ``more``."""
 
 
 class Scene(Protocol):

@@ -56,6 +56,15 @@ class TrailLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class Cleared:
+    """What was removed of tables that the trail has outlived."""
+
+    count: int = 0
+    more: bool = False
+    """There is as old still."""
+
+
+@dataclass(frozen=True, slots=True)
 class Pruned:
     """What retention has removed of the trail, or why it has not."""
 

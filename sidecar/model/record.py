@@ -80,6 +80,7 @@ class Action(StrEnum):
     RESERVE_MADE = "reserve_made"
     AUDIT_HEAD = "audit_head"
     AUDIT_PRUNED = "audit_pruned"
+    HISTORY_PRUNED = "history_pruned"
     AUDIT_BROKEN = "audit_broken"
 
 

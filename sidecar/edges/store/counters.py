@@ -7,7 +7,7 @@ first. A counter is its rows that are left and what stands there.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from sidecar.edges.store.audit import Transaction
@@ -78,11 +78,27 @@ def keep(tx: Transaction, last: int) -> None:
     """Before the audit rows up to this id are removed: add them up."""
     for name, named in NAMED.items():
         for labels, number in _rows(tx, named, last) if named.of_audit else ():
-            tx.run(
-                "INSERT INTO counted (counter, labels, count) VALUES (?1, ?2, ?3)"
-                " ON CONFLICT (counter, labels) DO UPDATE SET count = count + ?3",
-                name, json.dumps(labels), number,
-            )  # fmt: skip
+            _add(tx, name, labels, number)
+
+
+def keeping(tx: Transaction, removal: Callable[[], None]) -> None:
+    """Remove rows of other tables, and add up what the counters would lose by it."""
+    others = {name: named for name, named in NAMED.items() if not named.of_audit}
+    before = {name: _rows(tx, named, _EVERY_ROW) for name, named in others.items()}
+    removal()
+    for name, named in others.items():
+        left = dict(_rows(tx, named, _EVERY_ROW))
+        for labels, number in before[name]:
+            _add(tx, name, labels, number - left.get(labels, 0))
+
+
+def _add(tx: Transaction, name: str, labels: tuple[str, ...], number: int) -> None:
+    if number:
+        tx.run(
+            "INSERT INTO counted (counter, labels, count) VALUES (?1, ?2, ?3)"
+            " ON CONFLICT (counter, labels) DO UPDATE SET count = count + ?3",
+            name, json.dumps(labels), number,
+        )  # fmt: skip
 
 
 def _is_known(tx: Transaction, named: Named) -> bool:

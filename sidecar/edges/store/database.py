@@ -138,6 +138,12 @@ def climbed(db: sqlite_utils.Database) -> None:
         db.execute("ALTER TABLE recoveries ADD COLUMN manner TEXT NOT NULL DEFAULT 'plain'")
 
 
+@migrations()
+def looked_up(db: sqlite_utils.Database) -> None:
+    """The recoveries of an incident, found without going through all of them."""
+    db.execute("CREATE INDEX IF NOT EXISTS recoveries_by_incident ON recoveries (incident)")
+
+
 def _create(db: sqlite_utils.Database, table: str) -> None:
     """Make a table as it is now, unless it is there."""
     for statement in schema().split(";\n"):

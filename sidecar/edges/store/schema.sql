@@ -88,6 +88,7 @@ CREATE TABLE recoveries (
 );
 CREATE INDEX recoveries_by_session ON recoveries (session, begun);
 CREATE INDEX recoveries_by_time ON recoveries (begun);
+CREATE INDEX recoveries_by_incident ON recoveries (incident);
 CREATE TABLE steps (
   recovery INTEGER NOT NULL REFERENCES recoveries (id),
   seq INTEGER NOT NULL,

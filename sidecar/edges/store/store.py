@@ -21,6 +21,7 @@ from sidecar.edges.store import (
     alerts,
     checkpoints,
     circuits,
+    clearing,
     codec,
     counters,
     footings,
@@ -43,7 +44,7 @@ from sidecar.edges.store.shelf import Shelf
 from sidecar.errand import OUR_OWN, Errand
 from sidecar.errors import StoreUnavailable
 from sidecar.model.archive import Doomed
-from sidecar.model.audit import AuditFilter, Head, Pruned, TrailLimits
+from sidecar.model.audit import AuditFilter, Cleared, Head, Pruned, TrailLimits
 from sidecar.model.incident import Asker, Evidence, FailureKind, Finding, IncidentState
 from sidecar.model.ladder import Footing
 from sidecar.model.plan import Refusal, Resort, Step
@@ -469,6 +470,10 @@ class Store:
     async def prune_audit(self, limits: TrailLimits, now: float) -> Pruned:
         """Remove audit rows beyond the limits; see :mod:`trail`."""
         return await self._write(lambda tx: trail.prune(tx, limits, now))
+
+    async def clear(self, now: float) -> Cleared:
+        """Remove what is over and older than the trail; see :mod:`clearing`."""
+        return await self._write(lambda tx: clearing.clear(tx, now))
 
     async def counts(self) -> counters.Counts:
         """What the counters have to say, by the rows."""
