@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from itertools import count
 
@@ -21,6 +21,7 @@ from sidecar.model.incident import Asker, Cause
 from sidecar.model.record import Action, Usage
 
 _Waiting = tuple[tuple[int, int, int, str], int, Case, asyncio.Future[None]]
+Meanwhile = Callable[[], Awaitable[None]]
 _IN_ORDER = (0, 0, 0, "")
 
 
@@ -39,14 +40,17 @@ class Lanes:
         self._number = count()
 
     @asynccontextmanager
-    async def turn(self, case: Case) -> AsyncIterator[None]:
-        """Wait for a turn, and have it. A person who asks has it at once."""
+    async def turn(self, case: Case, meanwhile: Meanwhile | None = None) -> AsyncIterator[None]:
+        """Wait for a turn, and have it. A person who asks has it at once.
+
+        ``meanwhile`` is done first by whoever has to wait.
+        """
         if case.finding.cause is Cause.OUT_OF_MEMORY:
             self._strain.killed()
         if case.asker is Asker.OPERATOR:
             yield
             return
-        await self._enter(case)
+        await self._enter(case, meanwhile)
         try:
             yield
         finally:
@@ -70,18 +74,20 @@ class Lanes:
             self._take(case)
             place.set_result(None)
 
-    async def _enter(self, case: Case) -> None:
+    async def _enter(self, case: Case, meanwhile: Meanwhile | None) -> None:
         place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((self._rank(case), next(self._number), case, place))
         # One look finds many at once: all of them are here before the smallest is chosen.
         await asyncio.sleep(0)
         self.move_up()
-        if not place.done():
-            self._log.say(Action.RECOVERY_WAITS, session=case.session, ahead=self._running.total())
         try:
+            if not place.done():
+                self._log.say(Action.RECOVERY_WAITS, session=case.session, ahead=self._running.total())
+                if meanwhile is not None:
+                    await meanwhile()
             await place
-        except asyncio.CancelledError:
-            if place.done() and not place.cancelled():
+        except BaseException:
+            if not place.cancel() and not place.cancelled():
                 self._leave(case)
                 self.move_up()
             raise

@@ -85,7 +85,7 @@ class Recoverer:
         if case.unfinished is not None:
             incident, more = case.unfinished.incident, await self._go_on(case, case.unfinished)
         else:
-            incident, more = await self._open(case), True
+            incident, more = case.incident or await self.open(case), True
         while more:
             more = await self._attempt(case, incident)
 
@@ -129,11 +129,13 @@ class Recoverer:
             detail={"sentence": sentence, **detail},
         )
 
-    async def _open(self, case: Case) -> IncidentRow:
+    async def open(self, case: Case) -> IncidentRow:
+        """Write down what is wrong, and why."""
         finding = case.finding
         # The wall clock may be set at any time, so the difference is taken anew.
         first_sign = finding.failure.first_sign + self._clock.wall() - self._clock.monotonic()
         incident = await self._book.open_incident(finding, first_sign, self._clock.wall())
+        case.incident = incident
         errand.under(incident.trace)
         if incident.state is IncidentState.OPEN:
             # A crash may have come between two attempts: what was tried before it was in vain all the same.

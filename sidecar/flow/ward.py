@@ -18,7 +18,7 @@ from sidecar.model.incident import Asker, Broken, Cause, Exit, Failure, FailureK
 from sidecar.model.ladder import Footing, Ladder, ladder_for, rung_of
 from sidecar.model.plan import Difference, Plan, Refusal, RefusalReason, Resort, StepKind, Strategy
 from sidecar.model.policy import Restore, RetryPolicy, Shape
-from sidecar.model.record import Rehearsal, StoredTotals, Unfinished, Usage
+from sidecar.model.record import IncidentRow, Rehearsal, StoredTotals, Unfinished, Usage
 from sidecar.model.session import Look, Presence, Session
 from sidecar.model.status import Answer
 from sidecar.model.stress import Stress
@@ -69,6 +69,8 @@ class Case:
     """Set when a person has asked for one certain checkpoint."""
     unfinished: Unfinished | None = None
     """Set when it goes on with what another run of the pipeline has begun."""
+    incident: IncidentRow | None = None
+    """Its incident, once that is on record."""
     recovery: int = 0
     """The row of the recovery, once it has begun."""
     stop: str = ""

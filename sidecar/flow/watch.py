@@ -402,7 +402,7 @@ class Watch:
         try:
             if case.unfinished is not None:
                 await self.first_cycle.wait()
-            async with self._t.lanes.turn(case):
+            async with self._t.lanes.turn(case, lambda: self._note(case)):
                 await self._t.recoverer.recover(case)
             whole = True
         except SidecarError as error:
@@ -412,6 +412,13 @@ class Watch:
             )
         finally:
             self._leave(case, whole)
+
+    async def _note(self, case: Case) -> None:
+        """Put on record what waits for its turn, and why it broke: after a crash nobody could tell any more."""
+        if case.unfinished is None:
+            # What the book cannot take now is written when its turn has come.
+            with contextlib.suppress(SidecarError):
+                await self._t.recoverer.open(case)
 
     def _leave(self, case: Case, whole: bool) -> None:
         """Give the lease back; or keep it, where something has begun and was not brought to its end."""
