@@ -19,7 +19,7 @@ from sidecar.flow.ward import Case, Standstill, Ward
 from sidecar.model.incident import Asker, Cause, IncidentState
 from sidecar.model.ladder import Footing
 from sidecar.model.plan import Entry, Outcome, Plan, Refusal, RefusalReason, Resort, Strategy, Verdict
-from sidecar.model.record import Action, Ending, IncidentRow, RecoveryRow
+from sidecar.model.record import Action, Ending, IncidentRow, KnownSession, RecoveryRow
 from sidecar.model.saga import Journal, TransactionOutcome
 from sidecar.model.session import Look, Presence
 
@@ -143,6 +143,7 @@ class Concluder:
         """Write it down. Whether something else is to be tried at once, for the same incident."""
         goes_on = self._goes_on(run, found)
         ended = found.seen
+        there = self._there(run.case.session, found.after)
         case, plan = run.case, run.plan
         took = ended - case.finding.failure.first_sign if found.verified else None
         ending = Ending(
@@ -160,8 +161,12 @@ class Concluder:
             commands=found.result.commands,
             goes_on=goes_on,
             footing=_footing(run, found, self.clock.wall()),
+            there=there,
         )
         await insist(lambda: self.book.end_recovery(ending), self.clock, self.log)
+        if there is not None:
+            self.ward.written[there.name] = there.instance
+            self.log.say(Action.SESSION_ADOPTED, session=there.name)
         event = _circuit_event(found)
         permit = permit_for(plan, run.incident)
         await insist(lambda: self.circuits.settle(permit, event, ending.duration), self.clock, self.log)
@@ -195,6 +200,14 @@ class Concluder:
                 case.session, f"sidecar: {case.session} is back by {_resort(plan)}; in vain: {tried}"
             )
         return False
+
+    def _there(self, name: str, after: Look) -> KnownSession | None:
+        """What the book has to know with the end: whoever stops here must not take it for never made."""
+        live = after.find(name) if after.presence is Presence.PRESENT else None
+        if live is None or name in self.ward.released or not self.ward.manages(name, live):
+            return None
+        known = self.ward.known(after, live, self.clock.wall())
+        return None if self.ward.written.get(name) == known.instance else known
 
     def _rest(self, case: Case, now: float, stuck: str = "") -> None:
         """The watcher leaves the session alone for a while after this."""

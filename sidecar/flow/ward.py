@@ -18,7 +18,15 @@ from sidecar.model.incident import Asker, Broken, Cause, Exit, Failure, FailureK
 from sidecar.model.ladder import Footing, Ladder, ladder_for, rung_of
 from sidecar.model.plan import Difference, Plan, Refusal, RefusalReason, Resort, StepKind, Strategy
 from sidecar.model.policy import Restore, RetryPolicy, Shape
-from sidecar.model.record import IncidentRow, Rehearsal, StoredTotals, Unfinished, Usage
+from sidecar.model.record import (
+    IncidentRow,
+    KnownSession,
+    Rehearsal,
+    Standing,
+    StoredTotals,
+    Unfinished,
+    Usage,
+)
 from sidecar.model.session import Look, Presence, Session
 from sidecar.model.status import Answer
 from sidecar.model.stress import Stress
@@ -137,6 +145,8 @@ class Ward:
         self.settings = settings
         self.loaded = Loaded(at=loaded)
         self.expected: dict[str, Expected] = {}
+        self.written: dict[str, str] = {}
+        """The instance of each session as the book has it, which may lag behind while it rests."""
         self.released: dict[str, str] = {}
         """Whom a person has taken out of our care, with the life that the session had then, if any."""
         self.look = Look(Presence.UNKNOWN, 0.0, reason="not looked yet")
@@ -295,6 +305,13 @@ class Ward:
         self.expected[live.name] = entry
         return entry
 
+    def known(self, look: Look, live: Session, now: float) -> KnownSession:
+        """A session that is there, for the book to remember. ``now`` is in wall seconds."""
+        assert look.server is not None
+        entry = self.expected.get(live.name)
+        declared = entry.declared if entry else False
+        return KnownSession(live.name, Standing.LIVE, instance_of(look.server, live), declared, now)
+
     def ask_again(self, reason: RefusalReason | None = None) -> None:
         """What was refused until now (for this reason) may be right by now."""
         at_once = float("-inf")
@@ -331,5 +348,5 @@ class Ward:
 
     def forget(self, session: str) -> None:
         """The session is no longer expected."""
-        for memory in (self.expected, self.standstills, self.setbacks, self.shapes):
+        for memory in (self.expected, self.written, self.standstills, self.setbacks, self.shapes):
             memory.pop(session, None)

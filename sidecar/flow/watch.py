@@ -117,8 +117,6 @@ class Watch:
         """The last findings that were acted upon: a new one may share its origin with them."""
         self._asked: Together[None, Look] = Together(lambda _: tools.tmux.look())
         """Looks on request."""
-        self._written: dict[str, str] = {}
-        """The instance of each session as the book has it, which may lag behind while it rests."""
         self.cycled = 0.0
         """Wall seconds of the last finished cycle."""
         self.cycles = 0
@@ -159,7 +157,7 @@ class Watch:
                 self._ward.expected[known.name] = Expected(
                     known.name, instance=known.instance, declared=known.declared
                 )
-                self._written[known.name] = known.instance
+                self._ward.written[known.name] = known.instance
         for row in await self._t.book.open_incidents():
             self._left_open.add(row.session)
             if row.intent is Intent.FAILURE:
@@ -306,9 +304,9 @@ class Watch:
             )
             if old in self._ward.standstills:
                 await self.dismiss(old, f"it is now called {live.name}")
-            known = self._known(look, live)
+            known = self._ward.known(look, live, self._t.clock.wall())
             await self._t.book.rename(old, known)
-            self._written[live.name] = known.instance
+            self._ward.written[live.name] = known.instance
             self._ward.footings_follow(old, live.name)
             self.forget(old)
             self._t.log.say(Action.SESSION_RENAMED, session=live.name, old=old)
@@ -414,7 +412,7 @@ class Watch:
             self._leave(case, whole)
 
     async def _note(self, case: Case) -> None:
-        """Put on record what waits for its turn, and why it broke: after a crash nobody could tell any more."""
+        """Put on record what waits for its turn, and why it broke: after a crash nobody could tell."""
         if case.unfinished is None:
             # What the book cannot take now is written when its turn has come.
             with contextlib.suppress(SidecarError):
@@ -520,7 +518,7 @@ class Watch:
             ward.expect(look, live)
             if live.name not in broken:
                 self._recorded.pop(live.name, None)
-            if self._written.get(live.name) != instance_of(look.server, live):
+            if ward.written.get(live.name) != instance_of(look.server, live):
                 await self._remember(look, live)
             if live.name not in broken and not ward.rests(live.name, look.taken):
                 ward.setbacks.pop(live.name, None)
@@ -529,7 +527,7 @@ class Watch:
 
     async def _remember(self, look: Look, live: Session) -> None:
         """Write down that we look after it; at the next look again if the book cannot take it now."""
-        known = self._known(look, live)
+        known = self._ward.known(look, live, self._t.clock.wall())
         try:
             await self._t.book.remember(known, Action.SESSION_ADOPTED)
         except Temporary as error:
@@ -537,7 +535,7 @@ class Watch:
                 Action.TASK_FAILED, level="error", session=live.name, error=str(error), hint=error.hint
             )
             return
-        self._written[live.name] = known.instance
+        self._ward.written[live.name] = known.instance
         self._t.log.say(Action.SESSION_ADOPTED, session=live.name)
 
     def _stands_still(self, name: str) -> bool:
@@ -557,22 +555,10 @@ class Watch:
     def forget(self, name: str) -> None:
         """The session is not in our care any more."""
         self._ward.forget(name)
-        self._written.pop(name, None)
         self._recorded.pop(name, None)
         self._missed.pop(name, None)
         self._t.checkpointer.forget(name)
         self._t.meter.forget_session(name)
-
-    def _known(self, look: Look, live: Session) -> KnownSession:
-        assert look.server is not None
-        entry = self._ward.expected.get(live.name)
-        return KnownSession(
-            name=live.name,
-            standing=Standing.LIVE,
-            instance=instance_of(look.server, live),
-            declared=entry.declared if entry else False,
-            last_seen=self._t.clock.wall(),
-        )
 
     def _watch_processes(self, look: Look) -> None:
         assert look.server is not None
@@ -646,7 +632,7 @@ class Watch:
     async def take_up(self, known: KnownSession) -> None:
         """A person wants the session to be looked after."""
         await self._t.book.remember(known, Action.SESSION_ADOPTED, "asked for", Asker.OPERATOR)
-        self._written[known.name] = known.instance
+        self._ward.written[known.name] = known.instance
         self._ward.expected[known.name] = Expected(
             known.name, instance=known.instance, declared=known.declared
         )

@@ -332,6 +332,8 @@ class Ending:
     """It has failed, and something else is tried at once for the same incident."""
     footing: Footing | None = None
     """Where the session stands on its ladder from now on; None: where it stood."""
+    there: KnownSession | None = None
+    """The session as it is there now; None where it is not, or is remembered so already."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -147,6 +147,12 @@ class ValueTmux:
         if not alive:
             self.sessions.clear()
 
+    def _be_there(self) -> None:
+        """What is built begins a server where there is none."""
+        if self.presence is Presence.ABSENT:
+            self.server = replace(self.server, pid=self.server.pid + 1)
+            self.presence, self.alive = Presence.PRESENT, True
+
     def _called(self, name: str, *facts: Any) -> None:
         self.calls.append((name, *facts))
         if self.trouble.get(name):
@@ -249,7 +255,7 @@ class ValueTmux:
         if image.name in self.sessions:
             raise TmuxRefused(f"duplicate session: {image.name}")
         self.effects.append(("rebuild", image.name))
-        self._come_up()
+        self._be_there()
         number = next(self.numbers)
         built = session(*self._panes(image, number), name=image.name, identity=f"${number}")
         window = replace(built.windows[0], layout=image.windows[0].layout)
@@ -257,12 +263,6 @@ class ValueTmux:
         self.marked[built.id] = mark
         self.put(built)
         return built.id
-
-    def _come_up(self) -> None:
-        """Whatever is built starts a server where there is none."""
-        if self.presence is Presence.ABSENT:
-            self.server = replace(self.server, pid=self.server.pid + 1)
-            self.presence, self.alive = Presence.PRESENT, True
 
     def _panes(self, image: SessionImage, number: int) -> list[Any]:
         return [
@@ -277,7 +277,7 @@ class ValueTmux:
         if workspace.name in self.sessions:
             raise TmuxRefused(f"duplicate session: {workspace.name}")
         self.effects.append(("build", workspace.name))
-        self._come_up()
+        self._be_there()
         number = next(self.numbers)
         panes = [
             replace(pane(number + place), index=place, cwd=one.cwd, active=place == window.active_pane)

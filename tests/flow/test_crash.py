@@ -318,3 +318,33 @@ async def test_it_ends_well_and_is_done_once_wherever_the_sidecar_is_killed(
         if not death.happened:
             break
     assert at > 4
+
+
+async def test_what_was_made_is_remembered_with_the_end_of_its_recovery(tmp_path: Path) -> None:
+    story = STORIES["rebuild_workspace"]
+
+    async def die_with_the_end(world: Corridor) -> None:
+        end = world.store.end_recovery
+
+        async def end_and_die(*facts: Any) -> None:
+            await end(*facts)
+            world.crash()
+            await asyncio.Future()
+
+        world.store.end_recovery = end_and_die  # type: ignore[method-assign]
+
+    async with corridor(tmp_path, story.settings, before=die_with_the_end) as world:
+        await world.pass_time(5.0)
+        assert world.ward.draining
+
+    async def lose_the_server(later: Corridor) -> None:
+        later.tmux.die()
+
+    async with corridor(tmp_path, story.settings, before=lose_the_server, tmux=world.tmux) as later:
+        await later.pass_time(5.0)
+        rows = [await later.store.recovery(row.id) for row in await later.recoveries()]
+        # Its script belongs before the first time only.
+        assert [[step.kind for step in row.steps] for row in rows if row] == [
+            ["run_script", "build_workspace", "furnish_workspace"],
+            ["build_workspace", "furnish_workspace"],
+        ]

@@ -184,16 +184,7 @@ class Store:
         reason: str = "",
         actor: str = "sidecar",
     ) -> None:
-        def write(tx: Transaction) -> None:
-            before = _standing(tx, session.name)
-            _remember(tx, session)
-            if action is not None:
-                moved = {"before": before, "after": session.standing}
-                tx.audit(
-                    action, session.last_seen, session=session.name, reason=reason, actor=actor, detail=moved
-                )
-
-        await self._write(write)
+        await self._write(lambda tx: _remember(tx, session, action, reason, actor))
 
     async def forget(self, name: str, action: Action, reason: str, actor: str = "sidecar") -> None:
         def write(tx: Transaction) -> None:
@@ -352,7 +343,12 @@ class Store:
         await self._write(lambda tx: journal.join(tx, recovery, asker, now))
 
     async def end_recovery(self, ending: Ending) -> None:
-        await self._write(lambda tx: incidents.end_recovery(tx, ending))
+        def write(tx: Transaction) -> None:
+            incidents.end_recovery(tx, ending)
+            if ending.there is not None:
+                _remember(tx, ending.there, Action.SESSION_ADOPTED)
+
+        await self._write(write)
 
     async def recovery(self, recovery: int) -> RecoveryRow | None:
         return await self._read(lambda tx: incidents.recovery(tx, recovery))
@@ -578,7 +574,16 @@ def _standing(tx: Transaction, name: str) -> str:
     return row["standing"] if row else ""
 
 
-def _remember(tx: Transaction, session: KnownSession) -> None:
+def _remember(
+    tx: Transaction,
+    session: KnownSession,
+    action: Action | None = None,
+    reason: str = "",
+    actor: str = "sidecar",
+) -> None:
+    moved = {"before": _standing(tx, session.name), "after": session.standing}
+    if action is not None:
+        tx.audit(action, session.last_seen, session=session.name, reason=reason, actor=actor, detail=moved)
     tx.run(
         "INSERT OR REPLACE INTO sessions (name, standing, instance, declared, last_seen)"
         " VALUES (?, ?, ?, ?, ?)",
