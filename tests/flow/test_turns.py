@@ -1,4 +1,4 @@
-"""Sessions that wait for their turn when the sidecar is killed: why they broke is known, and they come back."""
+"""Sessions that wait for their turn when the sidecar is killed: why they broke is known, they come back."""
 
 from __future__ import annotations
 
