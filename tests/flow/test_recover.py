@@ -9,10 +9,10 @@ from typing import Any
 
 from sidecar.config import RecoverySettings, Settings
 from sidecar.errors import StoreUnavailable, TmuxUnknown
-from sidecar.model.incident import Asker, IncidentState, Role, SignalKind
+from sidecar.model.incident import IncidentState, Role, SignalKind
 from sidecar.model.plan import Refusal, RefusalReason, Strategy
 from sidecar.model.policy import Budget, Mode
-from sidecar.model.record import Action
+from sidecar.model.record import Action, AlertIntake
 from sidecar.model.session import Presence
 from sidecar.model.status import DryRun, RecoverRequest, Ticket
 from tests.decide.builders import pane, session
@@ -164,10 +164,14 @@ async def test_a_strategy_that_does_not_fit_does_not_stop_the_watcher(tmp_path: 
         await world.recovered()
         world.kill_pane_process()
         await world.until(lambda: world.log.of(Action.REFUSED), "given up")
-        asked = RecoverRequest("web", strategy=Strategy.RECREATE_SOCKET)
-        answer = await world.desk.request(asked, Asker.ALERT)
-        assert isinstance(answer, Refusal)
-        assert answer.reason is RefusalReason.NO_STRATEGY
+        asked = AlertIntake(
+            "f", "2026-01-01T00:00:00Z", "firing", {}, "web", strategy=Strategy.RECREATE_SOCKET
+        )
+        await world.desk.accept_alerts([asked])
+        no_strategy = [RefusalReason.NO_STRATEGY]
+        await world.until(
+            lambda: [line["reason"] for line in world.log.of(Action.REFUSED)][1:] == no_strategy, "refused"
+        )
         (incident,) = await world.store.open_incidents()
         assert incident.state is IncidentState.GIVEN_UP
         await world.pass_time(650.0)
