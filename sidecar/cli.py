@@ -37,7 +37,7 @@ from sidecar.model.incident import FailureKind
 from sidecar.model.policy import Circuit, Mode
 from sidecar.model.session import Health
 from sidecar.model.stress import CheckpointMode
-from sidecar.terminal import Cell, age, safe, table
+from sidecar.terminal import Cell, age, brief, safe, table
 
 _COLOURS = {
     Health.HEALTHY: "green",
@@ -141,10 +141,11 @@ def status(service: client.Client, as_json: bool) -> None:
     else:
         click.echo("no sessions in our care")
     for incident in body["incidents"]:
+        whose = incident["session"] or "the tmux server"
         sentence = f": {incident['sentence']}" if incident["sentence"] else ""
         click.echo(
             safe(
-                f"incident {incident['id']}: {incident['session']} {incident['failure']}, "
+                f"incident {incident['id']}: {whose} {incident['failure']}, "
                 f"cause {incident['cause']}, {incident['state']}{sentence}"
             )
         )
@@ -205,7 +206,7 @@ def check(file: Path | None) -> None:
 def _session_row(session: Mapping[str, Any], now: float) -> list[Cell | str]:
     differences = map(_difference, session.get("differences", ()))
     return [
-        session["name"],
+        brief(session["name"]),
         Cell(session["health"], _COLOURS.get(session["health"], "red")),
         str(session["windows"]),
         str(session["panes"]),

@@ -21,7 +21,7 @@ from sidecar.cli_common import (
 from sidecar.decide import told
 from sidecar.model.audit import AuditFilter, Head
 from sidecar.model.record import Action
-from sidecar.terminal import table
+from sidecar.terminal import brief, shortened, table
 
 _HEAD = ("ID", "TIME", "SESSION", "ACTION", "BY", "REASON", "DETAIL")
 _LONGEST_DETAIL = 100
@@ -57,11 +57,11 @@ def list_records(
         (
             str(row["id"]),
             datetime.fromtimestamp(row["at"], UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S"),
-            row["session"] or "-",
+            brief(row["session"] or "-"),
             row["action"],
             told.who(row["actor"], row["detail"]),
             row["reason"],
-            _shortened(told.sentence(row["action"], row["detail"])),
+            shortened(told.sentence(row["action"], row["detail"]), _LONGEST_DETAIL),
         )
         for row in body["records"]
     ]
@@ -118,7 +118,3 @@ def export(
         for rows in pages:
             count += file.write("".join(f"{told.line(row)}\n" for row in rows)) and len(rows)
     click.echo(f"{count} records")
-
-
-def _shortened(text: str) -> str:
-    return text if len(text) <= _LONGEST_DETAIL else f"{text[: _LONGEST_DETAIL - 1]}…"

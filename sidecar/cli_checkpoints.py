@@ -26,7 +26,7 @@ from sidecar.cli_common import (
 from sidecar.clock import SystemClock
 from sidecar.errors import ServiceRefused
 from sidecar.model.session import Operation
-from sidecar.terminal import Cell, age, safe, table
+from sidecar.terminal import Cell, age, brief, safe, table
 
 _HEAD = ("ID", "SESSION", "TAKEN", "AGE", "WHY", "WINDOWS", "PANES", "SIZE", "STATE")
 _PANE_HEAD = ("PANE", "", "CWD", "TITLE", "STARTED AS", "RUNNING")
@@ -265,7 +265,7 @@ def prune(service: client.Client, dry_run: bool, as_json: bool) -> None:
                 head,
                 [
                     (
-                        str(row["id"]), row["session"], _local(row["taken"]), age(row["taken"], now),
+                        str(row["id"]), brief(row["session"]), _local(row["taken"]), age(row["taken"], now),
                         units.show_size(row["size"]), row["reason"],
                     )
                     for row in rows
@@ -318,7 +318,7 @@ def _row(row: Mapping[str, Any], now: float) -> list[Cell | str]:
     quarantined = row["quarantined"]
     return [
         str(row["id"]),
-        row["session"],
+        brief(row["session"]),
         _local(row["taken"]),
         age(row["taken"], now),
         row["operation"],

@@ -11,6 +11,7 @@ import click
 from sidecar import client
 from sidecar.cli_common import json_option, reaches_service, show_json
 from sidecar.clock import SystemClock
+from sidecar.decide.by_hand import asking
 from sidecar.terminal import age, safe
 
 
@@ -56,7 +57,7 @@ def release(service: client.Client, session: str, as_json: bool) -> None:
         show_json(body)
         return
     state = "is released" if body["changed"] else "was released already"
-    click.echo(safe(f"{session} {state}: nothing is done about it until `sidecar adopt {session}`"))
+    click.echo(safe(f"{session} {state}: nothing is done about it until `{asking('adopt', session)}`"))
 
 
 @click.command()

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import click
 
+_NAME_COLUMNS = 40
 _AGES = ((86_400, "d"), (3_600, "h"), (60, "m"), (1, "s"))
 
 
@@ -34,6 +35,25 @@ def safe(text: str) -> str:
         character if character.isprintable() else character.encode("unicode_escape").decode()
         for character in text
     )
+
+
+def shortened(text: str, columns: int) -> str:
+    """The text as it is shown, in no more columns than these."""
+    shown, used = "", 0
+    for character in safe(text):
+        used += _width(character)
+        if used > columns:
+            # Room for the mark: no character takes more than two columns.
+            while shown and _width(shown) >= columns:
+                shown = shown[:-1]
+            return f"{shown}…"
+        shown += character
+    return shown
+
+
+def brief(name: str) -> str:
+    """The name of a session for a column; one of a thousand letters leaves room for the others."""
+    return shortened(name, _NAME_COLUMNS)
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[Cell | str]]) -> str:

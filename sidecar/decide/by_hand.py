@@ -1,4 +1,4 @@
-"""What a person runs to put right what we could not: shell commands, ready to be pasted. Pure."""
+"""What a person runs to ask us, or to put right what we could not: shell commands to be pasted. Pure."""
 
 from __future__ import annotations
 
@@ -6,6 +6,17 @@ import shlex
 
 from sidecar.model.extension import OwnStep
 from sidecar.model.plan import Plan, Step, StepKind
+
+
+def asking(verb: str, session: str) -> str:
+    """How a person asks us something about a session, whatever it is called.
+
+    What concerns the server as a whole has no name; the status shows whom it concerns.
+    """
+    if not session:
+        return "sidecar status"
+    # A name is taken neither for an option nor for anything of the shell's.
+    return f"sidecar {verb} {'-- ' if session.startswith('-') else ''}{_word(session)}"
 
 
 def undo_commands(plan: Plan, step: Step) -> tuple[str, ...]:
@@ -17,7 +28,7 @@ def undo_commands(plan: Plan, step: Step) -> tuple[str, ...]:
         return (f"sidecar checkpoint restore {_word(name)} --id {step.undo}",)
     if step.kind is StepKind.REBUILD_WINDOW:
         return (f"tmux kill-window -t {_word(f'={name}:{step.window}')}",)
-    return (f"tmux kill-session -t {_word(f'={name}')}", f"sidecar recover {_word(name)}")
+    return (f"tmux kill-session -t {_word(f'={name}')}", asking("recover", name))
 
 
 def _own_commands(plan: Plan, own: OwnStep) -> tuple[str, ...]:
@@ -32,7 +43,7 @@ def _own_commands(plan: Plan, own: OwnStep) -> tuple[str, ...]:
 
 def again_commands(session: str) -> tuple[str, ...]:
     """How a person sees what became of a session that was given up, and has it brought back."""
-    return (f"sidecar explain {_word(session)}", f"sidecar recover {_word(session)}")
+    return tuple(dict.fromkeys(asking(verb, session) for verb in ("explain", "recover")))
 
 
 def _word(text: str) -> str:

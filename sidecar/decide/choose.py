@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from sidecar.decide import climb, fallback
+from sidecar.decide.by_hand import asking
 from sidecar.decide.disconnect import hands_off
 from sidecar.decide.firm import permitted
 from sidecar.decide.fitting import fitting
@@ -116,7 +117,7 @@ def _exhausted(situation: Situation) -> Refusal:
     return Refusal(
         RefusalReason.EXHAUSTED,
         f"all that could be done was tried in vain: {tried}",
-        hint=f"`sidecar explain {situation.finding.failure.session}` tells what is wrong.",
+        hint=f"`{asking('explain', situation.finding.failure.session)}` tells what is wrong.",
     )
 
 
@@ -124,7 +125,9 @@ def _duty(situation: Situation) -> Refusal | None:
     name = situation.finding.failure.session
     if situation.released:
         return Refusal(
-            RefusalReason.RELEASED, f"{name} was released by a person", hint=f"`sidecar adopt {name}` first."
+            RefusalReason.RELEASED,
+            f"{name} was released by a person",
+            hint=f"`{asking('adopt', name)}` first.",
         )
     if not situation.managed:
         return Refusal(
@@ -137,7 +140,7 @@ def _duty(situation: Situation) -> Refusal | None:
         return Refusal(
             RefusalReason.POLICY_NEVER,
             f"restore is `never` for {name}",
-            hint=f"`sidecar recover {name}` brings it back.",
+            hint=f"`{asking('recover', name)}` brings it back.",
         )
     return _intent(situation, name)
 
@@ -151,12 +154,12 @@ def _intent(situation: Situation, name: str) -> Refusal | None:
         return Refusal(
             RefusalReason.CLOSED_BY_PERSON,
             f"a person closed it ({finding.cause}); it stays closed",
-            hint=f"`sidecar recover {name}` brings it back.",
+            hint=f"`{asking('recover', name)}` brings it back.",
         )
     if situation.asker is Asker.ALERT:
         return None
     return Refusal(
         RefusalReason.CAUSE_UNKNOWN,
         "how it ended could not be learnt, so it is held",
-        hint=f"`sidecar recover {name}` brings it back.",
+        hint=f"`{asking('recover', name)}` brings it back.",
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sidecar.decide import breaker, budget
+from sidecar.decide.by_hand import asking
 from sidecar.decide.situation import Situation
 from sidecar.decide.wall import age
 from sidecar.model.circuits import for_session
@@ -55,7 +56,7 @@ def _given_up(situation: Situation) -> Refusal | None:
     return Refusal(
         RefusalReason.GIVEN_UP,
         f"{limit.count} recoveries of {name} in {limit.period:g} s did not last: given up",
-        hint=f"Find out why it keeps failing, then `sidecar recover {name}`.",
+        hint=f"Find out why it keeps failing, then `{asking('recover', name)}`.",
         retry_after=max(pace - waited, 1.0),
     )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from sidecar.decide.by_hand import asking
 from sidecar.model.incident import Cause, FailureKind, Finding, Unit
 from sidecar.model.plan import Refusal, RefusalReason, Strategy
 from sidecar.model.record import Pressure
@@ -140,7 +141,7 @@ def admit(
             return Refusal(
                 RefusalReason.MEMORY_SHORT,
                 f"{name} has died of a lack of memory {len(deaths) + 1} times in {limits.oom_period:g} s",
-                hint=f"Give it more memory, or less to do. `sidecar recover {name}` does not wait.",
+                hint=f"Give it more memory, or less to do. `{asking('recover', name)}` does not wait.",
                 retry_after=left,
             )
     if stress.memory and waited < limits.memory_wait:

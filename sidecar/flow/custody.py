@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from sidecar.clock import Clock
+from sidecar.decide.by_hand import asking
 from sidecar.decide.detect import Expected, instance_of
 from sidecar.errors import SidecarError
 from sidecar.flow.picture import health_of
@@ -111,7 +112,7 @@ class Custody:
             by_itself = Refusal(
                 RefusalReason.NOT_MANAGED,
                 f"{subject.name} is not expected to be there",
-                hint=f"`sidecar recover {subject.name}` brings it back.",
+                hint=f"`{asking('recover', subject.name)}` brings it back.",
             )
         else:
             by_itself = await self._watch.dry_run(failure, look, asker=Asker.WATCHER)
@@ -152,7 +153,7 @@ class Custody:
         self._watch.forget(name)
         await self._watch.dismiss(name, "a person released it")
         self._log.say(
-            Action.SESSION_RELEASED, session=name, hint=f"`sidecar adopt {name}` takes it up again."
+            Action.SESSION_RELEASED, session=name, hint=f"`{asking('adopt', name)}` takes it up again."
         )
         self._watch.signal(SignalKind.REQUEST, session=name)
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from sidecar.clock import Clock
+from sidecar.decide.by_hand import asking
 from sidecar.decide.clues import Context
 from sidecar.decide.confirm import CAME_BACK, Doubt, certain
 from sidecar.decide.detect import NOT_RUNNING, Detection, Expected, detect, instance_of
@@ -470,7 +471,7 @@ class Watch:
                 session=name,
                 cause=finding.cause,
                 evidence=[fact.fact for fact in finding.evidence],
-                hint=f"`sidecar recover {name}` brings it back.",
+                hint=f"`{asking('recover', name)}` brings it back.",
             )
             return True
         for part in finding.failure.broken:

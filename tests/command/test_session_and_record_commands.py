@@ -41,8 +41,8 @@ def test_explain_release_adopt(running: SidecarBox) -> None:
     ]
     assert told == [
         "a b/c was in our care already\n",
-        "a b/c is released: nothing is done about it until `sidecar adopt a b/c`\n",
-        "a b/c was released already: nothing is done about it until `sidecar adopt a b/c`\n",
+        "a b/c is released: nothing is done about it until `sidecar adopt 'a b/c'`\n",
+        "a b/c was released already: nothing is done about it until `sidecar adopt 'a b/c'`\n",
         "a b/c is in our care again\n",
     ]
     assert json.loads(service.run(running.state, "adopt", "a b/c", "--json").output)["changed"] is False

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.terminal import Cell, age, colour_allowed, safe, table
+from sidecar.terminal import Cell, age, brief, colour_allowed, safe, shortened, table
 
 
 @given(st.text(st.characters()))
@@ -25,6 +25,26 @@ def test_safe_text_is_printable_and_encodable(text: str) -> None:
 )
 def test_safe(text: str, shown: str) -> None:
     assert safe(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("abcd", "abcd"),
+        ("abcde", "abc…"),
+        ("日本語", "日…"),
+        ("ab\n", "ab\\n"),
+        ("a\n\n", "a\\n…"),
+        ("🙂🙂", "🙂🙂"),
+    ],
+)
+def test_shortened(text: str, shown: str) -> None:
+    assert shortened(text, 4) == shown
+
+
+def test_a_long_name_leaves_room_for_the_other_columns() -> None:
+    assert brief("n" * 1000) == "n" * 39 + "…"
+    assert brief("web") == "web"
 
 
 def test_table() -> None:
