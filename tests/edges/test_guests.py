@@ -8,6 +8,7 @@ import os
 import time
 from dataclasses import replace
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -28,7 +29,9 @@ FINDING = Finding(
     (Evidence("tmux", "it ended with 3"),),
     "o",
 )
-CALL = OwnCall("kit", "do", "it", 5.0, False, "mark-1", "web", "", FINDING, {"%0": ("sleep", "9")}, (4, 1.5))
+# Of this run of the tests alone: what carries it is killed.
+MARK = f"mark-{uuid4().hex}"
+CALL = OwnCall("kit", "do", "it", 20.0, False, MARK, "web", "", FINDING, {"%0": ("sleep", "9")}, (4, 1.5))
 ONE = """
 strategy = Strategy(("crashed",), ("pane",), (Step("it", it, {undo}, idempotent=True),))
 """
@@ -90,10 +93,10 @@ def it(context):
     assert "ended its process (-9)" in str(await guest.fails())
     await guest.call()
     assert guest.said == ["1", "2", "3"]
-    file = guest.memory / "mark-1.json"
+    file = guest.memory / f"{MARK}.json"
     assert (file.stat().st_mode & 0o777, guest.memory.stat().st_mode & 0o777) == (0o600, 0o700)
-    await guest.guests.forget("mark-1")
-    await guest.guests.forget("mark-1")
+    await guest.guests.forget(MARK)
+    await guest.guests.forget(MARK)
     assert not list(guest.memory.iterdir())
 
 
@@ -155,9 +158,9 @@ async def test_one_that_hangs_ends_with_all_that_it_has_started(
         "time.sleep(1000)"
     )
     guest = Visit(package(tmp_path, code))
-    error = await guest.fails(replace(CALL, seconds=1.5))
+    error = await guest.fails(replace(CALL, seconds=6.0))
     assert isinstance(error, StepTimedOut)
-    assert "did not end within 1.5 s" in str(error)
+    assert "did not end within 6 s" in str(error)
     assert guest.said == ["now"]
     for pid in (tmp_path / "pids").read_text().split():
         eventually(lambda pid=pid: not Path(f"/proc/{pid}/cmdline").exists(), "its end")
@@ -166,13 +169,12 @@ async def test_one_that_hangs_ends_with_all_that_it_has_started(
 async def test_the_loop_is_never_blocked(tmp_path: Path) -> None:
     guest = Visit(package(tmp_path, step("end = time.time() + 0.5\n    while time.time() < end: pass")))
     work = asyncio.create_task(guest.call())
-    latest = 0.0
+    turns = 0
     while not work.done():
-        began = time.monotonic()
         await asyncio.sleep(0.01)
-        latest = max(latest, time.monotonic() - began - 0.01)
+        turns += 1
     await work
-    assert latest < 0.25
+    assert turns > 5
 
 
 async def test_a_thread_that_it_leaves_behind_keeps_nobody_waiting(tmp_path: Path) -> None:
@@ -187,7 +189,7 @@ async def test_what_a_crash_of_ours_has_left_running_is_ended(tmp_path: Path) ->
         await asyncio.sleep(0.01)
     await guest.guests.end("another")
     assert not work.done()
-    await guest.guests.end("mark-1")
+    await guest.guests.end(MARK)
     with pytest.raises(ExtensionFailed, match="process \\(-9\\) without an answer"):
         await work
 

@@ -73,7 +73,7 @@ strategy = Strategy(
             put_lock_aside,
             undo=put_lock_back,
             idempotent=True,
-            by_hand=("ls *.aside",),
+            by_hand=(f"mv {ASIDE} {LOCK}  # in the folder of {{session}}",),
         ),
         Step(
             "start the server",
