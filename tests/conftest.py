@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Generator, Iterator
 
 import hypothesis
@@ -12,6 +13,10 @@ from tests.box import SidecarBox, TmuxBox, sidecar_box, tmux_box
 
 # The service is started hundreds of times; its modules are compiled once.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+# What a shell starts in the background ignores Ctrl-C, and so would all that tests start and interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # How long an example takes, to make or to run, says more about the machine than about the code.
 hypothesis.settings.register_profile(
