@@ -28,12 +28,15 @@ _STAT_GROUP = 2
 _STAT_SESSION = 3
 _STAT_TERMINAL = 4
 _STAT_TPGID = 5
+_STAT_FLAGS = 6
 _STAT_TIMES = slice(11, 13)
 _STAT_STARTED = 19
 _STAT_PAGES = 21
 _STAT_EXIT_CODE = 49
 """Positions among the fields after ``comm``: parent, process group, session, terminal, its foreground group,
-user and system time in ticks, start in ticks, resident pages, wait status."""
+flags, user and system time in ticks, start in ticks, resident pages, wait status."""
+_FORKED_ONLY = 0x40
+"""A flag of processes that have not begun their own program since they were forked."""
 _GONE = (b"Z", b"X")
 _RUNNING = {each.value.encode(): each for each in Running}
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -198,8 +201,11 @@ def _complete_pane(pane: Pane, seen: dict[str, _Facts]) -> Pane:
 
 
 def _facts(pid: int) -> _Facts:
-    argv = _argv(pid)
+    # Asked first: what has its own program here has its own words below.
     fields = _stat(pid)
+    newborn = bool(fields) and bool(int(fields[_STAT_FLAGS]) & _FORKED_ONLY)
+    # Until then they are the words of the tmux that has forked it.
+    argv = () if newborn else _argv(pid)
     leader = int(fields[_STAT_TPGID]) if fields else -1
     if leader <= 0 or leader == pid:
         return _Facts(argv, None, _folder(pid))

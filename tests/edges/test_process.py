@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 from sidecar.edges import process
+from tests.decide.builders import look, pane, session
 
 _UNUSED_PID = 2**22 + 1
 
@@ -25,3 +26,17 @@ def test_the_usage_of_a_tree_is_that_of_all_in_it() -> None:
     assert both.memory_bytes > one.memory_bytes > 1_000_000
     assert both.cpu_seconds > 0.0
     assert (none.memory_bytes, none.cpu_seconds) == (0, 0.0)
+
+
+def test_what_was_only_forked_has_no_words_of_its_own_yet() -> None:
+    code = "import os, sys; pid = os.fork(); pid and print(pid, flush=True); sys.stdin.read()"
+    parent = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        assert parent.stdout is not None
+        child = int(parent.stdout.readline())
+        seen = process.complete(look(session(pane(1, pid=parent.pid), pane(2, pid=child))))
+    finally:
+        parent.communicate()
+    born, newborn = seen.sessions[0].panes()
+    assert born.argv == (sys.executable, "-c", code)
+    assert newborn.argv == ()
