@@ -8,6 +8,7 @@ import signal
 import socket
 import stat
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import pytest
 from sidecar.edges.tmux.door import TmuxDoor
 from sidecar.edges.tmux.reach import examine, listener
 from sidecar.edges.tmux.run import TmuxRunner
+from sidecar.edges.tmux.server import find_servers
 from sidecar.errors import Permanent, TmuxUnknown
 from sidecar.model.reach import Kind, Place
 from sidecar.model.session import Presence
@@ -168,3 +170,33 @@ def test_nobody_is_kept_by_a_listener_that_takes_no_more(tmp_path: Path, tmux: T
         first.connect(str(path))
         reach = examine(path, of_tmux=False)
     assert (reach.listener, reach.full) == (None, True)
+
+
+_BORN = """
+import socket, sys
+open("/proc/self/comm", "w").write("tmux: server")
+server = socket.socket(socket.AF_UNIX)
+server.bind(sys.argv[1])
+print("bound", flush=True)
+sys.stdin.readline()
+server.listen()
+print("listens", flush=True)
+sys.stdin.readline()
+"""
+
+
+def test_a_server_that_is_being_born_is_none_yet(tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    born = subprocess.Popen(
+        [sys.executable, "-c", _BORN, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert born.stdin
+    assert born.stdout
+    try:
+        assert born.stdout.readline() == "bound\n"
+        assert find_servers(path) == ()
+        print(file=born.stdin, flush=True)
+        assert born.stdout.readline() == "listens\n"
+        assert find_servers(path) == (born.pid,)
+    finally:
+        born.communicate("\n")

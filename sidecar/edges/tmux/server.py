@@ -11,12 +11,14 @@ from pathlib import Path
 from sidecar.errors import Permanent
 
 _COMM = b"tmux: server"
+_LISTENS = int("10000", 16)
+"""A flag in /proc/net/unix. A server that is being born is bound to its path before it listens there."""
 _MODE = 0o700
 """What tmux gives its folder, and demands of it."""
 
 
 def find_server(socket: Path) -> int:
-    """The pid of this user's tmux server that was bound to ``socket``; 0 if none lives."""
+    """The pid of this user's tmux server that listens at ``socket``; 0 if none lives."""
     return next(iter(find_servers(socket)), 0)
 
 
@@ -81,7 +83,7 @@ def _inodes(path: str) -> set[str]:
     found = set()
     for line in Path("/proc/net/unix").read_text(errors="surrogateescape").splitlines()[1:]:
         fields = line.split(None, 7)
-        if len(fields) == 8 and fields[7] == path:
+        if len(fields) == 8 and fields[7] == path and int(fields[3], 16) & _LISTENS:
             found.add(f"socket:[{fields[6]}]")
     return found
 
