@@ -98,6 +98,7 @@ def test_explaining_changes_nothing(tmux: TmuxBox, sidecar: SidecarBox) -> None:
     assert (held["failure"], held["unit"], held["live"]) == ("crashed", "session", False)
     assert held["by_itself"]["reason"] == "cause_unknown"
     assert held["on_request"]["steps"] == ["rebuild session"]
+    assert audit(sidecar) == records
     status, body = sidecar.call("POST", "/recover", {"session": "web", "dry_run": True})
     assert (status, body["steps"]) == (200, ["rebuild session"])
     (told,) = (row for row in audit(sidecar) if row not in records)

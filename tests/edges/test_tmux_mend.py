@@ -32,6 +32,7 @@ def start(tmux: TmuxBox, panes: int = 1) -> None:
     tmux.run("new-session", "-d", "-s", "web", "-x", "120", "-y", "40", "-n", "one", "sleep 5000")
     for _ in range(panes - 1):
         tmux.run("split-window", "-d", "-t", "=web:", "sleep 5000")
+    eventually(lambda: set(tmux.panes("#{pane_current_command}")) == {"sleep"}, "the commands")
 
 
 @pytest.mark.parametrize("name", NASTY)
