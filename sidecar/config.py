@@ -116,6 +116,7 @@ DEFAULT_LADDERS: Ladders = ladders(
         FailureKind.CRASHED: (
             Strategy.RESUME_PROGRAM,
             Strategy.RESPAWN_PANE,
+            Strategy.REBUILD_PANE,
             Strategy.REBUILD_WINDOW,
             Strategy.RESTORE_CHECKPOINT,
             Strategy.REBUILD_WORKSPACE,

@@ -28,6 +28,9 @@ def undo_commands(plan: Plan, step: Step) -> tuple[str, ...]:
         return (f"sidecar checkpoint restore {_word(name)} --id {step.undo}",)
     if step.kind is StepKind.REBUILD_WINDOW:
         return (f"tmux kill-window -t {_word(f'={name}:{step.window}')}",)
+    if step.kind is StepKind.REBUILD_PANE:
+        # Which one it is, only its mark tells; it has what the lost one had, and harms nothing.
+        return (f"tmux list-panes -s -t {_word(f'={name}')}", asking("explain", name))
     return (f"tmux kill-session -t {_word(f'={name}')}", asking("recover", name))
 
 

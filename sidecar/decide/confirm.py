@@ -33,7 +33,13 @@ class Doubt:
 
 
 def certain(failure: Failure, doubt: Doubt) -> bool:
-    """Whether this may be diagnosed and acted upon at this look. What is seen broken is certain at once."""
+    """Whether this may be diagnosed and acted upon at this look. What is seen broken is certain at once.
+
+    A pane that is gone may be the first one of a window, or of a session, that goes as a whole.
+    """
+    if any(part.gone for part in failure.broken):
+        missed = {one.pane.id for one in doubt.entry.gone} if doubt.entry else set()
+        return all(part.pane in missed for part in failure.broken if part.gone)
     if not any(part.unit in (Unit.SESSION, Unit.SERVER) for part in failure.broken):
         return True
     return any(holds(doubt) for holds in _CONCLUSIVE)
@@ -97,7 +103,7 @@ def still_broken(scene: Scene) -> bool:
 def _still(part: Broken, scene: Scene) -> bool:
     if scene.order is not None and (scene.order.replaces or part.unit is Unit.WINDOW):
         return _can_be_restored(scene, scene.order)
-    return _STILL[part.unit](part, scene)
+    return (_pane_gone if part.gone else _STILL[part.unit])(part, scene)
 
 
 def _out_of_reach(part: Broken, scene: Scene) -> bool:
@@ -114,6 +120,16 @@ def _window_gone(part: Broken, scene: Scene) -> bool:
     if live is None or before is None or live.id != before.id:
         return False
     return part.window not in {window.index for window in live.windows}
+
+
+def _pane_gone(part: Broken, scene: Scene) -> bool:
+    """Its window is the same one, the pane is nowhere, and nothing was put into the window since."""
+    live, before = scene.live, scene.before
+    if live is None or before is None or live.id != before.id or scene.look.pane(part.pane) is not None:
+        return False
+    was = next((window for window in before.windows if window.index == part.window), None)
+    now = next((window for window in live.windows if was is not None and window.id == was.id), None)
+    return was is not None and now is not None and {p.id for p in now.panes} <= {p.id for p in was.panes}
 
 
 def _dead(part: Broken, scene: Scene) -> bool:

@@ -10,7 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from sidecar.decide.lost import FATAL_SIGNALS, broken_window, lost_windows
+from sidecar.decide.lost import (
+    FATAL_SIGNALS,
+    LostPane,
+    broken_pane,
+    broken_window,
+    lost_panes,
+    lost_windows,
+)
 from sidecar.model.incident import Broken, Exit, Failure, FailureKind, Role, Unit
 from sidecar.model.session import (
     Look,
@@ -46,6 +53,8 @@ class Expected:
     declared: bool = False
     lost: tuple[Window, ...] = ()
     """Windows of it that were killed, and that nothing has taken the place of since."""
+    gone: tuple[LostPane, ...] = ()
+    """The same of panes, whose windows stand; those that were missed first come first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +122,18 @@ def killed_windows(
     """Windows of an adopted session that were killed; the shape of a declared one is another's matter."""
     if entry.session is None or entry.declared:
         return ()
-    return lost_windows((*entry.lost, *entry.session.windows), look, live, exits)
+    # Of a window that went pane by pane, what it was before the first one counts.
+    earlier = (one.window for one in reversed(entry.gone))
+    return lost_windows((*entry.lost, *entry.session.windows, *earlier), look, live, exits)
+
+
+def killed_panes(
+    entry: Expected, live: Session, look: Look, exits: Mapping[int, Exit]
+) -> tuple[LostPane, ...]:
+    """Panes of an adopted session that were killed and not kept, out of windows that stand."""
+    if entry.session is None or entry.declared:
+        return ()
+    return lost_panes(entry.gone, entry.session, look, live, exits)
 
 
 def killed_programs(
@@ -140,7 +160,7 @@ def carry(previous: Session | None, current: Session, broken: Iterable[Broken] =
     programs = {part.pane for part in broken if part.unit is Unit.PROGRAM}
     before = {pane.id: pane for pane in previous.panes()}
     programs |= {pane.id for pane in current.panes() if _awaits_entry(pane, before.get(pane.id))}
-    if not (programs or any(pane.dead for pane in current.panes())):
+    if not (programs or any(_has_ended(pane, before.get(pane.id)) for pane in current.panes())):
         return current
     return replace(
         current, windows=tuple(_carry_window(window, before, programs) for window in current.windows)
@@ -197,6 +217,13 @@ def _awaiting(pane: Pane, saved: SavedPane) -> Pane:
     return replace(pane, program=Process(NOT_RUNNING, saved.program), conversation=conversation)
 
 
+def _has_ended(pane: Pane, before: Pane | None) -> bool:
+    """Also in the moment in which tmux does not know it yet: what has ended has no argv any more."""
+    return pane.dead or (
+        before is not None and before.pid == pane.pid and bool(before.argv) and not pane.argv
+    )
+
+
 def _awaits_entry(pane: Pane, before: Pane | None) -> bool:
     if before is None or before.program is None or before.program.pid != NOT_RUNNING:
         return False
@@ -212,7 +239,7 @@ def _carry_window(window: Window, before: Mapping[str, Pane], programs: set[str]
 def _carry_pane(pane: Pane, before: Pane | None, programs: set[str]) -> Pane:
     if before is None:
         return pane
-    if pane.dead:
+    if _has_ended(pane, before):
         return replace(
             pane,
             cwd=pane.cwd or before.cwd,
@@ -257,9 +284,10 @@ def _parts_broken(
             if pane.dead and (window.armed or _was_alive(pane, before.get(pane.id), exits)):
                 broken[pane.id] = _dead_pane(pane, exits)
     windows = [broken_window(window, exits) for window in killed_windows(entry, live, look, exits)]
-    if not broken and not windows:
+    gone = [broken_pane(one, exits) for one in killed_panes(entry, live, look, exits)]
+    if not broken and not windows and not gone:
         return None
-    parts = (*windows, *(broken[pane] for pane in shown if pane in broken))
+    parts = (*windows, *gone, *(broken[pane] for pane in shown if pane in broken))
     seen = [exits[part.pid].seen for part in parts if part.pid in exits]
     return Failure(entry.name, FailureKind.CRASHED, parts, min(seen, default=now))
 

@@ -56,11 +56,11 @@ def diagnose(
     earlier run of ours had found out about this failure, before it ended in the middle of it; ``recent``
     are findings about other sessions, with which this one may share its origin.
     """
-    groups: dict[tuple[Cause, Intent, str, bool], list[tuple[Broken, Opinion]]] = {}
+    groups: dict[tuple[Cause, Intent, str, bool, bool], list[tuple[Broken, Opinion]]] = {}
     for part in failure.broken:
         opinion = _opinion(Clues(part, context, is_shell), recorded)
-        # A window that is gone has a plan of its own.
-        kind = (opinion.cause, opinion.intent, opinion.origin, part.unit is Unit.WINDOW)
+        # A window that is gone has a plan of its own, and so has a pane.
+        kind = (opinion.cause, opinion.intent, opinion.origin, part.unit is Unit.WINDOW, part.gone)
         groups.setdefault(kind, []).append((part, opinion))
     findings = [_finding(failure, found) for found in groups.values()]
     shared = [replace(finding, origin=_shared(finding, recent)) for finding in findings]
@@ -101,6 +101,10 @@ def _plain(clues: Clues) -> tuple[Evidence, ...]:
     facts = [exit_fact(end) for end in clues.ends]
     if part.unit is Unit.WINDOW:
         facts.append(Evidence("tmux", f"window {part.window} is gone, and no other session has it"))
+    if part.gone:
+        facts.append(
+            Evidence("order", f"pane {part.pane} of window {part.window} is gone, and in no other window")
+        )
     if part.unit is Unit.PANE and clues.context.look.pane(part.pane) is not None:
         facts.append(Evidence("tmux", f"pane {part.pane} is dead, its process was {part.pid}"))
     return tuple(facts)

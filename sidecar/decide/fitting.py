@@ -26,9 +26,13 @@ class Fit:
     kinds: frozenset[FailureKind] = _ANY_BREAK
     causes: frozenset[Cause] = frozenset()
     """Empty: whatever the cause."""
+    gone: bool = False
+    """Only where nothing of the unit is left."""
 
-    def suits(self, kind: FailureKind, unit: Unit, cause: Cause) -> bool:
-        return unit is self.unit and kind in self.kinds and (not self.causes or cause in self.causes)
+    def suits(self, failure: Failure, cause: Cause) -> bool:
+        if failure.unit is not self.unit or failure.kind not in self.kinds:
+            return False
+        return (not self.causes or cause in self.causes) and (failure.gone or not self.gone)
 
     def concerns(self, word: FailureKind | Cause) -> bool:
         """Whether it can be about this failure, or this cause."""
@@ -49,6 +53,7 @@ TABLE: tuple[Fit, ...] = (
     Fit(Unit.PROGRAM, (Strategy.CONTINUE_PROCESS,), _FROZEN, _STOPPED),
     Fit(Unit.PROGRAM, (Strategy.INTERRUPT_PROGRAM, Strategy.RESPAWN_PANE), _FROZEN),
     Fit(Unit.PROGRAM, (Strategy.RESUME_PROGRAM,)),
+    Fit(Unit.PANE, (Strategy.REBUILD_PANE,), gone=True),
     Fit(Unit.PANE, (Strategy.RESPAWN_PANE,)),
     Fit(Unit.WINDOW, (Strategy.REBUILD_WINDOW,)),
     Fit(Unit.SESSION, (Strategy.RESTORE_CHECKPOINT, Strategy.REBUILD_WORKSPACE)),
@@ -66,5 +71,5 @@ def possible(word: FailureKind | Cause) -> frozenset[Strategy]:
 
 def fitting(failure: Failure, cause: Cause) -> tuple[Strategy, ...]:
     """The strategies that can mend this, gentlest first; none when nothing can."""
-    rows = (row for row in TABLE if row.suits(failure.kind, failure.unit, cause))
+    rows = (row for row in TABLE if row.suits(failure, cause))
     return next((row.strategies for row in rows), ())

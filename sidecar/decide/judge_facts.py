@@ -91,7 +91,7 @@ class Facts:
             default_shell=image.default_shell if image else "",
             gone_folders=frozenset(expectation.tolerated_cwd),
             resumptions={(each.window, each.pane): each for each in expectation.resumptions},
-            ids=_places(earlier) if earlier else {},
+            ids={place: pane for pane, place in expectation.places} or (_places(earlier) if earlier else {}),
             untouched=frozenset(pane for pane, _ in expectation.untouched),
             leftover=frozenset(_dead(earlier) - replaced if earlier else ()),
             group=_joined(session, image, after),

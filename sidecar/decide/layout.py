@@ -74,6 +74,13 @@ def skeleton(text: str) -> str:
     return "" if root is None else _written(root, lambda cell: "." if not cell.cells else "")
 
 
+def is_sideways(text: str, position: int) -> bool:
+    """Whether the pane at this position has its neighbours beside it, and not above and below."""
+    root = parse(text)
+    found = _parent(root, position) if root is not None else None
+    return found is not None and found.split == "{"
+
+
 def named_skeleton(name: str, panes: int) -> str:
     """The :func:`skeleton` of a layout that tmux knows by name; without a name, of panes split downwards."""
     if panes == 1:
@@ -90,6 +97,15 @@ def named_skeleton(name: str, panes: int) -> str:
             return _tiles(panes)
         case _:
             return _row(panes, "[")
+
+
+def _parent(cell: Cell, position: int) -> Cell | None:
+    """The row or column that holds the pane at this position; None for a pane that stands alone."""
+    for child in cell.cells:
+        if position < child.panes:
+            return _parent(child, position) or cell
+        position -= child.panes
+    return None
 
 
 def _row(panes: int, split: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sidecar.decide.mend import declared_window, stored_window
+from sidecar.decide.put_back import missing
 from sidecar.decide.situation import Situation
 from sidecar.model.plan import Manner, Refusal, RefusalReason, Resort, Strategy
 
@@ -42,6 +43,9 @@ def lacking(situation: Situation, resort: Resort) -> Refusal | None:
         return Refusal(RefusalReason.STALE, "the session is no longer there")
     if strategy is Strategy.REBUILD_WINDOW and situation.order is None:
         return _without_window(situation)
+    failure = situation.finding.failure
+    if failure.gone and len(missing(situation)) < len(failure.broken):
+        return Refusal(RefusalReason.STALE, "something else is in the place of a pane that was killed")
     return None
 
 

@@ -10,6 +10,7 @@ from sidecar.decide import frozen, mend, restore
 from sidecar.decide.fallback import bare
 from sidecar.decide.firm import ends_a_program, firm_plan
 from sidecar.decide.own import own_plan
+from sidecar.decide.put_back import put_back_plan
 from sidecar.decide.restore import Resume
 from sidecar.decide.situation import Situation
 from sidecar.model.incident import Broken, Cause, Unit
@@ -70,6 +71,11 @@ def _window_plan(situation: Situation, resume: Resume) -> tuple[tuple[Step, ...]
         return mend.window_plan(situation, resume)
     assert situation.session is not None
     return restore.window_plan(situation.order, situation.session, resume, situation.missing)
+
+
+def _pane_plan(situation: Situation, resume: Resume) -> tuple[tuple[Step, ...], Expectation]:
+    gone = situation.finding.failure.gone
+    return (put_back_plan if gone else mend.pane_plan)(situation, resume)
 
 
 def _workspace_plan(situation: Situation, resume: Resume) -> tuple[tuple[Step, ...], Expectation]:
@@ -171,7 +177,7 @@ BUILDERS: Mapping[Strategy, Builder] = MappingProxyType(
         Strategy.RESUME_PROGRAM: _parts_plan,
         Strategy.REBUILD_WINDOW: _window_plan,
         Strategy.CONTINUE_PROCESS: _continue_plan,
-        Strategy.REBUILD_PANE: mend.pane_plan,
+        Strategy.REBUILD_PANE: _pane_plan,
         Strategy.ARRANGE_WINDOW: mend.layout_plan,
         Strategy.FURNISH_PANE: mend.furnish_plan,
         Strategy.UNBLOCK_TERMINAL: _unblock_plan,

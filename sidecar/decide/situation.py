@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from sidecar.decide.lost import LostPane
 from sidecar.model.archive import Order
 from sidecar.model.incident import Asker, Finding, IncidentState
 from sidecar.model.ladder import Footing, Ladder
@@ -42,6 +43,8 @@ class Situation:
     look: Look
     session: Session | None = None
     """The live session with what its broken parts were; None when it is gone."""
+    gone: tuple[LostPane, ...] = ()
+    """Panes of it that were killed out of windows which stand."""
     checkpoint: Checkpoint | None = None
     older: Checkpoint | None = None
     """The good one before that; looked for only once something was tried in vain."""

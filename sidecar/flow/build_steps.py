@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from sidecar.errors import DiskFull, Permanent, SidecarError
 from sidecar.flow.surgery import Surgery
-from sidecar.flow.type_steps import start
+from sidecar.flow.type_steps import report, start
 from sidecar.model.plan import Difference, Entry, Resumption, Start, Step
 from sidecar.model.saga import BACK
 from sidecar.model.session import Checkpoint, Look, Presence, Session, SessionImage
@@ -52,6 +52,41 @@ async def rebuild_window(surgery: Surgery, step: Step) -> None:
         _do_without(surgery, image, texts, error)
         await surgery.tmux.rebuild_window(session, image, {}, starts, surgery.mark)
     _await_turns(surgery, starts)
+
+
+async def rebuild_pane(surgery: Surgery, step: Step) -> None:
+    """Split one pane of the wanted image in beside its neighbour."""
+    wanted, place, beside = surgery.plan.expectation.image, step.place, step.beside
+    assert wanted is not None
+    assert place is not None
+    assert beside is not None
+    if surgery.progress.again:
+        surgery.progress.built.update((await surgery.tmux.marks(surgery.mark)).panes)
+    if place in surgery.progress.built:
+        return
+    image = _alone(wanted, place)
+    texts = await _texts(surgery, image)
+    own = [each for each in surgery.plan.expectation.resumptions if (each.window, each.pane) == place]
+    starts = _starts(surgery, own)
+    try:
+        built = await surgery.tmux.rebuild_pane(beside, image, texts, starts, surgery.mark)
+    except DiskFull as error:
+        _do_without(surgery, image, texts, error)
+        built = await surgery.tmux.rebuild_pane(beside, image, {}, starts, surgery.mark)
+    surgery.progress.built[place] = built
+    for each in own:
+        if each.entry is Entry.STARTED:
+            await report(surgery, {built: each})
+
+
+def _alone(image: SessionImage, place: tuple[int, int]) -> SessionImage:
+    """The image of one pane."""
+    windows = tuple(
+        replace(window, panes=tuple(pane for pane in window.panes if pane.index == place[1]))
+        for window in image.windows
+        if window.index == place[0]
+    )
+    return replace(image, windows=windows)
 
 
 async def replace_session(surgery: Surgery, step: Step) -> None:

@@ -80,9 +80,10 @@ class Book(Protocol):
         """The newest, ``before`` that one, whose checksum holds; the others are quarantined and audited."""
 
     async def newest_with_windows(
-        self, session: str, instance: str, windows: frozenset[int]
+        self, session: str, instance: str, windows: Mapping[int, int]
     ) -> Checkpoint | None:
-        """The newest good one of this life of the session that has windows of all these indexes."""
+        """The newest good one of this life of the session that has windows of all these indexes, each with
+        so many panes at least."""
 
     async def damaged_since(self, session: str, number: int) -> tuple[int, ...]:
         """The ids of generations in quarantine that are newer than this one, oldest first."""
@@ -376,6 +377,17 @@ class Tmux(Scene, Protocol):
         mark: str = "",
     ) -> None:
         """Build the image's one window into a living session, all or nothing; the index has to be free."""
+
+    async def rebuild_pane(
+        self,
+        beside: Beside,
+        image: SessionImage,
+        scrollbacks: Mapping[str, bytes],
+        starts: Sequence[Start] = (),
+        mark: str = "",
+    ) -> str:
+        """Build the image's one pane beside a living one, all or nothing; its id."""
+        ...
 
     async def build_declared_window(self, session: Session, index: int, window: DeclaredWindow) -> None:
         """Build one declared window into a living session, all or nothing, without its command lines."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sidecar.clock import Clock
+from sidecar.decide.detect import Expected
 from sidecar.decide.mend import by_itself
 from sidecar.decide.restore import Resume, held
 from sidecar.decide.resume import Spot, resumption
@@ -55,6 +56,7 @@ class Surveyor:
             now=now,
             look=self.ward.look,
             session=case.before,
+            gone=self._entry(case).gone,
             checkpoint=checkpoint,
             older=await self._older(case, checkpoint),
             workspace=workspace,
@@ -111,17 +113,30 @@ class Surveyor:
     async def _checkpoint(self, case: Case) -> Checkpoint | None:
         if case.order is not None:
             return case.order.checkpoint
-        windows = {part.window for part in case.finding.failure.broken if part.unit is Unit.WINDOW} - {None}
-        if windows:
-            return await self._with_windows(case, frozenset(index for index in windows if index is not None))
+        wanted = self._incomplete(case)
+        if wanted:
+            return await self._with_windows(case, wanted)
         return await self.book.newest_checkpoint(case.session) if case.session else None
 
-    async def _with_windows(self, case: Case, windows: frozenset[int]) -> Checkpoint | None:
-        """The newest of this life that still has windows which are lost: newer ones do without."""
-        entry = self.ward.expected.get(case.session)
-        if entry is None:
-            return None
-        found = await self.book.newest_with_windows(case.session, entry.instance, windows)
+    def _incomplete(self, case: Case) -> dict[int, int]:
+        """Windows that are lost, or that lost panes, by index, each with how many panes it had."""
+        entry, broken = self._entry(case), case.finding.failure.broken
+        gone = {part.pane for part in broken if part.gone}
+        indexes = {part.window for part in broken if part.unit is Unit.WINDOW}
+        # Of one window, what it was before the first pane of it was lost.
+        panes = [
+            (one.left.index, len(one.window.panes)) for one in reversed(entry.gone) if one.pane.id in gone
+        ]
+        windows = [(one.index, len(one.panes)) for one in entry.lost if one.index in indexes]
+        return {index: 1 for index in indexes if index is not None} | dict([*windows, *panes])
+
+    def _entry(self, case: Case) -> Expected:
+        return self.ward.expected.get(case.session) or Expected(case.session)
+
+    async def _with_windows(self, case: Case, windows: Mapping[int, int]) -> Checkpoint | None:
+        """The newest of this life that still has what is lost: newer ones do without."""
+        instance = self._entry(case).instance
+        found = await self.book.newest_with_windows(case.session, instance, windows) if instance else None
         return by_itself(found) if found is not None else None
 
     async def _older(self, case: Case, checkpoint: Checkpoint | None) -> Checkpoint | None:

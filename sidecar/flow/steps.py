@@ -14,6 +14,7 @@ from sidecar.flow import mend, steps_firm, steps_gentle, steps_own
 from sidecar.flow.build_steps import (
     bring_back,
     build_workspace,
+    rebuild_pane,
     rebuild_session,
     rebuild_window,
     remove_built,
@@ -97,6 +98,7 @@ STEPS: Mapping[StepKind, Deed] = {
     StepKind.START_PROGRAM: Deed(start_program, nothing_to_undo=_TYPED, seconds=5 * _MINUTES),
     StepKind.REBUILD_SESSION: Deed(rebuild_session, remove_built, seconds=5 * _MINUTES, pivot=True),
     StepKind.REBUILD_WINDOW: Deed(rebuild_window, remove_built, seconds=5 * _MINUTES, pivot=True),
+    StepKind.REBUILD_PANE: Deed(rebuild_pane, remove_built, seconds=5 * _MINUTES, pivot=True),
     StepKind.REPLACE_SESSION: Deed(replace_session, bring_back, seconds=10 * _MINUTES, pivot=True),
     # Heavy programs start in turns, and there may be fifty of them.
     StepKind.START_PROGRAMS: Deed(start_programs, nothing_to_undo=_TYPED, seconds=15 * _MINUTES),

@@ -24,7 +24,7 @@ class Progress:
     session: str = ""
     """The id of the session that was built."""
     built: dict[tuple[int, int], str] = field(default_factory=dict)
-    """Panes of a declared session that were put back, by their places in its file."""
+    """Single panes that were put back, by their places: in the session's file, or in the session itself."""
     keeper: str = ""
     """The session that keeps the server while another one is replaced."""
     all_started: float = 0.0

@@ -11,7 +11,7 @@ import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 
 from sidecar.decide.conversation import agent_name
-from sidecar.errors import SidecarError, Temporary
+from sidecar.errors import Permanent, SidecarError, Temporary
 from sidecar.flow.furnish import furnish
 from sidecar.flow.steps_firm import runs_on
 from sidecar.flow.surgery import Surgery
@@ -27,12 +27,13 @@ async def start_program(surgery: Surgery, step: Step) -> None:
     assert step.resumption is not None
     if step.resumption.entry is Entry.SKIPPED or runs_on(surgery, step):
         return
-    if step.pane not in await typed_before(surgery, surgery.mark):
+    pane = step.pane or await _rebuilt(surgery, step)
+    if pane not in await typed_before(surgery, surgery.mark):
         if _runs_heavy(step.resumption):
             await surgery.pace.wait()
-        pid = step.pid or await _pid_of(surgery, step.pane)
-        await surgery.tmux.enter(step.pane, pid, step.resumption, surgery.mark)
-    await report(surgery, {step.pane: step.resumption})
+        pid = step.pid or await _pid_of(surgery, pane)
+        await surgery.tmux.enter(pane, pid, step.resumption, surgery.mark)
+    await report(surgery, {pane: step.resumption})
 
 
 async def start_programs(surgery: Surgery, step: Step) -> None:
@@ -149,6 +150,17 @@ async def _enter(
 def _runs_heavy(resumption: Resumption) -> bool:
     """A line that is only held starts nothing."""
     return resumption.heavy and resumption.entry is Entry.TYPED
+
+
+async def _rebuilt(surgery: Surgery, step: Step) -> str:
+    """The pane that an earlier step has put back at this place."""
+    assert step.place is not None
+    built = surgery.progress.built
+    if step.place not in built:
+        built.update((await surgery.tmux.marks(surgery.mark)).panes)
+    if step.place not in built:
+        raise Permanent("the pane that was put back has gone again", hint="Its command ends at once.")
+    return built[step.place]
 
 
 async def _pid_of(surgery: Surgery, pane_id: str) -> int:

@@ -11,7 +11,14 @@ from dataclasses import dataclass, field, replace
 
 from sidecar.config import SessionOverride, Settings
 from sidecar.decide import climb
-from sidecar.decide.detect import Expected, carry, instance_of, killed_programs, killed_windows
+from sidecar.decide.detect import (
+    Expected,
+    carry,
+    instance_of,
+    killed_panes,
+    killed_programs,
+    killed_windows,
+)
 from sidecar.errors import SidecarError
 from sidecar.model.archive import Order
 from sidecar.model.incident import Asker, Broken, Cause, Exit, Failure, FailureKind, Finding, Unit
@@ -301,6 +308,7 @@ class Ward:
             instance=instance,
             declared=self.declares(live.name),
             lost=killed_windows(previous, live, look, self.exits) if previous and before else (),
+            gone=killed_panes(previous, live, look, self.exits) if previous and before else (),
         )
         self.expected[live.name] = entry
         return entry

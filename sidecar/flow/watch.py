@@ -284,7 +284,8 @@ class Watch:
         missed = self._missed.get(name)
         if certain(failure, Doubt(entry, look, self._ward.exits, self._t.host.boot_id, missed)):
             return True
-        self._missed.setdefault(name, self._t.clock.monotonic())
+        if failure.unit is Unit.SESSION:
+            self._missed.setdefault(name, self._t.clock.monotonic())
         self.signal(SignalKind.RETRY, session=name)
         return False
 
@@ -301,7 +302,7 @@ class Watch:
         for old, live in found.renamed:
             entry = self._ward.expected[old]
             self._ward.expected[live.name] = Expected(
-                live.name, entry.server, entry.session, entry.instance, entry.declared, entry.lost
+                live.name, entry.server, entry.session, entry.instance, entry.declared, entry.lost, entry.gone
             )
             if old in self._ward.standstills:
                 await self.dismiss(old, f"it is now called {live.name}")

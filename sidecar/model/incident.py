@@ -149,11 +149,13 @@ class Broken:
     code: int | None = None
     """How it ended, if known."""
     window: int | None = None
-    """Window index, for unit WINDOW."""
+    """Window index, for unit WINDOW, and for a pane that is gone."""
     started: int = 0
     """Clock ticks after the boot at which the process began, where it lives and is to be signalled."""
     place: tuple[int, int] | None = None
     """Of a declared session: the positions of the window and the pane in its file."""
+    gone: bool = False
+    """A pane that was killed and not kept: nothing of it is left in its window, which stands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +173,11 @@ class Failure:
         """The largest broken unit."""
         order = list(Unit)
         return max((part.unit for part in self.broken), key=order.index, default=Unit.SESSION)
+
+    @property
+    def gone(self) -> bool:
+        """Whether it is about panes of which nothing is left; parts that are have a finding of their own."""
+        return bool(self.broken) and all(part.gone for part in self.broken)
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,6 +101,7 @@ class StepKind(StrEnum):
     FURNISH_PANE = "furnish_pane"
     ARRANGE_WINDOW = "arrange_window"
     REBUILD_WINDOW = "rebuild_window"
+    REBUILD_PANE = "rebuild_pane"
     REPLACE_SESSION = "replace_session"
     SIGNAL_SERVER = "signal_server"
     CONTINUE = "continue"
@@ -180,11 +181,12 @@ class Step:
     window: int | None = None
     """Window index, for a step that works on a window."""
     place: tuple[int, int] | None = None
-    """Of a declared session: the positions of the window and the pane in its file."""
+    """Of a declared session: the positions of the window and the pane in its file. For a pane that is
+    rebuilt: its window's index, and its own."""
     declared: DeclaredWindow | None = None
     """The window as the file declares it."""
     beside: Beside | None = None
-    """Where a declared pane is put back."""
+    """Where a pane is put back."""
     undo: int = 0
     """The checkpoint that brings back what this step takes away."""
     own: OwnStep | None = None
@@ -204,12 +206,13 @@ class Step:
             return f"{words} {self.window}"
         if self.undo:
             return f"{words}: checkpoint {self.undo} brings the present state back"
+        place = f"{self.place[0]}.{self.place[1]}" if self.place is not None else ""
         if self.resumption is not None:
             line = redact.text(self.resumption.line)
-            return f"{words} in {self.pane or 'pane'}: {self.resumption.entry} `{line}`"
+            return f"{words} in {self.pane or place or 'pane'}: {self.resumption.entry} `{line}`"
         if self.started:
             return f"{words} process {self.pid} {self.pane or self.what}".rstrip()
-        return f"{words} {self.pane or self.what}".rstrip()
+        return f"{words} {self.pane or place or self.what}".rstrip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,6 +232,9 @@ class Expectation:
     """The session as its workspace file declares it; the image is then None."""
     folders: tuple[tuple[str, str], ...] = ()
     """Declared folders, each with the one that it really is: a process knows no symbolic links."""
+    places: tuple[tuple[str, tuple[int, int]], ...] = ()
+    """(pane id, window index and pane index) of panes that the image has where they will be, not where
+    they were; empty where none moves."""
     server: int = 0
     """The pid of the server that has to be the same afterwards; 0 when none is told."""
 

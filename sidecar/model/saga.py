@@ -139,3 +139,5 @@ class Marks:
     """There is a session or a window that it has begun to build, and not finished."""
     typed: Mapping[str, int] = field(default_factory=dict)
     """By pane id, how many lines it has typed."""
+    panes: Mapping[tuple[int, int], str] = field(default_factory=dict)
+    """The ids of single panes that it has built, by window index and pane index."""

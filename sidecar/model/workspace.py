@@ -68,7 +68,7 @@ class DeclaredWindow:
 
 @dataclass(frozen=True, slots=True)
 class Beside:
-    """Where in a living window a declared pane is put back."""
+    """Where in a living window a pane is put back."""
 
     window: str
     """The window's id."""
@@ -80,6 +80,8 @@ class Beside:
     panes: int = 0
     zoomed: bool = False
     """A person has zoomed a pane of it, which it stays."""
+    sideways: bool = False
+    """The two stand side by side, and not one above the other."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """What fits what is broken."""
 
+from dataclasses import replace
 from itertools import product
 
 import pytest
@@ -28,15 +29,22 @@ def test_the_smallest_unit_has_a_strategy_of_its_own(unit: Unit, kind: FailureKi
     assert fitting(failure(unit, kind), Cause.UNKNOWN)[0] is first
 
 
+def test_a_pane_of_which_nothing_is_left_is_built_again() -> None:
+    lost = Failure("work", FailureKind.CRASHED, (Broken(Unit.PANE, "%1", window=0, gone=True),), 0.0)
+    assert fitting(lost, Cause.PROCESS_KILLED) == (Strategy.REBUILD_PANE,)
+
+
 def test_what_is_disconnected_is_not_respawned() -> None:
     assert fitting(failure(Unit.PANE, FailureKind.DISCONNECTED), Cause.UNKNOWN) == ()
 
 
 def test_every_row_can_be_reached() -> None:
+    every = [failure(unit, kind) for kind, unit in product(FailureKind, Unit)]
+    every += [replace(one, broken=(replace(one.broken[0], gone=True),)) for one in every]
     reached = {
-        next(number for number, row in enumerate(TABLE) if row.suits(kind, unit, cause))
-        for kind, unit, cause in product(FailureKind, Unit, Cause)
-        if any(row.suits(kind, unit, cause) for row in TABLE)
+        next(number for number, row in enumerate(TABLE) if row.suits(one, cause))
+        for one, cause in product(every, Cause)
+        if any(row.suits(one, cause) for row in TABLE)
     }
     assert reached == set(range(len(TABLE)))
 

@@ -49,7 +49,17 @@ from sidecar.model.plan import Entry, Resumption, Start
 from sidecar.model.reach import Kind, Peer, Place, Reach, Ring
 from sidecar.model.record import Action, Capture, Pressure, RecoveryRow, Usage, Watched
 from sidecar.model.saga import BACK, Marks
-from sidecar.model.session import Look, Presence, Process, ServerId, Session, SessionImage, image_of
+from sidecar.model.session import (
+    Look,
+    Pane,
+    Presence,
+    Process,
+    ServerId,
+    Session,
+    SessionImage,
+    Window,
+    image_of,
+)
 from sidecar.model.status import Status
 from sidecar.model.stress import Room
 from sidecar.model.surroundings import Question, Surroundings
@@ -124,6 +134,8 @@ class ValueTmux:
     """What each pane was started with."""
     marked: dict[str, str] = field(default_factory=dict)
     """By the id of a session or a pane: the mark of what was built, or respawned, there."""
+    built: dict[tuple[int, int], str] = field(default_factory=dict)
+    """Single panes that were built, by window index and pane index."""
     entered: dict[str, tuple[str, int]] = field(default_factory=dict)
     """By pane id: the mark of what was typed, and how many lines."""
 
@@ -219,7 +231,8 @@ class ValueTmux:
         windows = [window.id for one in self.sessions.values() for window in one.windows]
         window_id = next((one for one in windows if self.marked.get(one) == mark), "")
         typed = {pane_id: count for pane_id, (by, count) in self.entered.items() if by == mark}
-        return Marks(session_id, window_id, typed=typed)
+        built = {p: one for p, one in self.built.items() if self.marked.get(f"{p[0]}.{p[1]}") == mark}
+        return Marks(session_id, window_id, typed=typed, panes=built)
 
     async def remove_marked(self, mark: str) -> None:
         self._called("remove_marked", mark)
@@ -343,6 +356,26 @@ class ValueTmux:
         self.marked[built.id] = mark
         self.sessions[live.name] = replace(here, windows=(*here.windows, built))
 
+    async def rebuild_pane(
+        self,
+        beside: Beside,
+        image: SessionImage,
+        scrollbacks: Mapping[str, bytes],
+        starts: Sequence[Start] = (),
+        mark: str = "",
+    ) -> str:
+        self._called("rebuild_pane", beside.pane)
+        (one,) = image.windows
+        number = next(self.numbers)
+        (built,) = self._panes(image, number)
+        self.effects.append(("rebuild pane", one.index, one.panes[0].index))
+        for name, live in self.sessions.items():
+            windows = tuple(_beside(w, beside, built) if w.id == beside.window else w for w in live.windows)
+            self.sessions[name] = replace(live, windows=windows)
+        self.marked[f"{one.index}.{one.panes[0].index}"] = mark
+        self.built[one.index, one.panes[0].index] = built.id
+        return str(built.id)
+
     async def recreate_socket(self) -> None:
         self._called("recreate_socket")
         self.effects.append(("socket",))
@@ -361,6 +394,15 @@ class ValueTmux:
 
     async def live_server(self) -> int:
         return self.server.pid if self.alive else 0
+
+
+def _beside(window: Window, beside: Beside, pane: Pane) -> Window:
+    """The window with the pane in it, beside its neighbour, and all numbered anew."""
+    at = next(number for number, one in enumerate(window.panes) if one.id == beside.pane)
+    at += 0 if beside.before else 1
+    panes = (*window.panes[:at], pane, *window.panes[at:])
+    base = window.panes[0].index
+    return replace(window, panes=tuple(replace(one, index=base + n) for n, one in enumerate(panes)))
 
 
 class SilentBell:

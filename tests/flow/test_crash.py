@@ -142,6 +142,16 @@ async def ask_for_a_window(world: Corridor) -> None:
     await _restore(world, newest, window=1)
 
 
+async def kill_a_pane(world: Corridor) -> None:
+    """Its window keeps nothing, and lives on."""
+    live = world.tmux.sessions["web"]
+    pid = next(one.pid for one in live.panes() if one.id == "%2")
+    (window,) = live.windows
+    window = replace(window, remain_on_exit="off", panes=tuple(p for p in window.panes if p.id != "%2"))
+    world.tmux.sessions["web"] = replace(live, windows=(window,))
+    world.end(pid, -9)
+
+
 async def _restore(world: Corridor, checkpoint: Checkpoint | None, **wanted: Any) -> None:
     assert checkpoint is not None
     archive = Archive(
@@ -348,3 +358,35 @@ async def test_what_was_made_is_remembered_with_the_end_of_its_recovery(tmp_path
             ["run_script", "build_workspace", "furnish_workspace"],
             ["build_workspace", "furnish_workspace"],
         ]
+
+
+async def test_a_pane_that_was_put_back_is_there_once_wherever_the_sidecar_is_killed(tmp_path: Path) -> None:
+    story = Story(
+        kill_a_pane,
+        [("rebuild pane", 0, 1), TYPED],
+        sessions=(session(replace(pane(1), index=0), replace(SHELL, id="%2", index=1, pid=207)),),
+    )
+    begun = 0
+    for at in range(1, 60):
+        death = Death(at, after=True)
+        folder = tmp_path / str(at)
+
+        async def lurk(world: Corridor, death: Death = death) -> None:
+            death.lurk(world)
+
+        async with corridor(folder, before=lurk) as world:
+            await world.adopt(*story.sessions)
+            await story.breaks(world)
+            await settled(world, story, death)
+            # Before it is begun, only this run knows that there was such a pane.
+            known = await world.recoveries()
+        if known:
+            begun += 1
+            async with corridor(folder, tmux=world.tmux) as later:
+                await settled(later, story)
+                rows = await later.recoveries()
+                assert [(row.state, row.strategy) for row in rows] == [("verified", "rebuild_pane")], at
+                assert later.tmux.effects == list(story.effects), at
+        if not death.happened:
+            break
+    assert begun > 4

@@ -87,9 +87,12 @@ def newest(
 
 
 def newest_with_windows(
-    tx: Transaction, session: str, instance: str, windows: Collection[int], now: float
+    tx: Transaction, session: str, instance: str, windows: Mapping[int, int], now: float
 ) -> tuple[Checkpoint | None, int]:
-    """The newest good one of this life that has all these windows, and how many were quarantined."""
+    """The newest good one of this life that has all these windows, and how many were quarantined.
+
+    ``windows`` tells by index how many panes each has to have at least.
+    """
     bad = 0
     for (number,) in tx.all(
         "SELECT id FROM checkpoints WHERE session = ? AND instance = ? AND quarantined = ''"
@@ -102,7 +105,8 @@ def newest_with_windows(
         except CheckpointUnusable as error:
             bad += quarantine(tx, number, session, str(error), now)
             continue
-        if set(windows) <= {window.index for window in found.image.windows}:
+        panes = {window.index: len(window.panes) for window in found.image.windows}
+        if all(panes.get(index, 0) >= least for index, least in windows.items()):
             return found, bad
     return None, bad
 

@@ -230,7 +230,7 @@ class Store:
         return found
 
     async def newest_with_windows(
-        self, session: str, instance: str, windows: frozenset[int]
+        self, session: str, instance: str, windows: Mapping[int, int]
     ) -> Checkpoint | None:
         now = self._clock.wall()
         found, bad = await self._write(

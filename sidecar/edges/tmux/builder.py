@@ -18,6 +18,7 @@ from pathlib import Path
 from sidecar.clock import Clock
 from sidecar.edges.tmux import folders
 from sidecar.edges.tmux.furnish import LayoutCheck
+from sidecar.edges.tmux.graft import graft_scripts, read_standing, standing_command
 from sidecar.edges.tmux.neighbours import NEIGHBOURS_COMMAND, Neighbours, read_neighbours
 from sidecar.edges.tmux.newborn import newborn
 from sidecar.edges.tmux.rebuild import (
@@ -151,6 +152,41 @@ class Builder:
                 await self._judge_part(await self._run(line), nonce)
                 if hooks:
                     await self._runner.source(hooks)
+        except BaseException:
+            await asyncio.to_thread(remove, files.values())
+            raise
+
+    async def build_pane(
+        self,
+        beside: Beside,
+        image: SessionImage,
+        texts: Mapping[str, bytes],
+        starts: Sequence[Start] = (),
+        mark: str = "",
+    ) -> str:
+        """Build the image's one pane beside a living one, and give its id.
+
+        Raises:
+            TmuxRefused: tmux would not (there is no room, for one); nothing is left of it.
+            TmuxAbsent, TmuxUnknown: no server, or no answer; the pane may or may not be there.
+        """
+        nonce = _new_nonce()
+        image = with_commands(await asyncio.to_thread(folders.with_existing, image), starts)
+        files = await asyncio.to_thread(self._write, image, texts)
+        blueprint = Blueprint(image, files, self._valid_layout, nonce, delays=delays(starts), mark=mark)
+        try:
+            async with self._one:
+                standing = read_standing(await self._runner.call(*standing_command(beside)), beside)
+                if standing is None:
+                    raise TmuxRefused(
+                        f"pane {beside.pane} is not in its window any more",
+                        hint="Somebody acted meanwhile; nothing was done.",
+                    )
+                line, hooks = graft_scripts(blueprint, beside, standing)
+                built = await self._judge_part(await self._run(line), nonce)
+                if hooks:
+                    await self._runner.source(hooks)
+                return built
         except BaseException:
             await asyncio.to_thread(remove, files.values())
             raise

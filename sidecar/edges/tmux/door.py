@@ -294,6 +294,20 @@ class TmuxDoor:
         """
         await self._builder.build_window(session.id, image, scrollbacks, starts, mark)
 
+    async def rebuild_pane(
+        self,
+        beside: Beside,
+        image: SessionImage,
+        scrollbacks: Mapping[str, bytes],
+        starts: Sequence[Start] = (),
+        mark: str = "",
+    ) -> str:
+        """Build the image's one pane beside a living one, all or nothing. Returns its id.
+
+        Raises: as :meth:`rebuild_window`.
+        """
+        return await self._builder.build_pane(beside, image, scrollbacks, starts, mark)
+
     async def marks(self, mark: str) -> Marks:
         """What carries this mark; nothing does where there is no server.
 

@@ -82,7 +82,7 @@ class Furnisher:
             yield Step(command("select-layout", "-t", target, window.layout))
         yield from self._select(window)
         for position, pane in enumerate(window.panes):
-            yield from self._furnish_pane(window, pane, f"{target}.{position}" if many else target)
+            yield from self.furnish_pane(window, pane, f"{target}.{position}" if many else target)
         if window.zoomed:
             yield Step(command("resize-pane", "-Z", "-t", target))
         yield from self._options(window)
@@ -132,7 +132,8 @@ class Furnisher:
         if active != first_pane(window):
             yield Step(command("select-pane", "-t", f"{self.target(window)}.{active}"))
 
-    def _furnish_pane(self, window: SavedWindow, pane: SavedPane, target: str) -> Iterator[Step]:
+    def furnish_pane(self, window: SavedWindow, pane: SavedPane, target: str) -> Iterator[Step]:
+        """Everything about a pane that is there, but its hooks."""
         yield Step(command("select-pane", "-t", target, "-T", literal(pane.title)))
         if place(window, pane) in self.files or place(window, pane) in self.delays:
             line = command("set-option", "-p", "-t", target, "@sidecar_start", f"={pane.start_command}")

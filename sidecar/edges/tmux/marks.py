@@ -7,6 +7,7 @@ one begun; once it is whole, that of a whole one.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterator
 
 from sidecar.edges.tmux.text import command
@@ -14,12 +15,14 @@ from sidecar.model.saga import BACK, Marks
 
 SESSION = "@sidecar_recovery"
 WINDOW = "@sidecar_window"
+PANE = "@sidecar_rebuilt"
 TYPED = "@sidecar_entered"
 RESPAWNED = "@sidecar_respawned"
 """Each has its own name: in a format, a pane without an option shows that of its window or session."""
-ALL = (SESSION, WINDOW, TYPED, RESPAWNED)
+ALL = (SESSION, WINDOW, PANE, TYPED, RESPAWNED)
 
 _BEGUN = ":begun"
+_PLACE = re.compile(r"(\d+)\.(\d+)")
 _FIELDS = (
     "#{session_id}", "#{window_id}", "#{pane_id}", *(f"#{{{name}}}" for name in ALL),
 )  # fmt: skip
@@ -27,7 +30,7 @@ MARKS_COMMAND = ("display-message", "-p", "#{S:#{W:#{P:" + "\t".join(_FIELDS) + 
 """Not ``list-panes -a``: tmux refuses that where no session is, as in a server just born."""
 
 
-_FLAGS = {SESSION: (), WINDOW: ("-w",), TYPED: ("-p",), RESPAWNED: ("-p",)}
+_FLAGS = {SESSION: (), WINDOW: ("-w",), PANE: ("-p",), TYPED: ("-p",), RESPAWNED: ("-p",)}
 
 
 def begun(option: str, target: str, mark: str) -> Iterator[str]:
@@ -40,6 +43,12 @@ def whole(option: str, target: str, mark: str) -> Iterator[str]:
     """The command that marks what is whole, or done; none without a mark."""
     if mark:
         yield command("set-option", *_FLAGS[option], "-t", target, option, mark)
+
+
+def rebuilt(target: str, mark: str, place: tuple[int, int]) -> Iterator[str]:
+    """The command that marks a pane that was built by itself; none without a mark."""
+    if mark:
+        yield command("set-option", "-p", "-t", target, PANE, f"{mark}:{place[0]}.{place[1]}")
 
 
 def typed(pane: str, mark: str, count: int) -> Iterator[str]:
@@ -57,21 +66,25 @@ def read_marks(output: bytes, mark: str) -> Marks:
     """The answer to :data:`MARKS_COMMAND`, as far as it is about one mark."""
     session, window, unfinished = "", "", False
     typed: dict[str, int] = {}
-    for session_id, window_id, pane_id, of_session, of_window, of_pane, _ in _rows(output):
+    panes: dict[tuple[int, int], str] = {}
+    for session_id, window_id, pane_id, of_session, of_window, built, of_pane, _ in _rows(output):
         session = session_id if of_session == mark else session
         window = window_id if of_window == mark else window
         unfinished = unfinished or f"{mark}{_BEGUN}" in (of_session, of_window)
         lines = of_pane.removeprefix(f"{mark}:")
         if lines != of_pane and lines.isdigit():
             typed[pane_id] = int(lines)
-    return Marks(session, window, unfinished, typed)
+        place = _PLACE.fullmatch(built.removeprefix(f"{mark}:"))
+        if place is not None:
+            panes[int(place[1]), int(place[2])] = pane_id
+    return Marks(session, window, unfinished, typed, panes)
 
 
 def removing(output: bytes, mark: str) -> tuple[str, ...]:
     """The commands that end what was built under a mark. Each asks again whether it is still so."""
     words = (mark, f"{mark}{_BEGUN}")
     lines: dict[str, None] = {}
-    for session_id, window_id, _, of_session, of_window, *_ in _rows(output):
+    for session_id, window_id, pane_id, of_session, of_window, built, *_ in _rows(output):
         if of_session in words:
             act = command("kill-session", "-t", session_id)
             lines[_if_marked(session_id, SESSION, of_session, act)] = None
@@ -79,6 +92,8 @@ def removing(output: bytes, mark: str) -> tuple[str, ...]:
             # Killing it would give the other windows new numbers, where the user likes that.
             act = command("unlink-window", "-k", "-t", f"{session_id}:{window_id}")
             lines[_if_marked(f"{session_id}:{window_id}", WINDOW, of_window, act)] = None
+        elif built.startswith(f"{mark}:"):
+            lines[_if_marked(pane_id, PANE, built, command("kill-pane", "-t", pane_id))] = None
     return tuple(lines)
 
 
@@ -95,7 +110,7 @@ def unmarking_others(output: bytes, kept: Collection[str]) -> tuple[str, ...]:
 def _unmarking(output: bytes, unwanted: Callable[[str], bool]) -> tuple[str, ...]:
     lines: dict[str, None] = {}
     for session_id, window_id, pane_id, *values in _rows(output):
-        targets = (session_id, window_id, pane_id, pane_id)
+        targets = (session_id, window_id, pane_id, pane_id, pane_id)
         for name, value, target in zip(ALL, values, targets, strict=True):
             found = value.partition(":")[0].removesuffix(BACK)
             if found and unwanted(found):
