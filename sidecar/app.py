@@ -32,13 +32,13 @@ from sidecar.edges.probes.vitals import VitalsDoor
 from sidecar.edges.process_watch import ProcessWatch
 from sidecar.edges.stopped import StoppedDoor
 from sidecar.edges.store import Store
-from sidecar.edges.store.database import lock
 from sidecar.edges.systemd import Notifier
 from sidecar.edges.tmux.birth import birth_environment
 from sidecar.edges.tmux.door import TmuxDoor
 from sidecar.edges.tmux.doorbell import Doorbell
 from sidecar.edges.tmux.run import TmuxRunner
 from sidecar.edges.tmux.socket_watch import SocketWatch
+from sidecar.edges.tmux.sole import claim
 from sidecar.edges.tmux.stage import Stage, stage_folder
 from sidecar.edges.transcripts import Rules, Transcripts
 from sidecar.errors import ConfigInvalid, Permanent, SidecarError
@@ -199,7 +199,7 @@ class Sidecar:
         self._undo.callback(store.close)
         self.metrics.reserve(store.reserve_bytes)
         self.metrics.seed(await store.counts())
-        self._lock_server(runner.socket)
+        self._undo.callback(claim(runner.socket))
         self._ward = ward = Ward(settings, clock.wall())
         tmux = self._open_door(host, runner, self._state / "scrollback")
         bell = Doorbell(runner, clock, host.boot_id, self._complete)
@@ -357,20 +357,6 @@ class Sidecar:
             self._environment,
             lambda runner, scratch: self._open_door(host, runner, scratch),
         )
-
-    def _lock_server(self, socket: Path) -> None:
-        """One sidecar for one tmux server, whatever state folders they use."""
-        path = socket.with_name(f"{socket.name}.sidecar")
-        try:
-            socket.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            descriptor = lock(path, f"the tmux server at {socket}")
-        except OSError as error:
-            raise Permanent(
-                f"{socket.parent} cannot hold the socket of a tmux server: {error.strerror}",
-                hint="Check TMUX_TMPDIR, --tmux-socket-path, and the folder's owner and mode.",
-            ) from error
-        self._undo.callback(os.close, descriptor)
-        self._undo.callback(path.unlink, missing_ok=True)
 
     async def _reconcile(
         self, watch: Watch, checkpointer: Checkpointer, rehearser: Rehearser, keeper: Keeper

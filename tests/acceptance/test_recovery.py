@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sqlite3
 from contextlib import closing
+
+import pytest
 
 from tests.box import SidecarBox, TmuxBox, eventually, sidecar_box
 
@@ -197,7 +200,13 @@ def test_a_session_that_keeps_failing_is_given_up(tmux: TmuxBox, sidecar: Sideca
     sidecar.verified("web", 6)
 
 
-def test_two_sidecars_do_not_share_a_server(tmux: TmuxBox, sidecar: SidecarBox) -> None:
+@pytest.mark.parametrize("wiped", [False, True], ids=["untouched", "wiped"])
+def test_two_sidecars_do_not_share_a_server(tmux: TmuxBox, sidecar: SidecarBox, wiped: bool) -> None:
+    if wiped:
+        build(tmux)
+        sidecar.stored("web")
+        shutil.rmtree(tmux.socket.parent)
+        eventually(tmux.socket.exists, "the socket again")
     second = SidecarBox(tmux, tmux.folder / "other")
     second.start(ready=False)
     assert second.process is not None

@@ -20,11 +20,12 @@ import sqlite_utils
 from sqlite_utils.migrations import Migrations
 
 from sidecar.edges.aside import free_name, is_misplaced, put_aside
+from sidecar.edges.lock import lock
 from sidecar.edges.store import views
 from sidecar.edges.store.salvage import UNREADABLE, salvage
 from sidecar.edges.store.seal import seal_all
 from sidecar.edges.store.wal import left_out
-from sidecar.errors import AlreadyRunning, DiskFull, Permanent, StoreUnavailable, UnsafeState
+from sidecar.errors import DiskFull, Permanent, StoreUnavailable, UnsafeState
 
 FILE = "sidecar.db"
 _LOCK = "sidecar.lock"
@@ -183,37 +184,8 @@ def prepare_folder(folder: Path) -> None:
         folder.chmod(0o700)
 
 
-def lock(path: Path, what: str) -> int:
-    """Hold a lock file as long as this process lives; the kernel lets go of it whatever happens.
-
-    Returns the descriptor to close.
-
-    Raises:
-        AlreadyRunning: another process holds it.
-    """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if not path.exists() or path.stat().st_ino != os.fstat(descriptor).st_ino:
-            # The holder before us has just removed the file that we have locked.
-            os.close(descriptor)
-            return lock(path, what)
-    except OSError as error:
-        holder = os.read(descriptor, 32).decode("ascii", "replace").strip()
-        os.close(descriptor)
-        pid = int(holder) if holder.isdigit() else 0
-        raise AlreadyRunning(
-            f"another sidecar (pid {pid or 'unknown'}) looks after {what}",
-            pid=pid,
-            hint="Stop it first, or use another --state and tmux socket.",
-        ) from error
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
-    return descriptor
-
-
 def lock_state(folder: Path) -> int:
-    """The lock of the state folder; see :func:`lock`.
+    """The lock of the state folder; see :mod:`sidecar.edges.lock`.
 
     Raises:
         Permanent: its file cannot be written.
