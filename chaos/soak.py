@@ -10,6 +10,7 @@ their own. Whatever was played ends before the history checker, with the counter
 from __future__ import annotations
 
 import random
+import signal
 import sys
 import time
 from collections import Counter, defaultdict
@@ -24,7 +25,7 @@ from chaos.checker import check
 from chaos.injuries import INJURIES, Injury
 from chaos.stage import Service, Unplayable, service, stage, until
 
-_HEAL_SECONDS = 20.0
+_HEAL_SECONDS = 60.0
 _SETTLE_SECONDS = 10.0
 """How long what was counted may lag behind its rows."""
 _LATEST_KILL = 0.4
@@ -32,18 +33,19 @@ _LATEST_KILL = 0.4
 _LATEST_AGAIN = 2.0
 """Seconds after it was started again."""
 _AIMED = 0.5
-"""The share of the kills that wait for the beginning of a recovery."""
-_KILL_WITHIN = 0.06
+"""The share of the kills that wait for an incident, or for a recovery that is taken up."""
+_KILL_WITHIN = 0.03
 """Seconds after that."""
 _AGAIN = 0.2
 """The share of the kills that are followed by another one, in the middle of what is taken up."""
 _TOLD_EVERY = 25
 _MOST_MISSES = 20
 _LAST_WORDS = 14
+_WIDTH = 400
 _TOLD_AGAIN = 0.2
 _RUNNING = "SELECT count(*) FROM recoveries WHERE state = 'running'"
 _WAITING = "SELECT count(*) FROM incidents WHERE closed IS NULL"
-_BEGINNINGS = "SELECT count(*) + total(resumed) FROM recoveries"
+_BEGINNINGS = "SELECT (SELECT count(*) FROM incidents) + (SELECT total(resumed) FROM recoveries)"
 _TRAIL = "SELECT action, session, actor, reason, detail FROM audit ORDER BY id DESC LIMIT ?"
 _CONFIG = """\
 sessions: {restore: always}
@@ -65,7 +67,7 @@ class Tally:
     injuries: Counter[str] = field(default_factory=Counter)
     kills: int = 0
     amid: int = 0
-    """Kills that left a recovery half done."""
+    """Kills that left an incident open, or a recovery half done."""
     seconds: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     """From the injury to whole again, by injury; only of rounds without a kill."""
     misses: list[str] = field(default_factory=list)
@@ -134,13 +136,12 @@ class Soak:
     def _round(self, sidecar: Service, tally: Tally, dice: random.Random, wanted: Sequence[str]) -> bool:
         """One injury; whether all was well in the end."""
         injury, began = dice.choice(self.kinds), time.monotonic()
-        before = sidecar.number(_BEGINNINGS)
         tally.injuries[injury.__name__] += 1
         try:
             injury(sidecar.stage, dice)
             killed = dice.random() < self.kills
             if killed:
-                _kill(sidecar, tally, dice, before)
+                _kill(sidecar, tally, dice)
             until("whole sessions", lambda: wholeness.whole(sidecar.stage, wanted), self.patience)
             if not killed:
                 tally.seconds[injury.__name__].append(time.monotonic() - began)
@@ -156,24 +157,21 @@ class Soak:
         return True
 
 
-def _kill(sidecar: Service, tally: Tally, dice: random.Random, before: float) -> None:
-    """At some moment after the injury, or soon after a recovery has begun; and start it again."""
-    _kill_at(sidecar, tally, dice, before, _LATEST_KILL)
+def _kill(sidecar: Service, tally: Tally, dice: random.Random) -> None:
+    """At some moment after the injury, or soon after something was found broken; and start it again."""
+    _kill_within(sidecar, tally, dice, _LATEST_KILL)
     while dice.random() < _AGAIN:
-        _kill_at(sidecar, tally, dice, sidecar.number(_BEGINNINGS), _LATEST_AGAIN)
+        _kill_within(sidecar, tally, dice, _LATEST_AGAIN)
 
 
-def _kill_at(sidecar: Service, tally: Tally, dice: random.Random, before: float, latest: float) -> None:
-    moment = time.monotonic() + dice.uniform(0.0, latest)
+def _kill_within(sidecar: Service, tally: Tally, dice: random.Random, latest: float) -> None:
     if dice.random() < _AIMED:
-        until_then = time.monotonic() + latest
-        while sidecar.number(_BEGINNINGS) == before and time.monotonic() < until_then:
-            time.sleep(0.001)
-        moment = time.monotonic() + dice.uniform(0.0, _KILL_WITHIN)
-    time.sleep(max(moment - time.monotonic(), 0.0))
+        sidecar.await_change(_BEGINNINGS, latest)
+        latest = _KILL_WITHIN
+    time.sleep(dice.uniform(0.0, latest))
     sidecar.kill()
     tally.kills += 1
-    tally.amid += bool(sidecar.number(_RUNNING))
+    tally.amid += bool(sidecar.number(_RUNNING) or sidecar.number(_WAITING))
     sidecar.start()
 
 
@@ -193,9 +191,12 @@ def _faults(sidecar: Service) -> list[str]:
 
 
 def _last_words(sidecar: Service) -> str:
-    """The end of the audit trail, newest last."""
+    """The end of the audit trail and of the log, newest last, and whether the sidecar runs at all."""
     rows = sidecar.rows(_TRAIL, _LAST_WORDS)
-    return "\n".join(f"      {' '.join(map(str, row.values()))[:400]}" for row in reversed(rows))
+    trail = [" ".join(map(str, row.values())) for row in reversed(rows)]
+    log = sidecar.log.read_text().splitlines()[-_LAST_WORDS:]
+    running = f"the sidecar {'runs' if sidecar.runs else 'does not run'}; its log:"
+    return "\n".join(f"      {line[:_WIDTH]}" for line in [*trail, running, *log])
 
 
 @click.command()
@@ -206,6 +207,8 @@ def _last_words(sidecar: Service) -> str:
 )
 def main(injuries: int, kills: float, seed: int | None) -> None:
     """Injure sessions and kill the sidecar. Fails if a session is not whole again, or the history is not."""
+    # Whoever ends it early finds nothing left behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     seed = random.randrange(10**6) if seed is None else seed
     click.echo(f"seed {seed}")
     tally = Soak(injuries, kills, seed, tell=click.echo).play()

@@ -113,6 +113,10 @@ class Service:
     def log(self) -> Path:
         return self.stage.folder / "sidecar.log"
 
+    @property
+    def runs(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
     def start(self) -> None:
         """Start it, without waiting for anything."""
         run = [sys.executable, "-m", "sidecar", "run", "--listen", "127.0.0.1:0"]
@@ -164,14 +168,36 @@ class Service:
 
     def rows(self, query: str, *values: object) -> list[Mapping[str, Any]]:
         """What the sidecar's database answers; nothing while there is none."""
+        with self._book() as book:
+            return _answer(book, query, values)
+
+    def await_change(self, query: str, patience: float) -> None:
+        """Ask, without a pause, until the answer is another one, or for so many seconds."""
+        deadline = time.monotonic() + patience
+        with self._book() as book:
+            before = _answer(book, query)
+            while _answer(book, query) == before and time.monotonic() < deadline:
+                os.sched_yield()
+
+    @contextlib.contextmanager
+    def _book(self) -> Iterator[sqlite3.Connection | None]:
         if not self.database.exists():
-            return []
+            yield None
+            return
         with contextlib.closing(sqlite3.connect(f"file:{self.database}?mode=ro", uri=True)) as book:
             book.row_factory = sqlite3.Row
-            try:
-                return [dict(row) for row in book.execute(query, values)]
-            except sqlite3.OperationalError:
-                return []
+            yield book
+
+
+def _answer(
+    book: sqlite3.Connection | None, query: str, values: Sequence[object] = ()
+) -> list[Mapping[str, Any]]:
+    if book is None:
+        return []
+    try:
+        return [dict(row) for row in book.execute(query, values)]
+    except sqlite3.OperationalError:
+        return []
 
 
 @contextlib.contextmanager

@@ -9,6 +9,7 @@ from sidecar.errors import Permanent, SidecarError, Temporary
 from sidecar.flow.surgery import Surgery
 from sidecar.model.plan import Step
 from sidecar.model.running import ProcessState, Sending
+from sidecar.model.session import Window
 
 _GRACE = 10.0
 """Seconds in which a program that was interrupted may put things in order and end."""
@@ -22,6 +23,9 @@ async def interrupt(surgery: Surgery, step: Step) -> None:
     """SIGINT to what is in front, as Ctrl-C does. It may end, or only stop what it did: both are well."""
     state = _in_front(surgery, step)
     if state is None:
+        if surgery.progress.again and _is_pane(surgery, step):
+            # Ended by an attempt that was cut off before it could say so.
+            await _keep_no_longer(surgery, _window(surgery, step.pane))
         return
     own = state.pid == state.session
     async with _kept(surgery, step.pane) if own else contextlib.nullcontext():
@@ -88,11 +92,24 @@ async def _ended(surgery: Surgery, state: ProcessState, seconds: float) -> bool:
 @contextlib.asynccontextmanager
 async def _kept(surgery: Surgery, pane: str) -> AsyncIterator[None]:
     """The pane stays also if its process ends well, so that it can be started again where it was."""
-    window = next(w for w in surgery.living.windows if any(one.id == pane for one in w.panes))
+    window = _window(surgery, pane)
     await surgery.tmux.set_options(window.id, (("remain-on-exit", "on"),))
     try:
         yield
     finally:
-        # Should tmux not answer now, the next look finds the pane kept, which harms nothing.
-        with contextlib.suppress(SidecarError):
-            await surgery.tmux.set_options(window.id, (("remain-on-exit", window.remain_on_exit),))
+        await _keep_no_longer(surgery, window)
+
+
+async def _keep_no_longer(surgery: Surgery, window: Window) -> None:
+    # Should tmux not answer now, the next look finds the pane kept, which harms nothing.
+    with contextlib.suppress(SidecarError):
+        await surgery.tmux.set_options(window.id, (("remain-on-exit", window.remain_on_exit),))
+
+
+def _window(surgery: Surgery, pane: str) -> Window:
+    return next(w for w in surgery.living.windows if any(one.id == pane for one in w.panes))
+
+
+def _is_pane(surgery: Surgery, step: Step) -> bool:
+    """Whether it is about a pane's own process, and not about a program in front of its shell."""
+    return any((one.id, one.pid) == (step.pane, step.pid) for one in surgery.living.panes())

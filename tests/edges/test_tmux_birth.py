@@ -32,7 +32,7 @@ from sidecar.edges.tmux.birth import (
 from sidecar.edges.tmux.door import TmuxDoor
 from sidecar.edges.tmux.run import TmuxRunner
 from sidecar.errors import NoBirthplace
-from sidecar.model.session import SavedPane, SavedWindow, ServerOrigin, SessionImage
+from sidecar.model.session import SavedPane, SavedWindow, ServerOrigin, ServerSettings, SessionImage
 from tests.box import TmuxBox, eventually
 from tests.door import open_door
 
@@ -140,6 +140,28 @@ async def test_a_new_server_is_like_the_old_one(tmux: TmuxBox, door: TmuxDoor) -
     again = (await door.capture(session, look, 0, 1.0, private=False)).image.origin
     assert {key: value for key, value in again.environment if key != "PWD"} == dict(environment)
     assert {(server / "fd" / name).readlink().name for name in ("0", "1", "2")} == {"null"}
+
+
+async def test_a_server_that_was_left_half_born_is_brought_up_to_date(tmux: TmuxBox, door: TmuxDoor) -> None:
+    """By a kill -9 right after its start: it has neither settings nor a session."""
+    born = ("start-server", ";", "set-option", "-s", "exit-empty", "off")
+    tmux.run(*born, ";", "set-option", "-s", "@sidecar_newborn", "1")
+    settings = ServerSettings(session=(("@mine", "yes"), ("history-limit", "777")))
+    origin = ServerOrigin((("A", "1"),), settings=settings)
+    server = tmux.run("display-message", "-p", "#{pid}")
+    await door.rebuild(image("web", origin), {})
+    assert str(tmux.server_pid()) == server
+    assert tmux.run("show-options", "-gv", "history-limit") == "777"
+    assert "A=1" in tmux.run("show-environment", "-g").splitlines()
+    assert tmux.run("show-options", "-s", "-q", "@sidecar_newborn") == ""
+
+
+async def test_a_server_that_stands_keeps_its_settings(tmux: TmuxBox, door: TmuxDoor) -> None:
+    tmux.run("new-session", "-d", "-s", "other", "sleep 1000")
+    tmux.run("set-option", "-g", "history-limit", "555")
+    settings = ServerSettings(session=(("history-limit", "777"),))
+    await door.rebuild(image("web", ServerOrigin(settings=settings)), {})
+    assert tmux.run("show-options", "-gv", "history-limit") == "555"
 
 
 async def test_the_limit_of_open_files_is_not_our_raised_one(tmux: TmuxBox, runner: TmuxRunner) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -91,6 +92,12 @@ class Bench:
 
     async def does(self, kind: StepKind) -> int:
         """Do it to what is in front. Returns who that was."""
+        surgery = await self.surgery(kind)
+        for step in surgery.plan.steps[1:]:
+            await STEPS[step.kind].do(surgery, step)
+        return surgery.plan.steps[1].pid
+
+    async def surgery(self, kind: StepKind) -> Surgery:
         session, pane = await self.seen()
         pid = pane.program.pid if pane.program else pane.pid
         found = finding(pane.id, pid)
@@ -98,13 +105,10 @@ class Bench:
         plan = Plan("w", Strategy.INTERRUPT_PROGRAM, steps, expectation, found)
         host = SimpleNamespace(stopped=StoppedDoor(SystemClock()))
         unused = cast(Any, None)
-        surgery = Surgery(
+        return Surgery(
             self.door, unused, cast(Any, host), unused, unused, SystemClock(),
             Case(found, session, Asker.WATCHER), plan,
         )  # fmt: skip
-        for step in steps[1:]:
-            await STEPS[step.kind].do(surgery, step)
-        return pid
 
     def shows(self, text: str) -> None:
         eventually(lambda: text in self.tmux.run("capture-pane", "-p", "-t", "=w:"), text)
@@ -170,6 +174,18 @@ async def test_a_pane_whose_command_ends_on_an_interrupt_is_respawned(bench: Ben
     after = (await bench.seen())[1]
     assert (after.id, after.dead) == (before.id, False)
     assert after.pid != before.pid
+    assert bench.tmux.show("=w:", "#{remain-on-exit}") == "failed"
+
+
+async def test_an_interrupt_that_was_cut_off_leaves_no_pane_kept(bench: Bench) -> None:
+    """The window keeps every pane while its command is interrupted, and the sidecar may end just then."""
+    bench.begin("sleep 815")
+    surgery = await bench.surgery(StepKind.INTERRUPT)
+    bench.tmux.run("set-option", "-w", "-t", "=w:", "remain-on-exit", "on")
+    os.kill(surgery.plan.steps[1].pid, signal.SIGINT)
+    eventually(lambda: bench.tmux.show("=w:", "#{pane_dead}") == "1")
+    surgery.progress.again = True
+    await steps_firm.interrupt(surgery, surgery.plan.steps[1])
     assert bench.tmux.show("=w:", "#{remain-on-exit}") == "failed"
 
 

@@ -20,7 +20,7 @@ from sidecar.edges.tmux import folders
 from sidecar.edges.tmux.furnish import LayoutCheck
 from sidecar.edges.tmux.graft import graft_scripts, read_standing, standing_command
 from sidecar.edges.tmux.neighbours import NEIGHBOURS_COMMAND, Neighbours, read_neighbours
-from sidecar.edges.tmux.newborn import newborn
+from sidecar.edges.tmux.newborn import grown, newborn
 from sidecar.edges.tmux.rebuild import (
     MANUAL_SIZES,
     Blueprint,
@@ -78,6 +78,8 @@ class Builder:
         self._scratch = Scratch(scratch)
         self._descriptors = descriptors
         self._one = asyncio.Lock()
+        self._grown = False
+        """No server that lives was left half born by an earlier run."""
 
     async def build(
         self,
@@ -235,6 +237,7 @@ class Builder:
 
     async def _build_somewhere(self, origin: ServerOrigin, build: Callable[[], Awaitable[str]]) -> str:
         with contextlib.suppress(TmuxAbsent):
+            await self._take_up_birth(origin)
             return await build()
         pid = await asyncio.to_thread(find_server, self._runner.socket)
         if pid:
@@ -247,6 +250,12 @@ class Builder:
                 return await build()
             except TmuxAbsent as error:
                 raise TmuxUnknown(f"the new tmux server has ended at once: {error}", hint=_LOST) from error
+
+    async def _take_up_birth(self, origin: ServerOrigin) -> None:
+        """An earlier run may have been killed right after it had started the server."""
+        if not self._grown:
+            await grown(self._runner, origin)
+            self._grown = True
 
     async def _build_in_server(self, blueprint: Blueprint) -> str:
         if needs_neighbours(blueprint.image):

@@ -28,6 +28,8 @@ _SECONDS = 30.0
 _HELD = "30"
 """Seconds after which a server that nothing was built in may end."""
 _ENVIRONMENT = "environment"
+_NEWBORN = "@sidecar_newborn"
+"""The server option of a server that is not up to date yet."""
 
 
 @contextlib.asynccontextmanager
@@ -59,6 +61,20 @@ async def newborn(runner: TmuxRunner, origin: ServerOrigin, descriptors: int | N
     )
 
 
+async def grown(runner: TmuxRunner, origin: ServerOrigin) -> None:
+    """Bring a living server up to date that an earlier run of ours has started, and not got to do so.
+
+    Raises:
+        TmuxAbsent, TmuxUnknown: there is no server, or no answer.
+    """
+    if (await runner.call("display-message", "-p", f"#{{{_NEWBORN}}}")).strip():
+        mark = new_mark()
+        client = await runner.start(runner.argv("source-file", "-"))
+        said = script(*_questions(mark))
+        answer = await runner.exchange(client, "source-file", stdin=said, seconds=_SECONDS)
+        await _bring_up_to_date(runner, origin, read_parts(answer.output, mark))
+
+
 async def _start(
     runner: TmuxRunner, place: Birthplace, origin: ServerOrigin, descriptors: int | None
 ) -> asyncio.subprocess.Process:
@@ -73,7 +89,7 @@ async def _start(
             *birth.limit_arguments(descriptors),
             tmux, "-u", "-S", str(runner.socket),
             *birth.config_arguments(origin.config_files),
-            "start-server", ";", "source-file", "-",
+            "start-server", ";", "set-option", "-s", _NEWBORN, "1", ";", "source-file", "-",
         ],
         environment=environment,
         cwd=await asyncio.to_thread(folders.existing, origin.cwd),
@@ -89,24 +105,24 @@ async def _take_up(runner: TmuxRunner, holder: asyncio.subprocess.Process, origi
         assert holder.stderr is not None
         words = (await holder.stderr.read()).decode("utf-8", "replace").strip()
         return words or "tmux ended without a word"
-    lines = await asyncio.to_thread(lambda: list(_changes(origin, read_parts(raw, mark))))
-    if lines:
-        # What this tmux does not take (an option of another release) is named by the verdict.
-        with contextlib.suppress(TmuxRefused):
-            await runner.source(script(*lines), seconds=_SECONDS)
+    await _bring_up_to_date(runner, origin, read_parts(raw, mark))
     return ""
+
+
+async def _bring_up_to_date(runner: TmuxRunner, origin: ServerOrigin, parts: Mapping[str, bytes]) -> None:
+    lines = await asyncio.to_thread(lambda: list(_changes(origin, parts)))
+    # What this tmux does not take (an option of another release) is named by the verdict.
+    with contextlib.suppress(TmuxRefused):
+        await runner.source(script(*lines, command("set-option", "-s", "-u", _NEWBORN)), seconds=_SECONDS)
 
 
 async def _ask(holder: asyncio.subprocess.Process, mark: str) -> bytes | None:
     """What the new server has of its own; None when there is none. Its client stays."""
     assert holder.stdin is not None
     assert holder.stdout is not None
-    lines = [part(mark, key, *words) for key, words in settings_commands().items()]
-    lines.append(part(mark, _ENVIRONMENT, "show-environment", "-g", "-s"))
-    lines += [mark_line(mark, END), command("run-shell", "-d", _HELD)]
     try:
         async with asyncio.timeout(_SECONDS):
-            holder.stdin.write(script(*lines))
+            holder.stdin.write(script(*_questions(mark), command("run-shell", "-d", _HELD)))
             holder.stdin.close()
             return await holder.stdout.readuntil(f"{mark} {END}\n".encode())
     except TimeoutError as error:
@@ -116,6 +132,14 @@ async def _ask(holder: asyncio.subprocess.Process, mark: str) -> bytes | None:
         ) from error
     except (asyncio.IncompleteReadError, ConnectionError):
         return None
+
+
+def _questions(mark: str) -> Iterator[str]:
+    """What a server has of its own."""
+    for key, words in settings_commands().items():
+        yield part(mark, key, *words)
+    yield part(mark, _ENVIRONMENT, "show-environment", "-g", "-s")
+    yield mark_line(mark, END)
 
 
 def _changes(origin: ServerOrigin, parts: Mapping[str, bytes]) -> Iterator[str]:
