@@ -85,9 +85,20 @@ class Transaction:
         """
         last = self.one("SELECT id, hash FROM audit ORDER BY id DESC LIMIT 1")
         head = self.one("SELECT newest, hash FROM audit_head")
+        given = highest_given(self)
         if head is not None:
-            return max(head["newest"], last["id"] if last else 0) + 1, head["hash"]
-        return (last["id"] + 2, last["hash"]) if last else (1, "")
+            return max(head["newest"], given) + 1, head["hash"]
+        return (given + 2, last["hash"] if last else "") if given else (1, "")
+
+
+def highest_given(tx: Transaction) -> int:
+    """The highest id that a row of the trail has ever had, as SQLite remembers it; 0 if there was none."""
+    row = tx.one(
+        "SELECT MAX((SELECT COALESCE(MAX(id), 0) FROM audit),"
+        " (SELECT COALESCE(MAX(seq), 0) FROM sqlite_sequence WHERE name = 'audit')) AS id"
+    )
+    assert row is not None
+    return int(row["id"])
 
 
 def link(before: str, values: Iterable[object]) -> str:

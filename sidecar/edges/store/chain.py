@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 
-from sidecar.edges.store.audit import Transaction, link
+from sidecar.edges.store.audit import Transaction, highest_given, link
 from sidecar.model.audit import Break, Chain, Head
 from sidecar.model.record import Action
 
@@ -25,7 +25,8 @@ def verify(tx: Transaction, noted: Head | None = None) -> Chain:
         count, first = count + 1, first or row["id"]
         broken = broken or fault(row, last) or _noted_fault(row, noted)
         last = Head(row["id"], row["hash"])
-    return Chain(count, first, last, broken or _end(tx, last, head) or _noted_end(last, start, noted))
+    broken = broken or _end(tx, last, head) or _cut(tx, last) or _noted_end(last, start, noted)
+    return Chain(count, first, last, broken)
 
 
 def start_of(tx: Transaction) -> Head:
@@ -71,13 +72,21 @@ def _noted_fault(row: sqlite3.Row, noted: Head | None) -> Break | None:
 def _end(tx: Transaction, last: Head, head: Head | None) -> Break | None:
     """Whether the trail ends where the head says."""
     if head is None:
-        gone = last.newest and _knows_heads(tx)
+        gone = last.newest and _has_known_heads(tx)
         return Break(last.newest + 1, "the head is gone, and newer records may be") if gone else None
     if head.newest > last.newest:
         return Break(last.newest + 1, f"{_missing(last.newest + 1, head.newest)}, says the head")
     if head.newest < last.newest:
         return Break(head.newest + 1, f"it is not of the trail: the newest is {head.newest}, says the head")
     return None if head == last else Break(last.newest, "it is not the record that the head names")
+
+
+def _cut(tx: Transaction, last: Head) -> Break | None:
+    """Whether there were newer rows once, and the head was moved back to hide that."""
+    given = highest_given(tx)
+    if given > last.newest:
+        return Break(last.newest + 1, f"{_missing(last.newest + 1, given)}: the database has had {given}")
+    return None
 
 
 def _noted_end(last: Head, start: Head, noted: Head | None) -> Break | None:
@@ -93,6 +102,13 @@ def _noted_end(last: Head, start: Head, noted: Head | None) -> Break | None:
 def _knows_heads(tx: Transaction) -> bool:
     """A file of an earlier release, looked at without the service, has no head yet."""
     return tx.one("SELECT 1 FROM sqlite_master WHERE name = 'audit_head'") is not None
+
+
+def _has_known_heads(tx: Transaction) -> bool:
+    """Whether there was a table of it, though somebody may have dropped that."""
+    made = "SELECT 1 FROM _sqlite_migrations WHERE name = 'headed'"
+    listed = tx.one("SELECT 1 FROM sqlite_master WHERE name = '_sqlite_migrations'") is not None
+    return _knows_heads(tx) or (listed and tx.one(made) is not None)
 
 
 def _missing(first: int, last: int) -> str:
