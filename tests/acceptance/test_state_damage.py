@@ -207,6 +207,6 @@ def test_two_damages_in_one_second_are_both_kept(tmp_path: Path) -> None:
     path = tmp_path / "sidecar.db"
     for number in range(3):
         path.write_bytes(b"garbage %d" % number * 100)
-        open_database(tmp_path, 1.0).db.conn.close()
+        open_database(tmp_path, 1.0).connection.close()
     kept = {one.read_bytes()[:9] for one in tmp_path.iterdir() if "damaged" in one.name}
     assert kept == {b"garbage 0", b"garbage 1", b"garbage 2"}

@@ -6,8 +6,11 @@ import base64
 import json
 import sqlite3
 import stat
+import subprocess
+import sys
 import zlib
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,8 +18,8 @@ import pytest
 
 from sidecar.clock import SystemClock
 from sidecar.decide import retain
-from sidecar.edges.store import Store, codec
-from sidecar.edges.store.database import FILE, schema, tables
+from sidecar.edges.store import Store, codec, migrations
+from sidecar.edges.store.database import FILE, tables
 from sidecar.errors import AlreadyRunning, CheckpointUnusable, Permanent, StoreUnavailable
 from sidecar.model.incident import Asker, Broken, Cause, Failure, FailureKind, Finding, Intent, Unit
 from sidecar.model.plan import Difference, Expectation, Outcome, Plan, Strategy
@@ -285,13 +288,46 @@ async def test_an_alert_is_taken_once_and_stays_pending_until_settled(bench: Ben
     assert again[0].skip is SkipReason.DUPLICATE
 
 
+def assert_tables_as_now(bench: Bench) -> None:
+    with closing(sqlite3.connect(":memory:")) as wanted, closing(sqlite3.connect(bench.folder / FILE)) as got:
+        wanted.executescript(migrations.schema())
+        assert tables(got) == tables(wanted)
+
+
 def test_the_schema_is_the_sum_of_the_migrations(bench: Bench) -> None:
-    wanted = sqlite3.connect(":memory:")
-    wanted.executescript(schema())
-    got = sqlite3.connect(bench.folder / FILE)
-    assert tables(got) == tables(wanted)
-    wanted.close()
-    got.close()
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as stepwise:
+        migrations.migrate(stepwise)
+        assert stepwise.execute("SELECT COUNT(*) FROM _sqlite_migrations").fetchone() == (
+            len(migrations.names()),
+        )
+        with closing(sqlite3.connect(":memory:")) as wanted:
+            wanted.executescript(migrations.schema())
+            assert tables(stepwise) == tables(wanted)
+    assert_tables_as_now(bench)
+
+
+def test_a_new_database_has_had_all_steps_by_the_account_of_sqlite_utils(bench: Bench) -> None:
+    with closing(sqlite3.connect(bench.folder / FILE, isolation_level=None)) as connection:
+        before = connection.execute("SELECT * FROM _sqlite_migrations").fetchall()
+        assert migrations.applied(connection) == migrations.names()
+        migrations.migrate(connection)
+        assert connection.execute("SELECT * FROM _sqlite_migrations").fetchall() == before
+        with pytest.raises(sqlite3.IntegrityError):
+            connection.execute(
+                "INSERT INTO _sqlite_migrations (migration_set, name) VALUES ('sidecar', 'first')"
+            )
+
+
+def test_a_service_without_anything_to_migrate_leaves_sqlite_utils_alone(tmp_path: Path) -> None:
+    script = (
+        "import pathlib, sys; import sidecar.app; from sidecar.edges.store.database import open_database;"
+        " [open_database(pathlib.Path(sys.argv[1]), 1.0).connection.close() for _ in range(2)];"
+        " print('sqlite_utils' in sys.modules)"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert told.stdout == "False\n"
 
 
 async def test_a_database_without_what_was_compared_is_brought_up_to_date(bench: Bench) -> None:
@@ -376,7 +412,7 @@ async def test_a_circuit_of_an_earlier_release_is_still_open(bench: Bench) -> No
     bench.tamper("DELETE FROM _sqlite_migrations WHERE name = 'probed'")
     bench.store = bench.open()
     assert await bench.store.circuits() == {"respawn_pane": BreakerState(Circuit.OPEN, opened=3.0, used=3.0)}
-    test_the_schema_is_the_sum_of_the_migrations(bench)
+    assert_tables_as_now(bench)
 
 
 async def test_a_database_without_footings_is_brought_up_to_date(bench: Bench) -> None:
@@ -387,7 +423,7 @@ async def test_a_database_without_footings_is_brought_up_to_date(bench: Bench) -
     bench.tamper("DELETE FROM _sqlite_migrations WHERE name = 'climbed'")
     bench.store = bench.open()
     assert await bench.store.footings() == {}
-    test_the_schema_is_the_sum_of_the_migrations(bench)
+    assert_tables_as_now(bench)
 
 
 async def test_a_database_without_rehearsals_is_brought_up_to_date(bench: Bench) -> None:
@@ -396,7 +432,7 @@ async def test_a_database_without_rehearsals_is_brought_up_to_date(bench: Bench)
     bench.tamper("DELETE FROM _sqlite_migrations WHERE name = 'rehearsals'")
     bench.store = bench.open()
     assert await bench.store.rehearsals() == ()
-    test_the_schema_is_the_sum_of_the_migrations(bench)
+    assert_tables_as_now(bench)
 
 
 async def test_a_file_that_was_removed_or_replaced_is_noticed(bench: Bench) -> None:

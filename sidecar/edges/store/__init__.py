@@ -1,4 +1,4 @@
-"""The state store: SQLite through sqlite-utils, in one file that people can read with its tools."""
+"""The state store: SQLite in one file, migrated by sqlite-utils, that people can read with its tools."""
 
 from sidecar.edges.store.store import Store
 

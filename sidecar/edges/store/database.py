@@ -13,17 +13,12 @@ import sqlite3
 import stat
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from importlib import resources
 from pathlib import Path
-
-import sqlite_utils
-from sqlite_utils.migrations import Migrations
 
 from sidecar.edges.aside import free_name, is_misplaced, put_aside
 from sidecar.edges.lock import lock
-from sidecar.edges.store import views
+from sidecar.edges.store import migrations, views
 from sidecar.edges.store.salvage import UNREADABLE, salvage
-from sidecar.edges.store.seal import seal_all
 from sidecar.edges.store.wal import left_out
 from sidecar.errors import DiskFull, Permanent, StoreUnavailable, UnsafeState
 
@@ -32,133 +27,6 @@ _LOCK = "sidecar.lock"
 _BUSY_MILLISECONDS = 1000
 _CACHE_KIB = 512
 """Of pages that SQLite keeps; what it reads again comes from the page cache of the kernel."""
-
-migrations = Migrations("sidecar")
-
-
-@migrations()
-def first(db: sqlite_utils.Database) -> None:
-    """The tables of the first release."""
-    for statement in _sql("first.sql").split(";\n"):
-        if statement.strip():
-            db.execute(statement)
-
-
-@migrations()
-def rehearsals(db: sqlite_utils.Database) -> None:
-    """The results of rehearsals, for databases that were made without."""
-    _create(db, "rehearsals")
-
-
-@migrations()
-def compared(db: sqlite_utils.Database) -> None:
-    """What a verdict has compared, for databases that were made without."""
-    if "compared" not in db["recoveries"].columns_dict:
-        db.execute("ALTER TABLE recoveries ADD COLUMN compared TEXT NOT NULL DEFAULT '{}'")
-
-
-@migrations()
-def sealed(db: sqlite_utils.Database) -> None:
-    """A checksum over the whole row of a checkpoint, not over its body alone."""
-    if "seal" not in db["checkpoints"].columns_dict:
-        db.execute("ALTER TABLE checkpoints ADD COLUMN seal TEXT NOT NULL DEFAULT ''")
-        seal_all(db.conn)
-
-
-@migrations()
-def headed(db: sqlite_utils.Database) -> None:
-    """The head of the audit trail, for databases that were made without."""
-    _create(db, "audit_head")
-    db.execute(
-        "INSERT OR IGNORE INTO audit_head (id, newest, hash)"
-        " SELECT 1, id, hash FROM audit ORDER BY id DESC LIMIT 1"
-    )
-
-
-@migrations()
-def counted(db: sqlite_utils.Database) -> None:
-    """How many texts a checkpoint has, so that a lost row of them shows."""
-    if "texts" not in db["checkpoints"].columns_dict:
-        db.execute("ALTER TABLE checkpoints ADD COLUMN texts INTEGER NOT NULL DEFAULT 0")
-        db.execute(
-            "UPDATE checkpoints SET texts ="
-            " (SELECT COUNT(*) FROM checkpoint_scrollbacks WHERE checkpoint = checkpoints.id)"
-        )
-
-
-@migrations()
-def probed(db: sqlite_utils.Database) -> None:
-    """Circuits with all their calls and their permits. What failed before is remembered by the open ones."""
-    if "probe_until" not in db["circuits"].columns_dict:
-        return
-    db.execute("ALTER TABLE circuits RENAME TO circuits_before")
-    _create(db, "circuits")
-    db.execute(
-        "INSERT INTO circuits SELECT name, state, '[]', opened, 0, '[]', 0, MAX(opened, probe_until)"
-        " FROM circuits_before"
-    )
-    db.execute("DROP TABLE circuits_before")
-
-
-@migrations()
-def totals(db: sqlite_utils.Database) -> None:
-    """What retention took away, added up, for databases that were made without."""
-    _create(db, "counted")
-
-
-@migrations()
-def journal(db: sqlite_utils.Database) -> None:
-    """Plans with their recoveries, and a row for each attempt at a step."""
-    for column in (
-        "plan TEXT NOT NULL DEFAULT ''",
-        "resumed INTEGER NOT NULL DEFAULT 0",
-        "stopped TEXT NOT NULL DEFAULT ''",
-        "wanted TEXT NOT NULL DEFAULT '[]'",
-        "transaction_outcome TEXT NOT NULL DEFAULT ''",
-        "commands TEXT NOT NULL DEFAULT '[]'",
-        "undo INTEGER NOT NULL DEFAULT 0",
-    ):
-        db.execute(f"ALTER TABLE recoveries ADD COLUMN {column}")
-    db.execute("ALTER TABLE steps RENAME TO former_steps")
-    _create(db, "steps")
-    db.execute(
-        "INSERT INTO steps (recovery, seq, kind, description, state, due, begun, ended, error)"
-        " SELECT recovery, seq, kind, description, state, begun, begun, ended, error FROM former_steps"
-    )
-    db.execute("DROP TABLE former_steps")
-
-
-@migrations()
-def climbed(db: sqlite_utils.Database) -> None:
-    """Several attempts at one incident, and where sessions stand on their ladders."""
-    _create(db, "footings")
-    columns = db["recoveries"].columns_dict
-    if "attempt" not in columns:
-        db.execute("ALTER TABLE recoveries ADD COLUMN attempt INTEGER NOT NULL DEFAULT 1")
-    if "manner" not in columns:
-        db.execute("ALTER TABLE recoveries ADD COLUMN manner TEXT NOT NULL DEFAULT 'plain'")
-
-
-@migrations()
-def looked_up(db: sqlite_utils.Database) -> None:
-    """The recoveries of an incident, found without going through all of them."""
-    db.execute("CREATE INDEX IF NOT EXISTS recoveries_by_incident ON recoveries (incident)")
-
-
-def _create(db: sqlite_utils.Database, table: str) -> None:
-    """Make a table as it is now, unless it is there."""
-    for statement in schema().split(";\n"):
-        if statement.startswith(f"CREATE TABLE {table} "):
-            db.execute(statement.replace("CREATE TABLE", "CREATE TABLE IF NOT EXISTS", 1))
-
-
-def schema() -> str:
-    """The tables as they are now; equal to the sum of the migrations."""
-    return _sql("schema.sql")
-
-
-def _sql(name: str) -> str:
-    return resources.files("sidecar.edges.store").joinpath(name).read_text()
 
 
 def prepare_folder(folder: Path) -> None:
@@ -202,7 +70,7 @@ def lock_state(folder: Path) -> int:
 class Opened:
     """A database that is fit for use, and what had to be done for it."""
 
-    db: sqlite_utils.Database
+    connection: sqlite3.Connection
     set_aside: Path | None = None
     """Where a damaged file was moved."""
     fresh: bool = False
@@ -251,7 +119,7 @@ def _salvaged(path: Path, aside: Path) -> Opened:
     """A new database with what can still be read of the one that was put aside."""
     opened = _open(path)
     if aside.is_file() or aside.with_name(f"{aside.name}-wal").is_file():
-        salvage(aside, opened.db.conn)
+        salvage(aside, opened.connection)
     return replace(opened, set_aside=aside)
 
 
@@ -312,18 +180,15 @@ def _open(path: Path) -> Opened:
         _check(connection)
         connection.row_factory = sqlite3.Row
         fresh = not tables(connection)
-        db = sqlite_utils.Database(connection)
-        _refuse_newer(db)
-        if migrations.pending(db):
-            views.drop(connection)
-            migrations.apply(db)
+        _refuse_newer(connection)
+        migrations.bring_up_to_date(connection, empty=fresh)
         if tables(connection) != _wanted_tables():
             raise sqlite3.DatabaseError("the tables are not as they were made")
         views.refresh(connection)
     except BaseException:
         connection.close()
         raise
-    return Opened(db, fresh=fresh, cut_off=cut_off)
+    return Opened(connection, fresh=fresh, cut_off=cut_off)
 
 
 def _check(connection: sqlite3.Connection) -> None:
@@ -350,15 +215,12 @@ def tables(connection: sqlite3.Connection) -> dict[str, str]:
 
 def _wanted_tables() -> dict[str, str]:
     with contextlib.closing(sqlite3.connect(":memory:")) as connection:
-        connection.executescript(schema())
+        connection.executescript(migrations.schema())
         return tables(connection)
 
 
-def _refuse_newer(db: sqlite_utils.Database) -> None:
-    with contextlib.closing(sqlite3.connect(":memory:")) as empty:
-        # To an empty database, all that is known here is still to be done.
-        known = {migration.name for migration in migrations.pending(sqlite_utils.Database(empty))}
-    newer = {migration.name for migration in migrations.applied(db)} - known
+def _refuse_newer(connection: sqlite3.Connection) -> None:
+    newer = migrations.applied(connection) - migrations.names()
     if newer:
         raise Permanent(
             f"the database was written by a newer release (it has {', '.join(sorted(newer))})",

@@ -113,7 +113,7 @@ class Store:
         """It was made just now, or nothing was in it."""
         self.cut_off = opened.cut_off
         """What was written last before the last end is gone."""
-        self._connection: sqlite3.Connection = opened.db.conn
+        self._connection: sqlite3.Connection = opened.connection
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
         self._path = folder / "sidecar.db"
         self._file = _identity(self._path)

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from importlib import resources
+from pathlib import Path
 
 _NAME = re.compile(r"CREATE VIEW (\w+)")
 
 
 def wanted() -> dict[str, str]:
     """What makes each view, by its name."""
-    text = resources.files("sidecar.edges.store").joinpath("views.sql").read_text()
+    text = Path(__file__).with_name("views.sql").read_text()
     statements = [statement for statement in text.split(";\n") if statement.strip()]
     return {found[1]: statement for statement in statements if (found := _NAME.match(statement))}
 
