@@ -25,6 +25,7 @@ from sidecar.decide.builtin import BUILTIN
 from sidecar.model.heartbeat import Heartbeat
 from sidecar.model.incident import IncidentState
 from sidecar.model.lifecycle import MOVES
+from sidecar.model.notice import Alertmanager, Channel, Email, Pacing, Webhook
 from sidecar.model.policy import AtOnce, Budget, ResumeRule
 
 PAGE = Path(__file__).with_name("configuration.md")
@@ -45,6 +46,15 @@ _ITEMS: Mapping[str, tuple[type, str]] = {
     "alerts": (AlertRoute, "alerts[]"),
 }
 _SHARES = {"failure_rate", "slow_rate"}
+_CHANNEL_KEYS: tuple[tuple[type, str, str], ...] = (
+    (Webhook, "url", "webhook"),
+    (Webhook, "token_file", "token_file"),
+    (Alertmanager, "url", "alertmanager"),
+    *((Email, one.name, f"email.{'from' if one.name == 'sender' else one.name}") for one in fields(Email)),
+    *((Channel, name, name) for name in ("name", "template")),
+    *((Pacing, one.name, one.name) for one in fields(Pacing)),
+)
+"""What an entry of ``notify`` may have beside ``tmux``: class, field, key."""
 _PLAIN_NUMBERS = {"base", "memory_free", "memory_stalled", "cpu_stalled", "load"}
 _RULES = re.compile(
     r"(?<=<!-- rules: written by docs/generate.py -->\n).*(?=<!-- end of rules -->)", re.DOTALL
@@ -88,10 +98,21 @@ def entries(kind: type, path: str = "") -> Iterator[Entry]:
         if is_dataclass(default) and not isinstance(default, Budget | AtOnce):
             yield from entries(type(default), where)
             continue
+        if where == "notify.channels":
+            yield from _channel_entries()
+            continue
         if where in _ITEMS:
             yield from entries(*_ITEMS[where])
             continue
         yield Entry(key, _show(one.name, default), meanings.get(one.name, ""), _available(key))
+
+
+def _channel_entries() -> Iterator[Entry]:
+    for kind, name, key in _CHANNEL_KEYS:
+        default = next(_default(one) for one in fields(kind) if one.name == name)
+        # None of the channels has to be there; the name has the kind's word for a default.
+        shown = {"url": "none", "name": "`webhook` and so on"}.get(name) or _show(name, default)
+        yield Entry(f"notify[].{key}", shown, _docstrings(kind)[name], True)
 
 
 def page() -> str:
@@ -185,6 +206,8 @@ def _show(name: str, value: Any) -> str:
             text = f"`{units.show_seconds(value)}`"
         case int() | float():
             text = f"`{value:g}`"
+        case frozenset():
+            text = "all"
         case tuple():
             text = ", ".join(f"`{item}`" for item in value)
         case Mapping():

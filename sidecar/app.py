@@ -27,6 +27,7 @@ from sidecar.edges.guests import Guests
 from sidecar.edges.host import LocalHost
 from sidecar.edges.logs import JsonLog, adopt_library_logs
 from sidecar.edges.metrics import Metrics
+from sidecar.edges.notify import LocalMessenger
 from sidecar.edges.probes.prober import Prober
 from sidecar.edges.probes.vitals import VitalsDoor
 from sidecar.edges.process_watch import ProcessWatch
@@ -56,6 +57,7 @@ from sidecar.flow.heartbeat import Heartbeats
 from sidecar.flow.inquiry import Inquiry
 from sidecar.flow.keeper import Keeper
 from sidecar.flow.lanes import Lanes
+from sidecar.flow.notify import Notices
 from sidecar.flow.pace import Pace
 from sidecar.flow.person import Person
 from sidecar.flow.picture import picture
@@ -210,7 +212,10 @@ class Sidecar:
         self._circuits = Circuits(store, clock, self.metrics, lambda: ward.settings.recovery.circuit)
         executor = Executor(store, clock, SystemDice(), self.metrics, log, ward.retry)
         self._reloader = Reloader(ward, self._reread, store, clock, log, self._keep_settings)
-        person = Person(ward, tmux, self.metrics, log)
+        notices = Notices(
+            ward, store, LocalMessenger(), clock, SystemDice(), self.metrics, log, platform.node()
+        )
+        person = Person(ward, tmux, notices, clock, self.metrics, log)
         socket = SocketWatch(runner.socket, clock)
         self._undo.callback(socket.close)
         server_examiner = ServerExaminer(ward, tmux, host.stopped, clock, self._notice)
@@ -264,6 +269,7 @@ class Sidecar:
         tasks.keep("checkpoint", checkpointer.run)
         tasks.keep("settings", checkpointer.notice_settings)
         tasks.keep("rehearsal", rehearser.run)
+        tasks.keep("notices", notices.run)
         tasks.keep("usage", lambda: self._measure(host))
         tasks.keep("incidents", self._follow_incidents)
         tasks.keep("loop lag", self._feel_lag)

@@ -16,6 +16,7 @@ from sidecar.errors import Fault
 from sidecar.model.heartbeat import Heartbeat
 from sidecar.model.incident import FailureKind
 from sidecar.model.ladder import Ladders, ladders
+from sidecar.model.notice import Channel
 from sidecar.model.plan import StepKind, Strategy
 from sidecar.model.policy import (
     AtOnce,
@@ -212,6 +213,8 @@ class NotifySettings:
 
     tmux: bool = True
     """Show a message in the clients that are attached."""
+    channels: tuple[Channel, ...] = ()
+    """Webhooks, Alertmanagers and mail addresses that are told too."""
 
 
 @dataclass(frozen=True, slots=True)

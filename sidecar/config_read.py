@@ -22,7 +22,6 @@ from sidecar.config import (
     AuditSettings,
     CheckpointSettings,
     HttpSettings,
-    NotifySettings,
     RecoverySettings,
     SessionOverride,
     SessionSettings,
@@ -55,6 +54,7 @@ from sidecar.config_fields import (
 )
 from sidecar.config_heartbeats import heartbeats
 from sidecar.config_ladders import circuit_on, read_ladders, read_retry, read_strategy, retry_on
+from sidecar.config_notify import read_channels
 from sidecar.config_workspaces import load_workspaces
 from sidecar.config_yaml import compose, read_text
 from sidecar.decide.contradict import contradictions
@@ -195,12 +195,6 @@ def _at_once(place: Place) -> AtOnce:
         raise Wrong(str(error)) from error
 
 
-def _notify(place: Place) -> NotifySettings:
-    channels = list_of(record(dict[str, bool], _CHANNEL))(place)
-    # Whoever writes the list names every channel that is wanted; an empty one wants none.
-    return NotifySettings(tmux=any(entry.get("tmux", False) for entry in channels))
-
-
 _TMUX: Mapping[str, Reader[Any]] = {
     "socket_name": read_as(units.socket_name),
     "socket_path": read_as(lambda word: units.socket_path(os.path.expanduser(word))),
@@ -277,11 +271,6 @@ _ALERT: Mapping[str, Reader[Any]] = {
     "failure": one_of(FailureKind, "failure"),
     "strategy": read_strategy,
 }
-_CHANNEL: Mapping[str, Reader[Any]] = {
-    "tmux": switch,
-    "webhook": unavailable,
-    "alertmanager": unavailable,
-}
 HTTP: Mapping[str, Reader[Any]] = {
     "listen": read_as(units.address),
     "token_file": read_as(_path),
@@ -298,6 +287,6 @@ _SETTINGS: Mapping[str, Reader[Any]] = {
     "heartbeats": heartbeats,
     "checks": unavailable,
     "alerts": list_of(record(AlertRoute, _ALERT, required=("match", "session"))),
-    "notify": _notify,
+    "notify": read_channels,
     "http": record(HttpSettings, HTTP),
 }

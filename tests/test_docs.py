@@ -19,6 +19,7 @@ from sidecar.errors import ConfigInvalid, Fault
 from sidecar.flow.steps import STEPS
 from sidecar.model.incident import Cause, FailureKind
 from sidecar.model.lifecycle import MOVES
+from sidecar.model.notice import Matter
 from sidecar.model.plan import Outcome, RefusalReason, Strategy
 from sidecar.model.record import HoldBackReason, SkipReason
 from sidecar.model.saga import TransactionOutcome
@@ -105,6 +106,7 @@ def test_every_step_is_told_with_its_way_back() -> None:
         ("Outcomes", Outcome),
         ("Transactions", TransactionOutcome),
         ("Why an alert leads to nothing", SkipReason),
+        ("What people are told of", Matter),
         ("Why a capture is not stored", HoldBackReason),
     ],
 )

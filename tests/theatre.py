@@ -17,10 +17,12 @@ from sidecar.config import CheckpointSettings, Settings, TmuxSettings
 from sidecar.decide import retain
 from sidecar.decide.detect import Expected
 from sidecar.edges.metrics import Metrics
+from sidecar.edges.notify import LocalMessenger
 from sidecar.edges.store import Store
 from sidecar.edges.tmux.door import TmuxDoor
 from sidecar.edges.tmux.run import TmuxRunner
 from sidecar.edges.tmux.stage import Stage, stage_folder
+from sidecar.flow.notify import Notices
 from sidecar.flow.person import Person
 from sidecar.flow.rehearse import Props, Rehearser
 from sidecar.flow.ward import Ward
@@ -110,7 +112,10 @@ class Theatre:
         return open_door(self.tmux, runner)
 
     def engage(self) -> Rehearser:
-        person = Person(self.ward, self.door, self.metrics, self.log)
+        notices = Notices(
+            self.ward, self.store, LocalMessenger(), self.clock, SmallDice(), self.metrics, self.log, "box"
+        )
+        person = Person(self.ward, self.door, notices, self.clock, self.metrics, self.log)
         props = Props(
             self.stage, self.store, self.machine, self.clock, SmallDice(), self.metrics, self.log, person
         )

@@ -21,6 +21,7 @@ from sidecar.edges.metrics_circuits import CircuitCounts, valid_label
 from sidecar.edges.probe_metrics import ProbeMetrics
 from sidecar.errors import DiskFull, StoreUnavailable, TmuxAbsent, TmuxRefused, TmuxUnknown
 from sidecar.model.incident import Cause, FailureKind
+from sidecar.model.notice import ChannelKind
 from sidecar.model.plan import Outcome, RefusalReason, StepKind, Strategy
 from sidecar.model.record import HoldBackReason, HoldOffReason, RehearsalOutcome, SkipReason
 from sidecar.model.saga import TransactionOutcome
@@ -130,6 +131,7 @@ class Metrics:
             (self._alerts, (("firing", "resolved"),)),
             (self._skipped, (SkipReason,)),
             (self._notified, (("tmux",), ("delivered", "nobody_there"))),
+            (self._notified, (tuple(ChannelKind)[1:], ("delivered", "failed"))),
         )
         for metric, words in known:
             for labels in product(*words):

@@ -18,6 +18,7 @@ from sidecar.flow.ports import Book, Logbook, Meter
 from sidecar.flow.ward import Case, Standstill, Ward
 from sidecar.model.incident import Asker, Cause, IncidentState
 from sidecar.model.ladder import Footing
+from sidecar.model.notice import Matter
 from sidecar.model.plan import Entry, Outcome, Plan, Refusal, RefusalReason, Resort, Strategy, Verdict
 from sidecar.model.record import Action, Ending, IncidentRow, KnownSession, RecoveryRow
 from sidecar.model.saga import Journal, TransactionOutcome
@@ -137,7 +138,9 @@ class Concluder:
         helpless = refusal.reason in _TOLD_ONCE and incident.state is IncidentState.OPEN
         in_vain = bool(case.tried) and state is not IncidentState.DISMISSED
         if given_up or helpless or in_vain:
-            await self.person.call(case.session, f"sidecar: {refusal.sentence}. {refusal.hint}")
+            matter = Matter.GIVEN_UP if given_up else Matter.HELD
+            text = f"{refusal.sentence}. {refusal.hint}"
+            await self.person.tell(matter, case.session, text, incident.trace)
 
     async def end(self, run: Run, found: Conclusion) -> bool:
         """Write it down. Whether something else is to be tried at once, for the same incident."""
@@ -190,15 +193,7 @@ class Concluder:
         else:
             self._rest(case, ended, found.sentence if found.outcome is Outcome.STUCK else "")
         self._tell(run, found, ending)
-        if found.outcome not in _AS_WANTED:
-            await self.person.call(
-                case.session, f"sidecar: recovery of {case.session} {found.outcome}: {found.sentence}"
-            )
-        elif found.verified and case.tried:
-            tried = ", ".join(map(str, case.tried))
-            await self.person.call(
-                case.session, f"sidecar: {case.session} is back by {_resort(plan)}; in vain: {tried}"
-            )
+        await self._tell_a_person(run, found)
         return False
 
     def _there(self, name: str, after: Look) -> KnownSession | None:
@@ -208,6 +203,18 @@ class Concluder:
             return None
         known = self.ward.known(after, live, self.clock.wall())
         return None if self.ward.written.get(name) == known.instance else known
+
+    async def _tell_a_person(self, run: Run, found: Conclusion) -> None:
+        name, trace = run.case.session, run.incident.trace
+        what = name or "the tmux server"
+        if found.outcome not in _AS_WANTED:
+            matter = Matter.STUCK if found.outcome is Outcome.STUCK else Matter.RECOVERY_FAILED
+            text = f"recovery of {what} {found.outcome}: {found.sentence}"
+            await self.person.tell(matter, name, text, trace)
+        elif found.verified:
+            tried = f"; in vain: {', '.join(map(str, run.case.tried))}" if run.case.tried else ""
+            text = f"{what} is back by {_resort(run.plan)}: {found.sentence}{tried}"
+            await self.person.tell(Matter.RECOVERED, name, text, trace)
 
     def _rest(self, case: Case, now: float, stuck: str = "") -> None:
         """The watcher leaves the session alone for a while after this."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from sidecar.clock import Clock
 from sidecar.decide import frozen
 from sidecar.decide.detect import Expected
-from sidecar.flow.ports import Notice, Stopped, Tmux
+from sidecar.flow.ports import LookAgain, Stopped, Tmux
 from sidecar.flow.ward import Ward
 from sidecar.model.incident import Cause, Finding
 from sidecar.model.running import ProcessState, Running
@@ -26,7 +26,7 @@ class ServerExaminer:
         {Cause.SERVER_SUSPENDED, Cause.SERVER_BLOCKED, Cause.SERVER_UNRESPONSIVE, Cause.CLIENT_WEDGED}
     )
 
-    def __init__(self, ward: Ward, tmux: Tmux, stopped: Stopped, clock: Clock, notice: Notice) -> None:
+    def __init__(self, ward: Ward, tmux: Tmux, stopped: Stopped, clock: Clock, notice: LookAgain) -> None:
         self._ward = ward
         self._tmux = tmux
         self._stopped = stopped
@@ -39,7 +39,7 @@ class ServerExaminer:
         self._last: Cause | None = None
 
     async def glance(self) -> None:
-        """Notice that the server's process was stopped, for ever: nothing else tells of that."""
+        """LookAgain that the server's process was stopped, for ever: nothing else tells of that."""
         was = False
         while True:
             await self._clock.sleep(_POLL)

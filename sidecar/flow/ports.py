@@ -16,6 +16,7 @@ from sidecar.model.audit import AuditFilter, Cleared, Head, Pruned, TrailLimits
 from sidecar.model.extension import OwnCall
 from sidecar.model.incident import Asker, Cause, Evidence, FailureKind, Finding, IncidentState
 from sidecar.model.ladder import Footing
+from sidecar.model.notice import Channel, Delivery, Message, Notice, QueuedNotice
 from sidecar.model.plan import Refusal, Resort, Resumption, Start, Step
 from sidecar.model.policy import BreakerState, Retention
 from sidecar.model.probe import Probe, ProbeResult
@@ -458,7 +459,7 @@ class Stopped(Protocol):
         """Undo Ctrl-S, only while it is the terminal of this process. False: it is not."""
 
 
-class Notice(Protocol):
+class LookAgain(Protocol):
     """Sees to it that the watch looks again, because an examiner has reason to."""
 
     def __call__(self, after: float = 0.0) -> None:
@@ -516,6 +517,34 @@ class ProbeMeter(Protocol):
 
     def heartbeats(self, missed: Mapping[str, int]) -> None:
         """How many programs miss their heartbeat now, by rule."""
+
+
+class Mailbox(Protocol):
+    """The durable queue of what people are told. Each writing method is one transaction."""
+
+    async def queue_notice(self, notice: Notice, channels: Sequence[str]) -> int:
+        """Queue it for each channel. Returns how many older ones had to go for it."""
+
+    async def queued_notices(self, channel: str) -> tuple[QueuedNotice, ...]:
+        """Oldest first."""
+
+    async def notices_sent_since(self, channel: str, since: float) -> tuple[float, ...]:
+        """When messages went through the channel, in wall seconds, oldest first."""
+
+    async def settle_notices(
+        self, channel: str, numbers: Sequence[int], outcome: Delivery, error: str = ""
+    ) -> None:
+        """They have come to an end."""
+
+    async def postpone_notices(self, numbers: Sequence[int], due: float, error: str) -> None:
+        """They are tried again at ``due``, in wall seconds."""
+
+
+class Messenger(Protocol):
+    """The doors to people."""
+
+    async def deliver(self, channel: Channel, message: Message) -> None:
+        """Hand a message over. Temporary: it may be taken another time; Permanent: never."""
 
 
 class Meter(Protocol):

@@ -19,6 +19,7 @@ from sidecar.errors import CheckpointUnusable, SidecarError, Temporary, TmuxRefu
 from sidecar.flow.person import Person
 from sidecar.flow.ports import Book, Host, Logbook, Meter, Scene, Stage
 from sidecar.flow.ward import Ward
+from sidecar.model.notice import Matter
 from sidecar.model.plan import Verdict
 from sidecar.model.record import Action, HoldOffReason, Rehearsal, RehearsalOutcome
 from sidecar.model.session import Checkpoint, Look, Presence, SessionImage
@@ -231,9 +232,10 @@ class Rehearser:
             seconds=round(seconds, 4),
         )
         if not row.restorable and (before is None or before.restorable):
-            await self._p.person.call(
+            await self._p.person.tell(
+                Matter.NOT_RESTORABLE,
                 row.session,
-                f"sidecar: the newest checkpoint of {row.session} cannot be restored: {found.sentence()}",
+                f"the newest checkpoint of {row.session} cannot be restored: {found.sentence()}",
             )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from sidecar.clock import Clock
 from sidecar.decide import frozen
 from sidecar.decide.detect import Expected
-from sidecar.flow.ports import Notice, Stopped
+from sidecar.flow.ports import LookAgain, Stopped
 from sidecar.model.incident import Broken, Cause, Finding
 from sidecar.model.running import ProcessState
 from sidecar.model.session import Look, Pane, Presence
@@ -23,7 +23,7 @@ class ProgramExaminer:
 
     causes = frozenset({Cause.PROCESS_SUSPENDED})
 
-    def __init__(self, stopped: Stopped, clock: Clock, notice: Notice) -> None:
+    def __init__(self, stopped: Stopped, clock: Clock, notice: LookAgain) -> None:
         self._stopped = stopped
         self._clock = clock
         self._notice = notice

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sidecar.clock import Clock
 from sidecar.decide import frozen
 from sidecar.decide.detect import Expected
-from sidecar.flow.ports import Notice, Stopped
+from sidecar.flow.ports import LookAgain, Stopped
 from sidecar.flow.ward import Ward
 from sidecar.model.incident import Cause, Finding
 from sidecar.model.running import Flow
@@ -39,7 +39,7 @@ class TerminalExaminer:
 
     causes = frozenset({Cause.TERMINAL_STOPPED})
 
-    def __init__(self, ward: Ward, stopped: Stopped, clock: Clock, notice: Notice) -> None:
+    def __init__(self, ward: Ward, stopped: Stopped, clock: Clock, notice: LookAgain) -> None:
         self._ward = ward
         self._stopped = stopped
         self._clock = clock

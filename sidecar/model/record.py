@@ -76,6 +76,7 @@ class Action(StrEnum):
     CONFIG_FELL_BACK = "config_fell_back"
     WORKSPACE_REFUSED = "workspace_refused"
     NOTIFIED = "notified"
+    NOTIFY_FAILED = "notify_failed"
     RESERVE_GIVEN_UP = "reserve_given_up"
     RESERVE_MADE = "reserve_made"
     AUDIT_HEAD = "audit_head"

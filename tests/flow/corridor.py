@@ -36,6 +36,7 @@ from sidecar.flow.examine import Examination
 from sidecar.flow.execute import Executor
 from sidecar.flow.inquiry import Inquiry
 from sidecar.flow.lanes import Lanes
+from sidecar.flow.notify import Notices
 from sidecar.flow.pace import Pace
 from sidecar.flow.person import Person
 from sidecar.flow.ports import Examiner
@@ -45,6 +46,7 @@ from sidecar.flow.strain import Strain
 from sidecar.flow.ward import Ward
 from sidecar.flow.watch import Tools, Watch
 from sidecar.model.incident import Exit, Role, SignalKind
+from sidecar.model.notice import Channel, Message
 from sidecar.model.plan import Entry, Resumption, Start
 from sidecar.model.reach import Kind, Peer, Place, Reach, Ring
 from sidecar.model.record import Action, Capture, Pressure, RecoveryRow, Usage, Watched
@@ -510,6 +512,20 @@ class Certain:
         return 0.5
 
 
+@dataclass
+class Postman:
+    """Takes every message, unless there is ``trouble`` with its channel, first come first."""
+
+    taken: list[tuple[str, Message]] = field(default_factory=list)
+    trouble: dict[str, list[SidecarError]] = field(default_factory=dict)
+
+    async def deliver(self, channel: Channel, message: Message) -> None:
+        await asyncio.sleep(0)
+        if self.trouble.get(channel.name):
+            raise self.trouble[channel.name].pop(0)
+        self.taken.append((channel.name, message))
+
+
 class Corridor:
     """Everything wired as in the service, with the doors replaced."""
 
@@ -545,9 +561,11 @@ class Corridor:
         executor = Executor(self.store, clock, Certain(), self.meter, self.log, ward.retry)
         socket = SocketExaminer(self.tmux, SteadyFile(), self.host.boot_id)
         examination = Examination((socket, AbsenceExaminer(ward, self.store, clock), *examiners), self.log)
+        self.mail = Postman()
+        self.notices = Notices(ward, self.store, self.mail, clock, Certain(), self.meter, self.log, "box")
         self.recoverer = Recoverer(
             ward, self.tmux, self.store, self.host, clock, self.meter, self.log, self.checkpointer, executor,
-            self.circuits, Person(ward, self.tmux, self.meter, self.log),
+            self.circuits, Person(ward, self.tmux, self.notices, clock, self.meter, self.log),
             Pace(clock, self.strain.starts, self.strain.memory), examination, self.strain,
         )  # fmt: skip
         tools = Tools(

@@ -142,7 +142,8 @@ async def test_what_fails_is_tried_in_other_ways_for_the_same_incident(tmp_path:
         assert found[0].state is IncidentState.RECOVERED
         words = [call[2] for call in world.tmux.called("announce")]
         assert len(words) == 1
-        assert "is back by bare_session; in vain: restore_checkpoint, " in words[0]
+        assert "web is back by bare_session: verified" in words[0]
+        assert "; in vain: restore_checkpoint, " in words[0]
 
 
 async def test_after_the_last_way_a_person_is_called_once(tmp_path: Path) -> None:

@@ -202,6 +202,13 @@ def looked_up(db: Database) -> None:
     db.execute("CREATE INDEX IF NOT EXISTS recoveries_by_incident ON recoveries (incident)")
 
 
+@_migration
+def notices(db: Database) -> None:
+    """The queue of what people are told, for databases that were made without."""
+    _create(db, "notices")
+    db.execute("CREATE INDEX IF NOT EXISTS notices_by_channel ON notices (channel, state, id)")
+
+
 def _create(db: Database, table: str) -> None:
     """Make a table as it is now, unless it is there."""
     for statement in _statements(schema()):

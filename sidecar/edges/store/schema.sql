@@ -169,3 +169,18 @@ CREATE TABLE answers (
   answer TEXT NOT NULL,
   kept REAL NOT NULL
 );
+CREATE TABLE notices (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  channel TEXT NOT NULL,
+  matter TEXT NOT NULL,
+  session TEXT NOT NULL,
+  text TEXT NOT NULL,
+  trace TEXT NOT NULL,
+  at REAL NOT NULL,
+  state TEXT NOT NULL DEFAULT 'queued',
+  attempts INTEGER NOT NULL DEFAULT 0,
+  due REAL NOT NULL DEFAULT 0,
+  ended REAL,
+  error TEXT NOT NULL DEFAULT ''
+);
+CREATE INDEX notices_by_channel ON notices (channel, state, id);

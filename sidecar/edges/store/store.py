@@ -28,6 +28,7 @@ from sidecar.edges.store import (
     incidents,
     journal,
     links,
+    notices,
     rehearsals,
     renaming,
     retention,
@@ -47,6 +48,7 @@ from sidecar.model.archive import Doomed
 from sidecar.model.audit import AuditFilter, Cleared, Head, Pruned, TrailLimits
 from sidecar.model.incident import Asker, Evidence, FailureKind, Finding, IncidentState
 from sidecar.model.ladder import Footing
+from sidecar.model.notice import Delivery, Notice, QueuedNotice
 from sidecar.model.plan import Refusal, Resort, Step
 from sidecar.model.policy import BreakerState, Retention
 from sidecar.model.record import (
@@ -379,6 +381,23 @@ class Store:
             )
         )
         return {row["origin"]: row["first"] for row in rows}
+
+    async def queue_notice(self, notice: Notice, channels: Sequence[str]) -> int:
+        return await self._write(lambda tx: notices.add(tx, notice, channels, self._clock.wall()))
+
+    async def queued_notices(self, channel: str) -> tuple[QueuedNotice, ...]:
+        return await self._read(lambda tx: notices.queued(tx, channel))
+
+    async def notices_sent_since(self, channel: str, since: float) -> tuple[float, ...]:
+        return await self._read(lambda tx: notices.sent_since(tx, channel, since))
+
+    async def settle_notices(
+        self, channel: str, numbers: Sequence[int], outcome: Delivery, error: str = ""
+    ) -> None:
+        await self._write(lambda tx: notices.settle(tx, channel, numbers, outcome, self._clock.wall(), error))
+
+    async def postpone_notices(self, numbers: Sequence[int], due: float, error: str) -> None:
+        await self._write(lambda tx: notices.postpone(tx, numbers, due, error))
 
     async def circuits(self) -> Mapping[str, BreakerState]:
         return await self._read(circuits.read)

@@ -1,0 +1,150 @@
+"""The channels of ``notify`` from YAML."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+from urllib.parse import urlsplit
+
+from sidecar import config_units as units
+from sidecar.config import NotifySettings
+from sidecar.config_fields import (
+    Place,
+    Reader,
+    Told,
+    Wrong,
+    duration_or_off,
+    list_of,
+    one_of,
+    read_as,
+    record,
+    section,
+    switch,
+    text,
+)
+from sidecar.model.notice import Alertmanager, Channel, ChannelKind, Email, Matter, Pacing, Webhook
+
+_ADDRESS = re.compile(r"[^@\s,<>\"]{1,64}@[^@\s,<>\"]{1,255}")
+_BRACES = re.compile(r"\{(?P<name>[^{}]*)\}|[{}]")
+_TEMPLATE_FIELDS = ("text", "session", "matter", "time", "host")
+
+
+def read_channels(place: Place) -> NotifySettings:
+    """A list of channels. Whoever writes it names every channel that is wanted; an empty one wants none."""
+    entries = list_of(_channel)(place)
+    channels = [entry for entry in entries if isinstance(entry, Channel)]
+    taken = Counter(channel.name for channel in channels)
+    twice = next((name for name, times in taken.items() if times > 1), None)
+    if twice is not None:
+        raise Wrong(f"has two channels called {twice}; give each a `name` of its own")
+    return NotifySettings(tmux=True in entries, channels=tuple(channels))
+
+
+def _channel(place: Place) -> Channel | bool:
+    values = section(place, _CHANNEL)
+    named = [kind for kind in _TARGETS if any(key.value == kind for key, _ in place.node.value)]
+    if len(named) != 1:
+        raise Wrong(f"has to name exactly one of {', '.join(ChannelKind)}")
+    [kind] = named
+    if kind not in values:
+        raise Told
+    target = values.pop(kind)
+    if kind is ChannelKind.TMUX:
+        if values:
+            raise Wrong(f"`{next(iter(values))}` has no meaning for tmux")
+        return bool(target)
+    return _built(kind, target, values)
+
+
+def _built(kind: ChannelKind, target: Any, values: dict[str, Any]) -> Channel:
+    token_file = values.pop("token_file", "")
+    if token_file and kind is not ChannelKind.WEBHOOK:
+        raise Wrong("`token_file` is for webhooks")
+    if kind is ChannelKind.WEBHOOK:
+        target = Webhook(target, token_file)
+    elif kind is ChannelKind.ALERTMANAGER:
+        target = Alertmanager(target)
+    name, template = values.pop("name", kind.value), values.pop("template", "{text}")
+    if "matters" in values:
+        values["matters"] = frozenset(values["matters"])
+    return Channel(name, target, replace(Pacing(), **values), template)
+
+
+def _url(word: str) -> str:
+    parts = urlsplit(word)
+    if parts.scheme not in ("http", "https"):
+        raise ValueError(f"{word!r} is no address of a server; it begins with http:// or https://")
+    if not parts.hostname:
+        raise ValueError(f"{word!r} names no host")
+    return word
+
+
+def _mail_address(word: str) -> str:
+    if not _ADDRESS.fullmatch(word):
+        raise ValueError(f"{word!r} is no mail address")
+    return word
+
+
+def _file(word: str) -> str:
+    path = os.path.expanduser(word)
+    if not path.startswith("/"):
+        raise ValueError(f"{word!r} is not a full path; it has to begin with / or ~")
+    return path
+
+
+def _template(place: Place) -> str:
+    template = text(place)
+    for match in _BRACES.finditer(template):
+        if match["name"] not in _TEMPLATE_FIELDS:
+            raise Wrong(f"{match[0]!r} is none of " + ", ".join(f"{{{name}}}" for name in _TEMPLATE_FIELDS))
+    return template
+
+
+def _email(**values: Any) -> Email:
+    if values.get("user") and not values.get("password_file"):
+        raise Wrong("has a `user` and no `password_file`")
+    smtp_only = [key for key in ("starttls", "user", "password_file") if values.get(key)]
+    if smtp_only and not values.get("smtp"):
+        raise Wrong(f"`{smtp_only[0]}` needs `smtp`")
+    values["sender"] = values.pop("from")
+    return Email(**values)
+
+
+def _some(read: Reader[tuple[str, ...]]) -> Reader[tuple[str, ...]]:
+    def read_some(place: Place) -> tuple[str, ...]:
+        values = read(place)
+        if not values:
+            raise Wrong("names nobody")
+        return values
+
+    return read_some
+
+
+_EMAIL: Mapping[str, Reader[Any]] = {
+    "to": _some(list_of(read_as(_mail_address))),
+    "from": read_as(_mail_address),
+    "smtp": read_as(units.address),
+    "starttls": switch,
+    "user": text,
+    "password_file": read_as(_file),
+    "sendmail": read_as(_file),
+}
+_TARGETS: Mapping[ChannelKind, Reader[Any]] = {
+    ChannelKind.TMUX: switch,
+    ChannelKind.WEBHOOK: read_as(_url),
+    ChannelKind.ALERTMANAGER: read_as(_url),
+    ChannelKind.EMAIL: record(_email, _EMAIL, required=("to", "from")),
+}
+_CHANNEL: Mapping[str, Reader[Any]] = {
+    **{kind.value: read for kind, read in _TARGETS.items()},
+    "name": text,
+    "token_file": read_as(_file),
+    "matters": list_of(one_of(Matter, "matter")),
+    "rate": read_as(units.budget),
+    "digest": duration_or_off("1s", "1d"),
+    "template": _template,
+}

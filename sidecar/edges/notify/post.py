@@ -1,0 +1,54 @@
+"""One POST of JSON to somebody else's server, and what its answer means for the next attempt."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+import aiohttp
+
+from sidecar import __version__
+from sidecar.errors import Permanent, Temporary
+
+_SECONDS = 15.0
+_SAID = 200
+"""Bytes of a refusal that are told."""
+_PASSING = frozenset({408, 425, 429})
+"""Client errors that say nothing about the message itself."""
+
+
+async def post(url: str, body: Any, headers: Mapping[str, str]) -> None:
+    """Have it taken.
+
+    Raises:
+        Temporary: nobody answered, or the server has trouble of its own.
+        Permanent: it was refused.
+    """
+    where = _shown(url)
+    timeout = aiohttp.ClientTimeout(total=_SECONDS)
+    agent = {"User-Agent": f"tmux-sidecar/{__version__}"}
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=timeout, cookie_jar=aiohttp.DummyCookieJar()) as session,
+            session.post(url, json=body, headers=agent | dict(headers), allow_redirects=False) as answer,
+        ):
+            if answer.ok and answer.status < 300:
+                return
+            said = (await answer.content.read(_SAID)).decode("utf-8", "replace").strip()
+            status, wait = answer.status, answer.headers.get("Retry-After", "")
+    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        raise Temporary(
+            f"{where} did not take the notice: {error or type(error).__name__}",
+            hint="Is the server up, and the address right?",
+        ) from error
+    sentence = f"{where} answered {status}: {said or 'nothing more'}"
+    if status >= 500 or status in _PASSING:
+        raise Temporary(sentence, hint="It is tried again.", delay=float(wait) if wait.isdecimal() else None)
+    raise Permanent(sentence, hint="Check the address and the token; the notice is not sent again.")
+
+
+def _shown(url: str) -> str:
+    """An address without what may be a secret: chat services put theirs into the path."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.hostname}{f':{parts.port}' if parts.port else ''}"

@@ -1,0 +1,175 @@
+"""Telling people, whatever happens meanwhile: a queue in the book, and one messenger for each channel.
+
+A notice is written down before anybody is told. A channel that hangs holds up neither a recovery nor
+another channel, and what could not be delivered is tried again, also after a restart.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from sidecar.clock import Clock, Dice
+from sidecar.decide import notices
+from sidecar.errors import Permanent, SidecarError, Temporary
+from sidecar.flow.ports import Logbook, Mailbox, Messenger, Meter
+from sidecar.flow.ward import Ward
+from sidecar.model.notice import Channel, Delivery, Notice, QueuedNotice
+from sidecar.model.record import Action
+
+_REST = 5.0
+"""Seconds after a fault of our own, so that it does not come back at once."""
+
+
+class Notices:
+    """Takes notices, and sees to it that each channel gets them."""
+
+    def __init__(
+        self,
+        ward: Ward,
+        book: Mailbox,
+        messenger: Messenger,
+        clock: Clock,
+        dice: Dice,
+        meter: Meter,
+        log: Logbook,
+        host: str,
+    ) -> None:
+        """``host`` is the name that people know this machine by."""
+        self._ward = ward
+        self._book = book
+        self._messenger = messenger
+        self._clock = clock
+        self._dice = dice
+        self._meter = meter
+        self._log = log
+        self._host = host
+        self._news: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
+        """Set for a channel when it has something new to say."""
+
+    async def take(self, notice: Notice) -> None:
+        """Write it down for every channel that wants to hear of its matter. Never fails."""
+        wanted = [
+            channel
+            for channel in self._ward.settings.notify.channels
+            if notice.matter in channel.pacing.matters
+        ]
+        if not wanted:
+            return
+        try:
+            await self._book.queue_notice(notice, [channel.name for channel in wanted])
+        except SidecarError as error:
+            # Just when nothing can be written, somebody has to hear of it: told once, and not again.
+            self._complain(wanted[0], str(error), error.hint)
+            await asyncio.gather(*(self._tell_unwritten(channel, notice) for channel in wanted))
+        for channel in wanted:
+            self._news[channel.name].set()
+
+    async def run(self) -> None:
+        """Deliver, for ever; one task for each channel, as the settings have them."""
+        running: dict[Channel, asyncio.Task[None]] = {}
+        try:
+            while True:
+                wanted = self._ward.settings.notify.channels
+                for channel in [one for one in running if one not in wanted or running[one].done()]:
+                    await _ended(running.pop(channel))
+                for channel in wanted:
+                    if channel not in running:
+                        running[channel] = asyncio.create_task(self._serve(channel), name=channel.name)
+                await self._clock.sleep(_REST)
+        finally:
+            for task in running.values():
+                await _ended(task)
+
+    async def _serve(self, channel: Channel) -> None:
+        while True:
+            self._news[channel.name].clear()
+            try:
+                wait = await self._deliver_next(channel)
+            except SidecarError as error:
+                self._complain(channel, str(error), error.hint)
+                wait = _REST
+            if wait > 0:
+                await self._wait(channel, wait)
+
+    async def _deliver_next(self, channel: Channel) -> float:
+        """Deliver what is due as one message. Returns the seconds until it is worth looking again."""
+        now = self._clock.wall()
+        waiting = await self._book.queued_notices(channel.name)
+        sent = await self._book.notices_sent_since(channel.name, now - channel.pacing.rate.period)
+        batch = notices.pick(channel.pacing, waiting, sent, now)
+        if isinstance(batch, notices.Wait):
+            return batch.seconds
+        try:
+            await self._tell(channel, batch)
+        except Temporary as error:
+            await self._postpone(channel, batch, error)
+        except Permanent as error:
+            await self._settle(channel, batch, Delivery.FAILED, error)
+        else:
+            await self._settle(channel, batch, Delivery.DELIVERED)
+        return 0.0
+
+    async def _tell(self, channel: Channel, batch: Sequence[QueuedNotice]) -> None:
+        times = {
+            one.notice.at: datetime.fromtimestamp(one.notice.at, UTC).isoformat(" ", "seconds")
+            for one in batch
+        }
+        await self._messenger.deliver(channel, notices.compose(channel, batch, self._host, times))
+
+    async def _tell_unwritten(self, channel: Channel, notice: Notice) -> None:
+        try:
+            await self._tell(channel, [QueuedNotice(0, channel.name, notice)])
+        except SidecarError as error:
+            self._meter.notified(channel.kind, Delivery.FAILED)
+            self._complain(channel, str(error), error.hint)
+        else:
+            self._meter.notified(channel.kind, Delivery.DELIVERED)
+
+    async def _postpone(self, channel: Channel, batch: Sequence[QueuedNotice], error: Temporary) -> None:
+        self._complain(channel, str(error), error.hint)
+        now, die = self._clock.wall(), self._dice.roll()
+        again: dict[float, list[QueuedNotice]] = {}
+        for one in batch:
+            due = notices.next_attempt(one, now, die, error.delay or 0.0)
+            if due is None:
+                await self._settle(channel, [one], Delivery.FAILED, error)
+            else:
+                again.setdefault(due, []).append(one)
+        for due, those in again.items():
+            await self._book.postpone_notices([one.id for one in those], due, str(error))
+
+    async def _settle(
+        self,
+        channel: Channel,
+        batch: Sequence[QueuedNotice],
+        outcome: Delivery,
+        error: SidecarError | None = None,
+    ) -> None:
+        if error is not None:
+            self._complain(channel, str(error), error.hint)
+        words = str(error) if error else ""
+        await self._book.settle_notices(channel.name, [one.id for one in batch], outcome, words)
+        for _ in batch:
+            self._meter.notified(channel.kind, outcome)
+
+    async def _wait(self, channel: Channel, seconds: float) -> None:
+        """Until something new has come, or so many seconds have passed."""
+        rest = asyncio.ensure_future(self._clock.sleep(seconds))
+        news = asyncio.ensure_future(self._news[channel.name].wait())
+        try:
+            await asyncio.wait((rest, news), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            await _ended(rest)
+            await _ended(news)
+
+    def _complain(self, channel: Channel, error: str, hint: str) -> None:
+        self._log.say(Action.NOTIFY_FAILED, level="warning", channel=channel.name, error=error, hint=hint)
+
+
+async def _ended(task: asyncio.Future[Any]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

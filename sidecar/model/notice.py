@@ -1,0 +1,156 @@
+"""What people are told, through which channels, and how often."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from sidecar.model.policy import Budget
+
+
+class Matter(StrEnum):
+    """What a notice is about: the word in configuration, payloads and the audit trail."""
+
+    RECOVERED = "recovered"
+    """A recovery was verified."""
+    RECOVERY_FAILED = "recovery_failed"
+    """A recovery was tried in vain."""
+    STUCK = "stuck"
+    """A recovery could neither be finished nor undone: a person has to run what it names."""
+    GIVEN_UP = "given_up"
+    """Nothing more is tried for now: a person is needed."""
+    HELD = "held"
+    """Something is wrong, and a person has to decide."""
+    NOT_RESTORABLE = "not_restorable"
+    """The newest checkpoint could not be rebuilt in a rehearsal."""
+
+
+GOOD_NEWS = frozenset({Matter.RECOVERED})
+"""Matters that nobody has to do anything about, and that end what the others began."""
+
+
+class ChannelKind(StrEnum):
+    """The ``channel`` label."""
+
+    TMUX = "tmux"
+    WEBHOOK = "webhook"
+    ALERTMANAGER = "alertmanager"
+    EMAIL = "email"
+
+
+class Delivery(StrEnum):
+    """The ``outcome`` label of ``sidecar_notifications_total``."""
+
+    DELIVERED = "delivered"
+    NOBODY_THERE = "nobody_there"
+    """A message in tmux, and no client that could show it."""
+    FAILED = "failed"
+    """Given up: refused, or tried in vain for a day."""
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """One thing to tell."""
+
+    matter: Matter
+    session: str
+    """Name; empty for the tmux server or the sidecar itself."""
+    text: str
+    """One or two sentences, without secrets."""
+    at: float
+    """Wall seconds."""
+    trace: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedNotice:
+    """A notice on its way through one channel."""
+
+    id: int
+    channel: str
+    notice: Notice
+    attempts: int = 0
+    due: float = 0.0
+    """Wall seconds before which it is not tried again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pacing:
+    """How much one channel may say. A rate that is used up, or a digest, lets notices wait and go as one."""
+
+    matters: frozenset[Matter] = frozenset(Matter)
+    """What the channel wants to hear of."""
+    rate: Budget = field(default_factory=lambda: Budget(20, 600.0))
+    """Messages; what is more waits, and goes as one."""
+    digest: float = 0.0
+    """Seconds that a notice waits for others to go with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """A server that takes a JSON object by POST."""
+
+    url: str
+    """Address that gets a JSON object by POST; its ``text`` is what Slack, Mattermost and their like show."""
+    token_file: str = ""
+    """File with a bearer token, read at each delivery."""
+
+
+@dataclass(frozen=True, slots=True)
+class Alertmanager:
+    """POST to API v2: fires on failure, resolved on recovery."""
+
+    url: str
+    """Address of an Alertmanager, without the path: alerts fire on failure and are resolved on recovery."""
+
+
+@dataclass(frozen=True, slots=True)
+class Email:
+    """Through an SMTP server, or a local ``sendmail``."""
+
+    to: tuple[str, ...]
+    """Mail addresses."""
+    sender: str
+    """Mail address that it comes from."""
+    smtp: str = ""
+    """HOST:PORT; empty uses ``sendmail``."""
+    starttls: bool = False
+    """Encrypt the connection, and check the server's certificate."""
+    user: str = ""
+    """Log in as this user."""
+    password_file: str = ""
+    """File whose first line is the password, read at each delivery."""
+    sendmail: str = "/usr/sbin/sendmail"
+    """Program that takes the mail where there is no ``smtp``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """One way to people beside tmux itself."""
+
+    name: str
+    """Unique; the queue remembers it across restarts."""
+    target: Webhook | Alertmanager | Email
+    pacing: Pacing = field(default_factory=Pacing)
+    template: str = "{text}"
+    """Of each notice, with ``{text}``, ``{session}``, ``{matter}``, ``{time}`` and ``{host}``."""
+
+    @property
+    def kind(self) -> ChannelKind:
+        match self.target:
+            case Webhook():
+                return ChannelKind.WEBHOOK
+            case Alertmanager():
+                return ChannelKind.ALERTMANAGER
+            case Email():
+                return ChannelKind.EMAIL
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What is handed to a channel: one notice, or several that go as one."""
+
+    subject: str
+    body: str
+    notices: tuple[Notice, ...]
+    host: str
