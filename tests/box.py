@@ -211,10 +211,10 @@ class SidecarBox:
         """Hold what it has left in its database against every promise; see chaos/checker.py."""
         if not self.checked or not (self.state / "sidecar.db").exists():
             return
-        found = check(self.state, self._budgets())
+        found = check(self.state, self.budgets())
         assert not found, "\n".join(map(str, found))
 
-    def _budgets(self) -> RecoverySettings | None:
+    def budgets(self) -> RecoverySettings | None:
         """None where the file is not the one that was in force."""
         if "--config" not in self.arguments:
             return RecoverySettings()

@@ -8,7 +8,6 @@ taken up again at the next start.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable, Collection, Sequence
 
 from sidecar import errand
@@ -21,7 +20,7 @@ from sidecar.flow.ward import Ward
 from sidecar.flow.watch import Spawn
 from sidecar.model.incident import Asker
 from sidecar.model.plan import Refusal, RefusalReason, Strategy
-from sidecar.model.record import AlertIntake, AlertRow, Receipt, Settlement, SkipReason
+from sidecar.model.record import Action, AlertIntake, AlertRow, Receipt, Settlement, SkipReason
 from sidecar.model.saga import wish_of_alert
 from sidecar.model.status import Answer, RecoverRequest, Ticket
 
@@ -146,9 +145,18 @@ class Alerts:
 
     async def _left(self, rows: Sequence[AlertRow]) -> list[AlertRow]:
         """Settle them; which cannot be settled now, and stay pending."""
-        # What cannot be settled stays pending in the book, so it has to stay in hand too.
-        with contextlib.suppress(SidecarError):
+        try:
             await self._settle(rows)
+        except Exception as error:
+            # It stays pending in the book, so it has to stay in hand too, whatever the fault is.
+            self._log.say(
+                Action.TASK_FAILED,
+                level="error",
+                session=rows[0].session,
+                task="alerts",
+                error=str(error) if isinstance(error, SidecarError) else repr(error),
+                hint=getattr(error, "hint", ""),
+            )
         return [row for row in rows if row.id in self._in_hand]
 
     async def _settle(self, rows: Sequence[AlertRow]) -> None:

@@ -55,18 +55,20 @@ class Inquiry:
         if self.pending:
             return None
         question = _question(failures, expected, self._folders)
-        self._running = asyncio.create_task(self._host.surroundings(question))
-        done, _ = await asyncio.wait({self._running}, timeout=_PATIENT if patient else _SOON)
-        return self._answer() if done else None
+        # Once it is done, somebody else may ask before we are woken.
+        running = self._running = asyncio.create_task(self._host.surroundings(question))
+        done, _ = await asyncio.wait({running}, timeout=_PATIENT if patient else _SOON)
+        return _answer(running) if done else None
 
     async def afterwards(self, case: Case, diagnose: Callable[[Surroundings], Iterable[Finding]]) -> None:
         """Wait for the answer that did not come in time, and add to the incident what is new in it."""
-        if self._running is None:
+        running = self._running
+        if running is None:
             return
         # The incident is there once its case is decided.
-        await asyncio.wait({self._running})
+        await asyncio.wait({running})
         await asyncio.wait({case.answer})
-        around = self._answer()
+        around = _answer(running)
         if around is None:
             return
         facts = _news(case.finding, diagnose(around))
@@ -79,11 +81,11 @@ class Inquiry:
                 Action.TASK_FAILED, level="error", session=case.session, error=str(error), hint=error.hint
             )
 
-    def _answer(self) -> Surroundings | None:
-        assert self._running is not None
-        if self._running.cancelled() or self._running.exception() is not None:
-            return None
-        return self._running.result()
+
+def _answer(running: asyncio.Task[Surroundings]) -> Surroundings | None:
+    if running.cancelled() or running.exception() is not None:
+        return None
+    return running.result()
 
 
 def _question(

@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import replace
 from pathlib import Path
 
+from sidecar.flow.inquiry import Inquiry
 from sidecar.model.incident import Cause
 from sidecar.model.record import Action
 from sidecar.model.surroundings import KernelLine, Surroundings
@@ -72,3 +73,21 @@ async def test_while_an_answer_is_awaited_no_other_question_is_asked(tmp_path: P
         assert len(world.host.asked) == 1
         world.host.holds.set()
         await world.quiet()
+
+
+async def test_who_asks_right_behind_an_answer_does_not_take_it_away(tmp_path: Path) -> None:
+    async with corridor(tmp_path) as world:
+        world.host.around, world.host.holds = KILLED, asyncio.Event()
+        inquiry = Inquiry(world.host, world.store, world.clock, world.log, {})
+
+        async def behind() -> Surroundings | None:
+            assert world.host.holds is not None
+            await world.host.holds.wait()
+            return await inquiry.about((), {})
+
+        first = asyncio.create_task(inquiry.about((), {}))
+        await world.until(lambda: world.host.asked, "the first question")
+        second = asyncio.create_task(behind())
+        await asyncio.sleep(0)
+        world.host.holds.set()
+        assert await asyncio.gather(first, second) == [KILLED, KILLED]
