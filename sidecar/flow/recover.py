@@ -106,7 +106,8 @@ class Recoverer:
         """What would be done, without doing it: no lease, no incident; on record only when that is wanted."""
         waiting = {row.session: row.state for row in await self._book.open_incidents()}
         decision = await self._decide(case, waiting.get(case.session, IncidentState.OPEN), pays=False)
-        ladder = tuple(map(str, self._ward.ladder(case.finding)))
+        # Whoever wants one certain checkpoint stands on no rung, and nothing else is tried for it.
+        ladder = () if case.order else tuple(map(str, self._ward.ladder(case.finding)))
         found = decision if isinstance(decision, Refusal) else _dry_run(case, decision, ladder)
         if recorded:
             await self._record(case, found)
