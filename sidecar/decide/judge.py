@@ -96,7 +96,7 @@ def _processes(expectation: Expectation, facts: Facts) -> Iterator[Difference]:
         live = facts.after.pane(pane)
         if live is None or live.pid == pid or live.dead:
             found = "gone" if live is None else _process(live.pid, live.dead)
-            yield told(facts.where(pane), Gap(f"a process other than {pid}", found), "process")
+            yield told(facts.where(pane), Gap(f"a living process other than {pid}", found), "process")
 
 
 def _process(pid: int, dead: bool) -> str:

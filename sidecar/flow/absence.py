@@ -44,6 +44,7 @@ class AbsenceExaminer:
     async def examine(self, look: Look, free: Mapping[str, Expected]) -> Sequence[Finding]:
         if look.presence is not Presence.PRESENT:
             return ()
+        self._asked &= self._ward.expected.keys() | self._ward.released.keys()
         for name, entry in free.items():
             live = look.find(name)
             if name not in self._asked and live is not None:
