@@ -110,7 +110,7 @@ def _unblock(terminal: str, pid: int) -> bool:
 
 
 def _all_stopped() -> tuple[ProcessState, ...]:
-    pids = map(int, filter(str.isdigit, _names("/proc")))
+    pids = filter(process.is_stopped, map(int, filter(str.isdigit, _names("/proc"))))
     states = (state for pid in pids if (state := process.state(pid)) is not None and state.stopped)
     return tuple(replace(one, command=process.command_line(one.pid)) for one in states if _ours(one.pid))
 
