@@ -127,6 +127,7 @@ class Soak:
             with service(place, "--config", str(config)) as sidecar:
                 until("every program", lambda: wholeness.started(place), _HEAL_SECONDS)
                 sidecar.stored(wholeness.SESSIONS)
+                until("armed windows", lambda: wholeness.kept(place), self.patience)
                 wanted = wholeness.shape(place)
                 while tally.injuries.total() < self.injuries:
                     if not self._round(sidecar, tally, dice, wanted):
@@ -146,6 +147,7 @@ class Soak:
             if not killed:
                 tally.seconds[injury.__name__].append(time.monotonic() - began)
             until("a sidecar at rest", lambda: _at_rest(sidecar), self.patience)
+            until("armed windows", lambda: wholeness.kept(sidecar.stage), self.patience)
         except Unplayable as error:
             what = f"injury {tally.injuries.total()}, {injury.__name__}: {error}"
             found = wholeness.difference(sidecar.stage, wanted) or "all is there"

@@ -32,6 +32,11 @@ def started(place: Stage) -> bool:
     return len(_programs(place)) == len(SESSIONS) * _WINDOWS * _PANES
 
 
+def kept(place: Stage) -> bool:
+    """Whether tmux keeps the panes that fail; one that vanished out of its window would not come back."""
+    return set(place.lines("list-windows", "-a", "-F", "#{remain-on-exit}")) == {"failed"}
+
+
 def shape(place: Stage) -> list[str]:
     """Every pane with its place and what really runs there."""
     form = "#{session_name}:#{window_index}.#{pane_index} #{pane_pid}"

@@ -24,7 +24,7 @@ from sidecar.decide.plans import plan_for
 from sidecar.decide.restore import Resume
 from sidecar.decide.situation import Situation
 from sidecar.decide.withheld import withheld
-from sidecar.model.incident import Asker, Cause, Intent, Unit
+from sidecar.model.incident import Asker, Cause, FailureKind, Finding, Intent, Unit
 from sidecar.model.plan import Plan, Refusal, RefusalReason, Resort, Strategy
 from sidecar.model.policy import Mode, Restore
 
@@ -147,8 +147,7 @@ def _duty(situation: Situation) -> Refusal | None:
 
 def _intent(situation: Situation, name: str) -> Refusal | None:
     finding = situation.finding
-    whole = finding.failure.unit in (Unit.SESSION, Unit.SERVER)
-    if finding.intent is Intent.FAILURE or (situation.restore is Restore.ALWAYS and whole):
+    if finding.intent is Intent.FAILURE or (situation.restore is Restore.ALWAYS and _always_back(finding)):
         return None
     if finding.intent is Intent.PERSON:
         return Refusal(
@@ -163,3 +162,12 @@ def _intent(situation: Situation, name: str) -> Refusal | None:
         "how it ended could not be learnt, so it is held",
         hint=f"`{asking('recover', name)}` brings it back.",
     )
+
+
+def _always_back(finding: Finding) -> bool:
+    """What comes back by policy alone: a whole session, and a dead pane that ended nobody knows how."""
+    failure = finding.failure
+    if failure.unit in (Unit.SESSION, Unit.SERVER):
+        return True
+    dead = failure.kind is FailureKind.CRASHED and all(part.unit is Unit.PANE for part in failure.broken)
+    return dead and finding.intent is Intent.UNKNOWN

@@ -314,6 +314,8 @@ class Watch:
             self._t.log.say(Action.SESSION_RENAMED, session=live.name, old=old)
         for live in found.replaced:
             await self.dismiss(live.name, "somebody has made a session of this name")
+            # What is broken in it shows at the next look, from which on it is expected as it is.
+            self.signal(SignalKind.RETRY, session=live.name)
 
     async def _follow_released(self, look: Look) -> None:
         """Who was released stays so under another name."""

@@ -166,6 +166,23 @@ def test_a_dead_pane_of_an_agent_is_respawned_with_what_takes_it_up() -> None:
     assert plan.steps[1].describe() == "respawn pane in %1: started `claude -r 1`"
 
 
+@pytest.mark.parametrize(
+    ("restore", "intent", "reason"),
+    [
+        (Restore.ALWAYS, Intent.UNKNOWN, None),
+        (Restore.ALWAYS, Intent.PERSON, RefusalReason.CLOSED_BY_PERSON),
+        (Restore.ON_FAILURE, Intent.UNKNOWN, RefusalReason.CAUSE_UNKNOWN),
+    ],
+)
+def test_a_shell_that_ended_nobody_knows_how_comes_back_by_policy(
+    restore: Restore, intent: Intent, reason: RefusalReason | None
+) -> None:
+    live = session(pane(1, dead=True), pane(2))
+    broken = finding(Broken(Unit.PANE, "%1", 201), intent=intent)
+    decision = choose(situation(finding=broken, session=live, look=look(live), restore=restore), nothing)
+    assert (decision.reason if isinstance(decision, Refusal) else None) is reason
+
+
 def test_an_own_command_that_lives_on_is_not_started_again() -> None:
     live = session(pane(1, command="claude", program=301))
     broken = finding(Broken(Unit.PROGRAM, "%1", 301, -9))

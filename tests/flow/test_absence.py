@@ -7,13 +7,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from sidecar.config import SessionSettings, Settings
 from sidecar.model.incident import Cause, IncidentState
 from sidecar.model.plan import Outcome, RefusalReason
 from sidecar.model.policy import Restore
 from sidecar.model.session import Process, ServerId, Session
 from tests.decide.builders import pane, session
-from tests.flow.corridor import Corridor, corridor
+from tests.flow.corridor import Corridor, HandClock, ValueTmux, corridor
 
 WITH_PROGRAM = session(pane(1), pane(2, program=300))
 
@@ -112,3 +114,25 @@ async def test_two_starts_with_a_recovery_half_done(tmp_path: Path) -> None:
         await world.pass_time(10.0)
         assert (await world.recovered(1)).state == Outcome.VERIFIED
         assert await world.store.open_incidents() == ()
+
+
+CRASHED = replace(pane(2, command="make"), dead=True, argv=())
+
+
+@pytest.mark.parametrize(
+    "code", [-11, 3, None], ids=["by a signal", "by its status", "tmux does not say how"]
+)
+@pytest.mark.parametrize("identity", ["$1", "$7"], ids=["in the same life", "in another life of its session"])
+async def test_a_command_that_crashed_while_no_sidecar_watched_is_started_again(
+    tmp_path: Path, identity: str, code: int | None
+) -> None:
+    """In an armed window tmux keeps only what has failed, whether or not it can say how."""
+    tmux = ValueTmux(HandClock())
+    async with corridor(tmp_path, tmux=tmux) as world:
+        await world.adopt(session(pane(1), pane(2, command="make")))
+    tmux.put(session(pane(1), replace(CRASHED, dead_status=code), identity=identity))
+    tmux.argv["%2"] = ("make",)
+    async with corridor(tmp_path, tmux=tmux) as later:
+        row = await later.recovered()
+        assert (row.strategy, row.state) == ("respawn_pane", "verified")
+        assert tmux.effects == [("respawn", "%2")]
