@@ -9,10 +9,10 @@ import pytest
 
 from sidecar.edges.tmux.door import TmuxDoor
 from sidecar.edges.tmux.marks import MARKS_COMMAND
-from sidecar.errors import Temporary
+from sidecar.errors import Temporary, TmuxRefused
 from sidecar.model.saga import BACK, Marks
 from sidecar.model.session import Session, image_of
-from sidecar.model.workspace import Command, DeclaredPane, DeclaredWindow, Workspace
+from sidecar.model.workspace import Beside, Command, DeclaredPane, DeclaredWindow, Workspace
 from tests.box import TmuxBox, eventually
 from tests.edges.test_tmux_acts import kill, pids, typed
 
@@ -135,3 +135,38 @@ async def test_only_marks_that_are_needed_stay(tmux: TmuxBox, door: TmuxDoor) ->
     tmux.run("set-option", "-p", "-t", "=web:", "@sidecar_entered", "another-8:1")
     await door.unmark_others([MARK])
     assert tmux.show("=web:", "#{@sidecar_recovery} #{@sidecar_entered}") == f"{MARK}{BACK} "
+
+
+async def test_a_pane_that_was_built_is_found_by_its_place_and_goes_by_its_mark(
+    tmux: TmuxBox, door: TmuxDoor
+) -> None:
+    tmux.run("new-session", "-d", "-s", "web", "-x", "80", "-y", "24", "-c", "/tmp", "sleep 1000")
+    tmux.run("split-window", "-d", "-h", "-t", "=web:", "-c", "/tmp", "sleep 1001")
+    image = image_of(await live(door), width=80, height=24)
+    (window,) = image.windows
+    alone = replace(image, windows=(replace(window, panes=window.panes[1:]),))
+    beside = Beside("@0", "%0", layout=window.layout, panes=2, sideways=True)
+    tmux.run("kill-pane", "-t", "%1")
+    built = await door.rebuild_pane(beside, alone, {}, (), MARK)
+    assert (await door.marks(MARK)).panes == {(0, 1): built}
+    assert (await door.marks("another-8")).panes == {}
+    assert tmux.show(built, "#{pane_index} #{pane_current_command} #{pane_left}") == "1 sleep 41"
+    await door.remove_marked("another-8")
+    assert len(tmux.panes("#{pane_id}")) == 2
+    await door.remove_marked(MARK)
+    assert tmux.panes("#{pane_id}") == ["%0"]
+    again = await door.rebuild_pane(beside, alone, {}, (), MARK)
+    await door.unmark(MARK)
+    await door.remove_marked(MARK)
+    assert tmux.panes("#{pane_id}") == ["%0", again]
+
+
+async def test_a_pane_is_not_built_into_a_window_that_has_changed(tmux: TmuxBox, door: TmuxDoor) -> None:
+    tmux.run("new-session", "-d", "-s", "web", "sleep 1000")
+    tmux.run("new-window", "-d", "-t", "=web:", "sleep 1001")
+    image = image_of(await live(door), width=80, height=24)
+    alone = replace(image, windows=image.windows[:1])
+    for beside in (Beside("@0", "%1"), Beside("@0", "%99")):
+        with pytest.raises(TmuxRefused):
+            await door.rebuild_pane(beside, alone, {}, (), MARK)
+    assert len(tmux.panes("#{pane_id}")) == 2
