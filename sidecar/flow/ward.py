@@ -19,6 +19,7 @@ from sidecar.decide.detect import (
     killed_programs,
     killed_windows,
 )
+from sidecar.decide.fitting import fitting
 from sidecar.errors import SidecarError
 from sidecar.model.archive import Order
 from sidecar.model.incident import Asker, Broken, Cause, Exit, Failure, FailureKind, Finding, Unit
@@ -256,13 +257,15 @@ class Ward:
         return ladder_for(cause, kind, override.ladder, self.settings.recovery.ladders)
 
     def climbed(self, session: str, now: float) -> Mapping[str, str]:
-        """Where the session stands above the first rung, in words for people. ``now`` is wall seconds."""
+        """Where the session stands above the first rung that fits, for people. ``now`` is wall seconds."""
         found: dict[str, str] = {}
         for (name, kind), footing in self.footings.items():
             if name != session or not climb.lasts(footing, self.settings.recovery.stable, now):
                 continue
             ladder = [rung.strategy for rung in self._ladder(session, footing.cause, kind)]
-            if footing.strategy in ladder[1:]:
+            break_ = Failure(name, kind, (Broken(footing.unit),), 0.0)
+            fits = fitting(break_, footing.cause)
+            if footing.strategy in [strategy for strategy in ladder if strategy in fits][1:]:
                 place = ladder.index(footing.strategy) + 1
                 found[kind] = f"{footing.strategy}, rung {place} of {len(ladder)}"
         return found

@@ -128,3 +128,11 @@ async def test_what_failed_before_a_crash_is_not_tried_again_after_it(tmp_path: 
             (RESTORE, "programs_held", 2, "compensated"),
             (REBUILD, "plain", 3, "verified"),
         ]
+
+
+async def test_the_first_rung_that_fits_was_not_climbed_to(tmp_path: Path) -> None:
+    async with corridor(tmp_path) as world:
+        await world.adopt(session(pane(command="make")))
+        world.kill_pane_process()
+        assert (await world.recovered()).strategy == Strategy.RESPAWN_PANE
+        assert climbed(world) == {}
