@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 
 from bench.line import Sample
 from bench.machine import cpu_seconds
@@ -12,6 +12,7 @@ from bench.machine import cpu_seconds
 _STILL_SECONDS = 0.3
 _STILL_CPU = 0.02
 _STILL_PATIENCE = 20.0
+_FELT_EVERY = 0.001
 
 
 def interleaved(rounds: int, *measures: Callable[[], float]) -> tuple[Sample, ...]:
@@ -68,20 +69,27 @@ def be_still(*pids: int) -> None:
             return
 
 
-async def longest_hold(work: Awaitable[object]) -> float:
-    """Seconds that the event loop was held in one piece while the work ran.
+def lags(holds: Iterable[float]) -> list[float]:
+    """How late whatever came due in each millisecond was, by the holds of the loop. Seconds.
+
+    A hold counts for every millisecond of it, so that quantiles are of time and not of holds.
+    """
+    return [late - passed * _FELT_EVERY for late in holds for passed in range(int(late / _FELT_EVERY) + 1)]
+
+
+async def felt(work: Awaitable[object]) -> list[float]:
+    """Seconds of each hold of the event loop while the work ran.
 
     Felt by a task that asks to be woken at once, over and over: what it waits beyond that is
     time in which somebody else had the loop.
     """
-    longest = 0.0
+    holds: list[float] = []
 
     async def feel() -> None:
-        nonlocal longest
         while True:
             due = time.perf_counter()
-            await asyncio.sleep(0.001)
-            longest = max(longest, time.perf_counter() - due - 0.001)
+            await asyncio.sleep(_FELT_EVERY)
+            holds.append(time.perf_counter() - due - _FELT_EVERY)
 
     feeler = asyncio.create_task(feel())
     await asyncio.sleep(0)
@@ -90,4 +98,15 @@ async def longest_hold(work: Awaitable[object]) -> float:
     finally:
         feeler.cancel()
         await asyncio.gather(feeler, return_exceptions=True)
-    return longest
+    return holds
+
+
+def quantile(values: Collection[float], share: float) -> float:
+    """The value that this share of them does not exceed.
+
+    Raises:
+        ValueError: there are none.
+    """
+    if not values:
+        raise ValueError("no values")
+    return sorted(values)[min(int(share * len(values)), len(values) - 1)]

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from bench.cases import checkpoints, detecting, holding, looking, rebuilding, recovery, retention, weight
+from bench.cases import (
+    checkpoints,
+    detecting,
+    holding,
+    looking,
+    rebuilding,
+    recovery,
+    retention,
+    storm,
+    weight,
+)
 from bench.line import Case
 
 CASES: dict[str, Case] = {
@@ -19,6 +29,8 @@ CASES: dict[str, Case] = {
         Case("rebuild", "a stored session is built, in this process", rebuilding.rebuild),
         Case("tmuxp", "tmuxp load of the same shape, where it is installed", rebuilding.tmuxp_load),
         Case("checkpoint", "a first, an unchanged and a grown checkpoint", checkpoints.checkpoint),
+        Case("storm", "a thousand alerts at once, while sessions come back", storm.storm),
+        Case("recovering", "the processor while fifty sessions come back", storm.recovering),
         Case("loop", "how long anything holds the event loop", holding.loop),
         Case("day", "24 simulated hours of a session that prints", retention.day),
         Case("weight", "memory and CPU of the service at 100 sessions with 300 panes", weight.weight),

@@ -33,7 +33,6 @@ from sidecar.flow.lanes import Lanes
 from sidecar.flow.ports import Bell, Book, Host, Logbook, Meter, Processes, SocketFile, Tmux
 from sidecar.flow.recover import Recoverer
 from sidecar.flow.resume import case_of, mark_of
-from sidecar.flow.together import Together
 from sidecar.flow.ward import Case, Ward
 from sidecar.model.incident import (
     Asker,
@@ -116,8 +115,6 @@ class Watch:
         """When a look had come back without a session for the first time, in monotonic seconds."""
         self._recent: deque[Finding] = deque(maxlen=_REMEMBERED)
         """The last findings that were acted upon: a new one may share its origin with them."""
-        self._asked: Together[None, Look] = Together(lambda _: tools.tmux.look())
-        """Looks on request."""
         self.cycled = 0.0
         """Wall seconds of the last finished cycle."""
         self.cycles = 0
@@ -597,7 +594,7 @@ class Watch:
 
     async def ask(self, name: str) -> tuple[Failure, Look] | Refusal | None:
         """Look at one session on request. None: it is in good order."""
-        look = await self._asked.do()
+        look = await self._t.tmux.look()
         entry = self._ward.expected.get(name)
         free = {} if entry is None else {name: entry}
         examined = await self._t.examination.examine(look, free)
