@@ -42,12 +42,18 @@ def keeps_waiting(waiters: Sequence[Waiter]) -> frozenset[str]:
     return frozenset(everybody - able if len(able) == 1 else everybody)
 
 
-def finding(name: str, address: str, waiters: Sequence[Waiter], now: float) -> Finding:
-    """The one finding. ``name`` is that of the circuit, which stands for the session."""
+def finding(
+    name: str, address: str, waiters: Sequence[Waiter], now: float, *, forced: bool = False
+) -> Finding:
+    """The one finding. ``name`` is that of the circuit, which stands for the session.
+
+    ``forced``: a person holds the circuit open.
+    """
     sessions = ", ".join(sorted({one.session for one in waiters}))
     facts = dict.fromkeys(one.fact for one in waiters if one.failed)
     evidence = (
         Evidence("probes", f"{sessions} wait for {address}"),
+        *((Evidence("operator", "its circuit is held open by hand"),) if forced else ()),
         *(Evidence("probe", fact) for fact in facts),
     )
     since = min((one.since for one in waiters if one.since is not None), default=now)

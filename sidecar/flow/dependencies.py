@@ -1,7 +1,8 @@
 """What several sessions depend on: one circuit and one finding for each address, whoever asks for it.
 
 While a circuit is open the address is left alone but for its probes, one at a time. Whoever waits for
-the address is not healed meanwhile; when it answers again, everybody is asked anew.
+the address is not healed meanwhile; when it answers again, everybody is asked anew. A circuit that a person
+holds open means the same without a probe, for as long as the person says.
 """
 
 from __future__ import annotations
@@ -88,12 +89,13 @@ class Dependencies:
         found: list[Finding] = []
         for address in self._needs:
             name = for_dependency(address)
-            if not address or self.circuits.state(name).circuit is Circuit.CLOSED:
+            state = self.circuits.state(name)
+            if not address or state.circuit is Circuit.CLOSED:
                 continue
             waiters = self._waiters(address)
             for session in keeps_waiting(waiters):
                 waiting.setdefault(session, set()).add(address)
-            found.append(finding(name, address, waiters, self.clock.monotonic()))
+            found.append(finding(name, address, waiters, self.clock.monotonic(), forced=state.forced))
         self.ward.waiting = {session: frozenset(each) for session, each in waiting.items()}
         await self._settle({one.failure.session for one in found})
         return found
@@ -102,6 +104,11 @@ class Dependencies:
         over, self._told = self._told - names, names
         for name in over:
             await self.dismiss(name, "it answers again, or nobody needs it any more")
+        for address, questions in self._needs.items():
+            # A person has closed it: what was found until now does not open it again.
+            stale = any(self.rounds.standing(question).since is not None for question, _ in questions)
+            if stale and for_dependency(address) in over:
+                self._ask_anew(address)
         if over:
             self.ward.ask_again(RefusalReason.DEPENDENCY_DOWN)
 

@@ -57,6 +57,8 @@ class Records:
     async def force_open(self, name: str) -> CircuitRow:
         """Let nothing through this circuit until it is reset."""
         await self._circuits.force_open(name)
+        # Who waits for a dependency has to be known before the next failure.
+        self._watch.signal(SignalKind.REQUEST)
         return self._row(name)
 
     def _row(self, name: str) -> CircuitRow:

@@ -12,6 +12,7 @@ from typing import Any
 from sidecar.config import RecoverySettings, Settings
 from sidecar.flow.dependencies import Dependencies
 from sidecar.flow.heartbeat import Heartbeats
+from sidecar.flow.records import Records
 from sidecar.flow.rounds import Rounds
 from sidecar.model.heartbeat import Heartbeat, May
 from sidecar.model.incident import IncidentState, SignalKind
@@ -277,6 +278,50 @@ async def test_a_dependency_of_several_is_one_finding(tmp_path: Path) -> None:
         assert here.circuit("dependency:db.example:5432") is Circuit.CLOSED
         assert (await here.incidents())["dependency:db.example:5432"][1] is IncidentState.DISMISSED
         assert here.corridor.ward.waiting == {}
+
+
+async def test_a_dependency_that_a_person_holds_open_is_waited_for_and_not_asked(tmp_path: Path) -> None:
+    names, circuit = ("train-1", "train-2"), "dependency:db.example:5432"
+    async with world(tmp_path, Heartbeat("train-*", tcp=DB, may=(May.RESPAWN,)), names=names) as here:
+        here.answers.always[DB] = GOOD
+        await here.pass_time(60.0)
+        records = Records(
+            here.corridor.ward, here.corridor.store, here.corridor.circuits, here.corridor.clock,
+            here.corridor.watch,
+        )  # fmt: skip
+        assert (await records.force_open(circuit)).forced
+        await here.corridor.quiet()
+        assert set(here.corridor.ward.waiting) == set(names)
+        assert await here.incidents() == {circuit: ("dependency_down", IncidentState.HELD)}
+        [row] = await here.corridor.store.incidents(5)
+        assert "its circuit is held open by hand" in [fact["fact"] for fact in row.evidence]
+        await here.pass_time(30.0)
+        before = here.answers.count(DB)
+        here.answers.always[DB] = REFUSED
+        await here.pass_time(120.0)
+        assert here.answers.count(DB) == before
+        here.answers.always[DB] = GOOD
+        await records.reset(circuit)
+        await here.pass_time(40.0)
+        assert here.answers.count(DB) > before
+        assert here.corridor.ward.waiting == {}
+        assert (await here.incidents())[circuit][1] is IncidentState.DISMISSED
+
+
+async def test_a_dependency_that_is_reset_is_judged_by_new_answers_alone(tmp_path: Path) -> None:
+    names, circuit = ("train-1", "train-2"), "dependency:db.example:5432"
+    async with world(tmp_path, Heartbeat("train-*", tcp=DB, may=(May.RESPAWN,)), names=names) as here:
+        here.answers.given[DB] = [GOOD] * 2
+        here.answers.always[DB] = REFUSED
+        await here.pass_time(150.0)
+        assert here.circuit(circuit) is not Circuit.CLOSED
+        here.answers.always[DB] = GOOD
+        await here.corridor.circuits.reset(circuit)
+        here.corridor.watch.signal(SignalKind.REQUEST)
+        await here.corridor.quiet()
+        await here.pass_time(40.0)
+        assert here.circuit(circuit) is Circuit.CLOSED
+        assert await here.incidents() == {circuit: ("dependency_down", IncidentState.DISMISSED)}
 
 
 async def test_who_alone_may_be_acted_on_is_the_one_that_answers_there(tmp_path: Path) -> None:
