@@ -24,6 +24,7 @@ from sidecar.config_fields import (
     read_as,
     record,
     regex,
+    scalar,
     section,
     switch,
     text,
@@ -185,6 +186,15 @@ def _window(place: Place) -> str:
     return read_as(units.glob)(place)
 
 
+def _may(place: Place) -> May:
+    if scalar(place, "a step") == "rebuild":
+        raise Wrong(
+            "'rebuild' does nothing for a program that runs which respawn does not do: closing its window "
+            "only hangs it up, and takes its neighbours along; write respawn"
+        )
+    return one_of(May, "step")(place)
+
+
 _HTTP: Mapping[str, Reader[Any]] = {
     "url": read_as(_url),
     "status": _statuses,
@@ -217,5 +227,5 @@ _HEARTBEAT: Mapping[str, Reader[Any]] = {
     "after": whole(1, REMEMBERED),
     "slow": duration("1ms", "10m"),
     "grace": duration("0s", "1d"),
-    "may": list_of(one_of(May, "step")),
+    "may": list_of(_may),
 }

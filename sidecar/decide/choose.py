@@ -14,7 +14,7 @@ from dataclasses import replace
 from sidecar.decide import climb, fallback
 from sidecar.decide.by_hand import asking
 from sidecar.decide.disconnect import hands_off
-from sidecar.decide.firm import permitted
+from sidecar.decide.firm import forbidden, permitted
 from sidecar.decide.fitting import fitting
 from sidecar.decide.frozen import hopeless
 from sidecar.decide.limits import exceeded, resting
@@ -56,14 +56,16 @@ def choose(situation: Situation, resume: Resume) -> Plan | Refusal:
 def _resorts(situation: Situation) -> tuple[Resort, ...] | Refusal:
     """All that may be tried, in order."""
     failure, cause = situation.finding.failure, situation.finding.cause
-    fits = fitting(failure, cause)
+    helps = fits = fitting(failure, cause)
     if situation.asker is not Asker.OPERATOR:
-        fits = permitted(situation.finding, fits)
+        fits = permitted(situation.finding, helps)
     if situation.order is None:
         fits = (*fits, *own_fitting(situation.ladder, situation.finding))
     refusal = hopeless(situation.finding) or withheld(situation)
     if refusal is not None:
         return refusal
+    if not fits and helps:
+        return forbidden(situation.finding)
     if not fits:
         return Refusal(
             RefusalReason.NO_STRATEGY,

@@ -11,7 +11,16 @@ from types import MappingProxyType
 
 from sidecar.model.heartbeat import May
 from sidecar.model.incident import Broken, FailureKind, Finding, Unit
-from sidecar.model.plan import Entry, Expectation, Resumption, Step, StepKind, Strategy
+from sidecar.model.plan import (
+    Entry,
+    Expectation,
+    Refusal,
+    RefusalReason,
+    Resumption,
+    Step,
+    StepKind,
+    Strategy,
+)
 from sidecar.model.session import Pane, Session
 
 _RULED: Mapping[Strategy, May] = MappingProxyType(
@@ -25,6 +34,16 @@ def permitted(finding: Finding, strategies: Collection[Strategy]) -> tuple[Strat
     if not ends_a_program(finding):
         return tuple(strategies)
     return tuple(one for one in strategies if one not in _RULED or _RULED[one] in finding.may)
+
+
+def forbidden(finding: Finding) -> Refusal:
+    """Why nothing is done about a program that only its end would mend."""
+    return Refusal(
+        RefusalReason.REPORT_ONLY,
+        f"no rule lets the program be ended that is frozen ({finding.cause})",
+        hint=f"`sidecar recover {finding.failure.session}` does it now; a rule allows it with "
+        "heartbeats[].may: [interrupt, respawn].",
+    )
 
 
 def ends_a_program(finding: Finding) -> bool:

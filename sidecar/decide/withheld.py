@@ -36,6 +36,6 @@ def withheld(situation: Situation) -> Refusal | None:
         return Refusal(
             RefusalReason.REPORT_ONLY,
             f"a heartbeat is missed, and its rule lets nothing be done: {facts}",
-            hint="See for yourself, or let the rule do more: heartbeats[].may.",
+            hint="See for yourself, or write what the rule lets be done: may: [interrupt, respawn].",
         )
     return None

@@ -300,3 +300,21 @@ def test_the_script_of_a_declared_session_belongs_to_its_first_creation() -> Non
         "run script before_script of /w.yaml",
         "build workspace /w.yaml: windows 1, panes 1, lines to type 0",
     ]
+
+
+@pytest.mark.parametrize("asker", [Asker.WATCHER, Asker.ALERT, Asker.OPERATOR])
+def test_what_no_rule_allows_is_told_with_what_to_write(asker: Asker) -> None:
+    failure = Failure("web", FailureKind.FROZEN, (Broken(Unit.PROGRAM, "%1", 300),), 1.0)
+    frozen = Finding(failure, Cause.REPORTED, Intent.FAILURE, (), "o")
+    live = session(pane(1, program=300))
+    ladder = (Strategy.INTERRUPT_PROGRAM, Strategy.RESPAWN_PANE)
+    found = choose(
+        situation(finding=frozen, asker=asker, session=live, look=look(live), ladder=ladder), nothing
+    )
+    if asker is Asker.OPERATOR:
+        assert isinstance(found, Plan)
+        return
+    assert isinstance(found, Refusal)
+    assert found.reason is RefusalReason.REPORT_ONLY
+    assert "no rule lets the program be ended" in found.sentence
+    assert "may: [interrupt, respawn]" in found.hint

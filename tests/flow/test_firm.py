@@ -206,6 +206,20 @@ async def test_a_program_that_hears_nothing_is_ended_and_started_again(bench: Be
     assert (after.id, after.dead, after.pid == before.pid) == (before.id, False, wrapped)
 
 
+async def test_closing_a_window_does_not_end_what_is_deaf_to_it(bench: Bench) -> None:
+    """Why no window is built again for a program that runs: there would be two of them."""
+    bench.begin(f'bash -c "{STUBBORN.replace("INT", "HUP INT")}"')
+    bench.tmux.run("new-window", "-d", "-t", "=w:", "sleep 814")
+    pid = (await bench.seen())[1].pid
+    children = Path(f"/proc/{pid}/task/{pid}/children")
+    eventually(children.read_text, "the trap is set")
+    bench.tmux.run("kill-window", "-t", "=w:0")
+    assert len((await bench.seen())[0].windows) == 1
+    eventually(lambda: bench.tmux.run("list-windows", "-t", "=w:", "-F", "#{window_index}").split() == ["1"])
+    assert process.state(pid) is not None
+    os.kill(pid, signal.SIGKILL)
+
+
 async def test_what_is_not_in_front_any_more_is_not_signalled(bench: Bench) -> None:
     bench.begin("bash --norc")
     bench.types("sleep 813 & jobs -p")
