@@ -131,8 +131,7 @@ class Concluder:
             self._rest(case, now)
         elif state is not IncidentState.DISMISSED and case.asker is Asker.WATCHER:
             retry_at = None if refusal.retry_after is None else now + refusal.retry_after
-            parts = case.finding.failure.broken
-            self.ward.hold(case.session, Standstill(parts, refusal.reason, refusal.sentence, retry_at), now)
+            self.ward.hold(case.session, _standstill(case, refusal.reason, refusal.sentence, retry_at), now)
         case.reply(refusal)
         given_up = refusal.reason is RefusalReason.GIVEN_UP and incident.state is not IncidentState.GIVEN_UP
         helpless = refusal.reason in _TOLD_ONCE and incident.state is IncidentState.OPEN
@@ -222,8 +221,7 @@ class Concluder:
         # What a file says wrong is as wrong at the next look: no script of it runs again at each.
         if why := stuck or case.bad_file:
             retry_at = now + self.ward.settings.recovery.slow_retry
-            still = Standstill(case.finding.failure.broken, RefusalReason.GIVEN_UP, why, retry_at)
-            self.ward.hold(case.session, still, now)
+            self.ward.hold(case.session, _standstill(case, RefusalReason.GIVEN_UP, why, retry_at), now)
 
     def _tell(self, run: Run, found: Conclusion, ending: Ending) -> None:
         seconds = ending.time_to_recovery if found.verified else ending.duration
@@ -299,3 +297,8 @@ def _circuit_event(found: Conclusion) -> BreakerEvent:
     if found.verified:
         return BreakerEvent.SUCCESS
     return BreakerEvent.CANCELLED if isinstance(found.error, Permanent) else BreakerEvent.FAILURE
+
+
+def _standstill(case: Case, reason: RefusalReason, sentence: str, retry_at: float | None) -> Standstill:
+    failure = case.finding.failure
+    return Standstill(failure.broken, failure.kind, reason, sentence, retry_at)

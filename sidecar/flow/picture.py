@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from sidecar.decide import climb
+from sidecar.decide.by_hand import asking
 from sidecar.flow.ward import Ward
+from sidecar.model.incident import FailureKind
 from sidecar.model.plan import RefusalReason, Verdict
 from sidecar.model.policy import BreakerState
 from sidecar.model.record import IncidentRow, Rehearsal, StoredTotals, Usage
@@ -78,8 +80,19 @@ def _session(ward: Ward, name: str, now: float) -> SessionStatus:
             if session == name and climb.lasts(footing, ward.settings.recovery.stable, now)
         },
         climbed=ward.climbed(name, now),
-        note="; ".join(filter(None, (still.sentence if still else "", _unrestorable(rehearsal)))),
+        note="; ".join(
+            filter(None, (still.sentence if still else _set_back(ward, name), _unrestorable(rehearsal)))
+        ),
     )
+
+
+def _set_back(ward: Ward, name: str) -> str:
+    """Between two attempts nothing else says that there was one."""
+    setback = ward.setbacks.get(name)
+    if setback is None:
+        return ""
+    vain = "the last recovery" if setback.count == 1 else f"the last {setback.count} recoveries"
+    return f"{vain} came to nothing, it is tried again by itself; `{asking('explain', name)}`"
 
 
 def _unrestorable(rehearsal: Rehearsal | None) -> str:
@@ -104,7 +117,7 @@ def health_of(ward: Ward, name: str, live: Session | None) -> Health:
         return Health.GIVEN_UP
     if live is None:
         return Health.CRASHED
-    if still is not None and still.reason is RefusalReason.REPORT_ONLY:
+    if still is not None and still.kind is FailureKind.FROZEN:
         return Health.FROZEN
     if ward.shapes.get(name):
         return Health.CORRUPTED

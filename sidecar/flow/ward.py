@@ -118,6 +118,8 @@ class Standstill:
     """A failure about which nothing is done for now, so that it is not decided again at every look."""
 
     broken: tuple[Broken, ...]
+    kind: FailureKind
+    """Of the failure that was refused last."""
     reason: RefusalReason
     sentence: str
     retry_at: float | None

@@ -10,7 +10,7 @@ from sidecar.config import Settings
 from sidecar.flow.frozen import ServerExaminer
 from sidecar.flow.ports import Stopped
 from sidecar.flow.ward import Standstill, Ward
-from sidecar.model.incident import Cause, Finding
+from sidecar.model.incident import Cause, FailureKind, Finding
 from sidecar.model.plan import RefusalReason
 from sidecar.model.running import ProcessState, Running, ServerState
 from sidecar.model.session import Look, Presence
@@ -107,7 +107,7 @@ async def test_another_cause_is_decided_anew() -> None:
     bench = Bench()
     bench.outside.be(Running.BLOCKED)
     assert [await bench.found() for _ in range(2)] == [[], [Cause.SERVER_BLOCKED]]
-    bench.ward.standstills[""] = Standstill((), RefusalReason.NO_CURE, "it waits", None)
+    bench.ward.standstills[""] = Standstill((), FailureKind.FROZEN, RefusalReason.NO_CURE, "it waits", None)
     assert await bench.found() == [Cause.SERVER_BLOCKED]
     assert "" in bench.ward.standstills
     bench.outside.be(Running.STOPPED)
