@@ -74,6 +74,8 @@ class Circuits:
         self._policies: dict[str, BreakerPolicy] = {}
         """Where a rung has one of its own."""
         self.states: dict[str, BreakerState] = {}
+        self._behind: set[str] = set()
+        """Those that the book does not have as they are."""
 
     async def load(self) -> None:
         self.states = dict(await self._book.circuits())
@@ -114,12 +116,17 @@ class Circuits:
         """Nothing was done with it. The book learns of it at the next change."""
         for name in permit.names:
             self.states[name] = self._settled(name, permit, BreakerEvent.CANCELLED)
+            self._behind.add(name)
 
     async def settle(self, permit: Permit | Turn, event: BreakerEvent, took: float = 0.0) -> None:
-        """Tell the circuits how it ended; ``took`` in seconds."""
+        """Tell the circuits how it ended; ``took`` in seconds. It counts whether or not it is written."""
         for name in permit.names:
             self._meter.circuit_call(name, event)
         await self._keep({name: self._settled(name, permit, event, took) for name in permit.names})
+
+    async def catch_up(self) -> None:
+        """Write down what the book could not take before."""
+        await self._keep({})
 
     def _settled(
         self, name: str, permit: Permit | Turn, event: BreakerEvent, took: float = 0.0
@@ -139,10 +146,13 @@ class Circuits:
         changed = {name: state for name, state in states.items() if state != self.state(name)}
         self.states.update(changed)
         forgotten = self._forget(except_for=states)
-        if changed or forgotten:
-            moved = await self._book.save_circuits(changed, forgotten, self._clock.wall(), actor)
+        self._behind = (self._behind | changed.keys()) - {*forgotten}
+        told = {name: self.states[name] for name in self._behind}
+        if told or forgotten:
+            moved = await self._book.save_circuits(told, forgotten, self._clock.wall(), actor)
+            self._behind -= {name for name, state in told.items() if self.states.get(name) == state}
             for name in moved:
-                self._meter.circuit_moved(name, changed[name].circuit)
+                self._meter.circuit_moved(name, told[name].circuit)
 
     def _forget(self, except_for: Iterable[str]) -> tuple[str, ...]:
         """Drop the circuits of single sessions and dependencies that nobody has used for long."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import asdict, dataclass, field
 
 from sidecar.clock import Clock
@@ -171,7 +172,10 @@ class Concluder:
             self.log.say(Action.SESSION_ADOPTED, session=there.name)
         event = _circuit_event(found)
         permit = permit_for(plan, run.incident)
-        await insist(lambda: self.circuits.settle(permit, event, ending.duration), self.clock, self.log)
+        # It counts once, however often it takes until it is written.
+        with contextlib.suppress(StoreUnavailable):
+            await self.circuits.settle(permit, event, ending.duration)
+        await insist(self.circuits.catch_up, self.clock, self.log)
         self.meter.recovery(
             case.finding.failure.kind, plan.strategy.family, found.outcome, ending.duration, took
         )

@@ -427,10 +427,14 @@ class Watch:
         if whole or not case.recovery:
             self._ward.cases.pop(case.session, None)
             self._t.spawn(f"retry {case.session}", self._look_again(case.session))
-            if case.unfinished is not None:
-                self._t.spawn("unfinished", self.take_up_unfinished())
+            if not self._ward.draining and (case.unfinished is not None or not whole):
+                # One may have begun although nobody has heard of it: the book was late.
+                self._t.spawn("unfinished", self._take_up_the_rest())
         elif not self._ward.draining:
             self._t.spawn(f"recover {case.session}", self._go_on(case))
+
+    async def _take_up_the_rest(self) -> None:
+        await insist(self.take_up_unfinished, self._t.clock, self._t.log)
 
     async def _go_on(self, case: Case) -> None:
         """Take up what was cut off by a fault of ours, as the next start would; the lease goes on."""

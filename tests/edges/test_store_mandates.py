@@ -15,7 +15,7 @@ from sidecar.edges.store.database import FILE
 from sidecar.errors import PlanUnreadable
 from sidecar.model.archive import Order
 from sidecar.model.incident import Asker, Broken, Cause, Evidence, Failure, FailureKind, Finding, Intent, Unit
-from sidecar.model.plan import Entry, Expectation, Plan, Resumption, Step, StepKind, Strategy, Undo
+from sidecar.model.plan import Entry, Expectation, Plan, Resort, Resumption, Step, StepKind, Strategy, Undo
 from sidecar.model.saga import Attempt, AttemptState, Mandate, Phase
 from sidecar.model.session import Checkpoint, Operation, image_of
 from sidecar.model.workspace import Command, DeclaredPane, DeclaredWindow, Workspace
@@ -49,7 +49,7 @@ FULL = Mandate(
         ),
         finding=FINDING,
         checkpoint=CHECKPOINT,
-        fallback=(Strategy.REBUILD_WORKSPACE,),
+        fallback=(Resort(Strategy.REBUILD_WORKSPACE),),
         undo=Undo(replace(CHECKPOINT, id=8, image=replace(IMAGE, width=99)), (RESUMPTION,)),
     ),
     asker=Asker.OPERATOR,

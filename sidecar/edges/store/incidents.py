@@ -11,6 +11,7 @@ from typing import Any
 
 from sidecar.edges.store import footings, journal, mandates
 from sidecar.edges.store.audit import Transaction, decision
+from sidecar.errors import StoreUnavailable
 from sidecar.model import lifecycle
 from sidecar.model.incident import Asker, Cause, Evidence, FailureKind, Finding, IncidentState, Intent
 from sidecar.model.plan import Manner, Plan, Refusal, Resort, Strategy
@@ -163,6 +164,11 @@ def begin_recovery(tx: Transaction, incident: int, mandate: Mandate, now: float)
     plan, asker = mandate.plan, mandate.asker
     row = tx.one("SELECT * FROM incidents WHERE id = ?", incident)
     assert row is not None
+    if tx.one("SELECT 1 FROM recoveries WHERE session = ? AND state = 'running'", plan.session) is not None:
+        raise StoreUnavailable(
+            f"a recovery of {plan.session} that is on record already has not ended",
+            hint="Its beginning was written late; it is gone on with by itself.",
+        )
     number = tx.run(
         "INSERT INTO recoveries (incident, trace, session, failure, cause, origin, strategy, asker,"
         " checkpoint, state, begun, evidence, plan, undo,"
@@ -189,8 +195,13 @@ def begin_recovery(tx: Transaction, incident: int, mandate: Mandate, now: float)
 
 
 def end_recovery(tx: Transaction, ending: Ending) -> None:
-    row = tx.one("SELECT session, trace, plan, failure FROM recoveries WHERE id = ?", ending.recovery)
-    assert row is not None
+    row = tx.one(
+        "SELECT session, trace, plan, failure FROM recoveries WHERE id = ? AND state = 'running'",
+        ending.recovery,
+    )
+    if row is None:
+        # It was written, though too late for whoever waited for that.
+        return
     tx.run(
         "UPDATE recoveries SET state = ?, ended = ?, duration = ?, time_to_recovery = ?, verdict = ?,"
         " differences = ?, compared = ?, transaction_outcome = ?, commands = ?, plan = ? WHERE id = ?",

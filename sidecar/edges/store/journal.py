@@ -39,11 +39,13 @@ def begun(tx: Transaction, recovery: int, attempt: Attempt, step: Step) -> None:
 
 
 def ended(tx: Transaction, recovery: int, attempt: Attempt, step: Step, again: Attempt | None) -> None:
-    """Write what came of it, and when it is tried again, in one."""
-    tx.run(
-        f"UPDATE steps SET state = ?, ended = ?, error = ? WHERE {_KEY}",
+    """Write what came of it, and when it is tried again, in one; once, however often it is told."""
+    changed = tx.run(
+        f"UPDATE steps SET state = ?, ended = ?, error = ? WHERE {_KEY} AND ended IS NULL",
         attempt.state.value, attempt.ended, attempt.error, *_key(recovery, attempt),
-    )  # fmt: skip
+    ).rowcount  # fmt: skip
+    if not changed:
+        return
     _audit(tx, Action.STEP_ENDED, recovery, attempt, attempt.ended or attempt.due, attempt.error)
     if again is not None:
         _insert(tx, recovery, again, step)
