@@ -45,8 +45,8 @@ def mandate_of(case: Case, plan: Plan, *, given_up: bool) -> Mandate:
 def case_of(unfinished: Unfinished, clock: Clock) -> Case:
     """The case that another run was cut off from."""
     mandate, row = unfinished.mandate, unfinished.incident
-    # Monotonic seconds of another boot mean nothing here.
-    first_sign = row.first_sign - clock.wall() + clock.monotonic()
+    # Monotonic seconds of another boot mean nothing here; and the clock may have been set back since.
+    first_sign = clock.monotonic() - max(clock.wall() - row.first_sign, 0.0)
     finding = mandate.plan.finding if mandate is not None else _finding_of(row)
     finding = replace(finding, failure=replace(finding.failure, first_sign=first_sign))
     asker = mandate.asker if mandate is not None else unfinished.recovery.asker

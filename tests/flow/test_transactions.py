@@ -337,3 +337,25 @@ async def test_a_replacement_whose_plan_is_lost_is_taken_back_by_the_row_alone(t
         assert told(row)[-1] == (StepKind.REPLACE_SESSION, "undo", 1, "done")
         assert row.state == "compensated"
         assert list(later.tmux.sessions) == ["web"]
+
+
+@pytest.mark.parametrize("jump", [-3_600.0, -400 * 86_400.0])
+async def test_a_clock_that_is_set_back_while_no_sidecar_runs_makes_no_negative_times(
+    tmp_path: Path, jump: float
+) -> None:
+    async with corridor(tmp_path, RESUMING) as world:
+        await world.adopt(session(SHELL))
+        world.tmux.trouble["enter"] = [TmuxUnknown("no answer")]
+        world.kill_program()
+        await world.until(lambda: world.tmux.called("enter"), "the first attempt")
+        await world.quiet()
+        world.crash()
+    world.clock.wall_ahead += jump
+    async with corridor(tmp_path, RESUMING, tmux=world.tmux) as later:
+        await later.pass_time(30.0)
+        (row,) = await later.recoveries()
+        assert row.state == "verified"
+        assert row.time_to_recovery is not None
+        assert row.duration is not None
+        assert row.time_to_recovery >= 0.0
+        assert row.duration >= 0.0
