@@ -39,6 +39,7 @@ sessions: {{restore: always, ignore: [{_KEEPER}]}}
 recovery: {{budget: {{per_session: 10000 per 10m, global: 10000 per 10m}}}}
 notify: [{{tmux: false}}]
 """
+_FILE = "bench.yml"
 _PATIENCE = 60.0
 
 
@@ -81,6 +82,13 @@ class Stage:
             # Output is stored at every interval, structure at once.
             wait_for(lambda: self._stored(shapes, 2), f"checkpoints of {lines} lines", _PATIENCE)
         self.settle()
+
+    def end_rehearsals(self) -> None:
+        """From here on it is as though each session had been rehearsed already."""
+        self.said()
+        (self.tmux.folder / _FILE).write_text(f"{_SETTINGS}checkpoints: {{rehearse: off}}\n")
+        os.kill(self.pid, signal.SIGHUP)
+        wait_for(lambda: any(line["action"] == "config_reloaded" for line in self.said()), "a reload")
 
     def settle(self) -> None:
         """Wait until the service has done what it had to do, and forget what it has said."""
@@ -149,7 +157,7 @@ def kill(server: int) -> None:
 def stage() -> Iterator[Stage]:
     """The service runs beside its server, and knows of no session yet."""
     with servers() as (tmux, raw):
-        settings = tmux.folder / "bench.yml"
+        settings = tmux.folder / _FILE
         settings.write_text(_SETTINGS)
         with sidecar_box(tmux, "--config", str(settings)) as sidecar:
             yield Stage(tmux, raw, sidecar)
