@@ -89,7 +89,8 @@ def _judge(sidecar: SidecarBox, receipts: Counter[str]) -> None:
     assert all(row["session"] in BROKEN for row in rows if row["recovery"] is not None)
     recovered = _rows(sidecar, "SELECT * FROM recoveries")
     assert {row["session"] for row in recovered} <= set(BROKEN)
-    assert {row["state"] for row in recovered} == {"verified"}
+    # One that only an alert had wanted is stopped when that is resolved, and the watcher goes on.
+    assert "verified" in {row["state"] for row in recovered} <= {"verified", "stopped"}
     acted = {row["origin"] for row in recovered if row["asker"] != "operator"}
     assert 0 < len(acted) <= BUDGET
     # The page and the rows are taken one after the other.
