@@ -23,6 +23,7 @@ from sidecar.edges.tmux.run import TmuxRunner
 from sidecar.errors import SidecarError, TmuxAbsent, TmuxUnknown
 from sidecar.model.policy import Restore
 from sidecar.model.record import RecoveryRow
+from sidecar.model.session import Health
 from sidecar.serve import run_loop
 
 NAME = "demo"
@@ -142,10 +143,14 @@ async def _build(stage: Stage, folder: Path) -> None:
 
 
 async def _injure_all(stage: Stage) -> int:
-    async def stored() -> bool:
-        return any(one.name == NAME and one.checkpoints > 0 for one in stage.sidecar.status.sessions)
+    async def ready() -> bool:
+        # A look has shown it healthy: from then on the end of its server, too, is told with how it ended.
+        return any(
+            one.name == NAME and one.health is Health.HEALTHY and one.checkpoints > 0
+            for one in stage.sidecar.status.sessions
+        )
 
-    await stage.until("a checkpoint", stored)
+    await stage.until("a checkpoint", ready)
     print("a session of 3 windows and 7 panes on a private tmux server")
     healed = 0
     for injury in INJURIES:
@@ -153,7 +158,7 @@ async def _injure_all(stage: Stage) -> int:
         row = await stage.next_recovery()
         _tell(injury, row)
         healed += row.state == "verified"
-        await stage.until("a fresh checkpoint", stored)
+        await stage.until("a session in good order", ready)
     panes = (await _panes(stage)).splitlines()
     print(f"\n{healed} of {len(INJURIES)} injuries healed and verified; {len(panes)} panes are there")
     return 0 if healed == len(INJURIES) and len(panes) == 7 else 1
