@@ -28,7 +28,7 @@ test: $(STAMP) tmux tools people lint ## set up, then run every test
 bench: $(STAMP) tmux ## measure beside raw tmux commands (ARGS="--list", ARGS="look kill-pane")
 	@exec $(BIN)/python -m bench $(ARGS)
 
-chaos: $(STAMP) tmux people ## ten minutes of people at work in healthy sessions: nothing may be done (ARGS="--seconds 60 --seed 1")
+chaos: $(STAMP) tmux people ## ten minutes of people at work in healthy sessions: nothing may be done (ARGS="--seconds 60 --seed 1 --declared")
 	@exec $(BIN)/python -m chaos.healthy $(ARGS)
 
 soak: $(STAMP) tmux ## injure sessions 500 times and kill the sidecar each time (ARGS="--injuries 60 --seed 7")

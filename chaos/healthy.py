@@ -1,16 +1,21 @@
 """Busy, healthy sessions in front of which people work at speed: the sidecar has to do nothing at all.
 
 ``python -m chaos.healthy --seconds 600`` plays :mod:`chaos.keyboard` on a private tmux server with a
-sidecar beside it, and counts what the sidecar did. One action is one too many.
+sidecar beside it, and counts what the sidecar did. One action is one too many. With ``--declared`` the
+sessions are declared, and heartbeat rules ask about them all the time.
 """
 
 from __future__ import annotations
 
+import contextlib
+import http.server
+import json
 import random
 import sys
+import threading
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -65,13 +70,13 @@ class Day:
 def play(seconds: float, seed: int, acts: Sequence[Act] = ACTS, *, declared: bool = False) -> Day:
     """People work for so long, doing each of these acts once in a round.
 
-    In ``declared`` sessions as in others: what people change in them is no damage.
+    In ``declared`` sessions, under heartbeat rules, as in others: what people change in them is no damage.
     """
     day = Day(seed)
-    with stage() as place:
+    with stage() as place, _answering() as address:
         for session in _SESSIONS:
             place.build(session, _PROGRAMS)
-        arguments = ("--config", str(_declare(place))) if declared else ()
+        arguments = ("--config", str(_declare(place, address))) if declared else ()
         with service(place, *arguments) as sidecar:
             sidecar.stored(_SESSIONS)
             before = _programs(place)
@@ -85,8 +90,31 @@ def play(seconds: float, seed: int, acts: Sequence[Act] = ACTS, *, declared: boo
     return day
 
 
-def _declare(place: Stage) -> Path:
-    """Workspace files that say of each session what is there now."""
+@contextlib.contextmanager
+def _answering() -> Iterator[str]:
+    """The address of something that is well, for rules that ask."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Well)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+class _Well(http.server.BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Nobody reads it."""
+
+
+def _declare(place: Stage, address: str) -> Path:
+    """Workspace files that say of each session what is there now, and rules that ask all the time."""
     folder = place.folder / "workspaces"
     folder.mkdir()
     for session in _SESSIONS:
@@ -94,7 +122,16 @@ def _declare(place: Stage) -> Path:
         text = f"session_name: {session}\nwindows:\n{''.join(windows)}"
         (folder / f"{session}.yaml").write_text(text)
     file = place.folder / "config.yml"
-    file.write_text(f"sessions: {{workspaces: ['{folder}']}}\n")
+    asked = {"http": f"http://{address}/"}, {"tcp": address}, {"command": ["true"]}
+    often = {
+        "session": "*",
+        "interval": "3s",
+        "timeout": "2s",
+        "grace": "0s",
+        "may": ["interrupt", "respawn"],
+    }
+    rules = [{**often, **each} for each in asked]
+    file.write_text(json.dumps({"sessions": {"workspaces": [str(folder)]}, "heartbeats": rules}))
     return file
 
 
@@ -149,9 +186,10 @@ def _read(sidecar: Service, day: Day) -> None:
 @click.option(
     "--seed", type=int, default=None, help="Which day is played; another one each time if left out."
 )
-def main(seconds: float, seed: int | None) -> None:
+@click.option("--declared", is_flag=True, help="In declared sessions, under heartbeat rules.")
+def main(seconds: float, seed: int | None, declared: bool) -> None:
     """Let people work at healthy sessions, and count what the sidecar does. Fails if it does anything."""
-    day = play(seconds, random.randrange(10**6) if seed is None else seed)
+    day = play(seconds, random.randrange(10**6) if seed is None else seed, declared=declared)
     click.echo(day.tell())
     sys.exit(0 if day.quiet else 1)
 

@@ -17,7 +17,7 @@ def test_people_at_work_are_no_failure() -> None:
     assert day.unplayable == []
 
 
-def test_people_at_work_in_declared_sessions_are_no_damage() -> None:
+def test_people_at_work_in_declared_sessions_under_rules_are_no_damage() -> None:
     day = play(15.0, seed=21, declared=True)
     assert day.quiet, day.tell()
     assert sum(day.played.values()) > 20
