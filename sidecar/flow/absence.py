@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 
 from sidecar.clock import Clock
 from sidecar.decide.absence import gone_programs, idle, unseen
-from sidecar.decide.detect import Expected, await_entry, instance_of
+from sidecar.decide.detect import Expected, instance_of
+from sidecar.decide.remember import await_entry
 from sidecar.flow.ports import Book
 from sidecar.flow.ward import Ward
 from sidecar.model.incident import Cause, Finding

@@ -13,7 +13,8 @@ from sidecar.config import Settings
 from sidecar.decide import export, restore
 from sidecar.decide.claims import Claims
 from sidecar.decide.compare import compare
-from sidecar.decide.detect import carry, instance_of
+from sidecar.decide.detect import instance_of
+from sidecar.decide.remember import carry
 from sidecar.decide.resume import Spot, resumption
 from sidecar.flow.checkpoint import Checkpointer
 from sidecar.flow.ports import Book, Meter, Shelf, Tmux

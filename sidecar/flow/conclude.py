@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass, field
 from sidecar.clock import Clock
 from sidecar.decide import climb
 from sidecar.decide.breaker import BreakerEvent
-from sidecar.decide.detect import await_entry, recall
 from sidecar.decide.fallback import WHOLE
+from sidecar.decide.remember import await_entry, recall
 from sidecar.errors import Permanent, SidecarError, Stopped, StoreUnavailable
 from sidecar.flow.checkpoint import Checkpointer
 from sidecar.flow.circuits import Circuits, permit_for

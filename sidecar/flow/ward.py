@@ -13,13 +13,13 @@ from sidecar.config import SessionOverride, Settings
 from sidecar.decide import climb
 from sidecar.decide.detect import (
     Expected,
-    carry,
     instance_of,
     killed_panes,
     killed_programs,
     killed_windows,
 )
 from sidecar.decide.fitting import fitting
+from sidecar.decide.remember import carry
 from sidecar.errors import SidecarError
 from sidecar.model.archive import Order
 from sidecar.model.incident import Asker, Broken, Cause, Exit, Failure, FailureKind, Finding, Unit

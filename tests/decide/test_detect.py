@@ -10,11 +10,10 @@ from sidecar.decide.detect import (
     NOT_RUNNING,
     Detection,
     Expected,
-    await_entry,
-    carry,
     detect,
     instance_of,
 )
+from sidecar.decide.remember import await_entry, carry
 from sidecar.model.incident import Broken, Exit, FailureKind, Role, Unit
 from sidecar.model.session import Look, Presence, Process, ServerId, Session, image_of
 from tests.decide.builders import SERVER, absent, ended, look, pane, session

@@ -8,11 +8,12 @@ from itertools import combinations
 import pytest
 
 from sidecar.decide.confirm import Doubt, Scene, certain, still_broken
-from sidecar.decide.detect import Expected, carry, detect, instance_of, killed_panes
+from sidecar.decide.detect import Expected, detect, instance_of, killed_panes
 from sidecar.decide.layout import checksum, is_sideways
 from sidecar.decide.lost import LostPane
 from sidecar.decide.material import lacking
 from sidecar.decide.plans import plan_for
+from sidecar.decide.remember import carry
 from sidecar.decide.situation import Situation
 from sidecar.model.incident import Broken, Cause, Exit, Failure, FailureKind, Finding, Intent, Unit
 from sidecar.model.plan import Entry, Plan, Resort, Resumption, Strategy
