@@ -24,7 +24,8 @@ decide/          the quiet floor: detect with lost and remember, diagnose (cause
 edges/           the doors: tmux/ (run, snapshot, capture, rebuild, birth, doorbell, stage), probes/
                  (http, tcp, dns, commands, what programs do), process (/proc), process_watch (pidfds),
                  surroundings (kernel_log, cgroup, disks), stopped (what was, and lets it go on), inotify,
-                 host (this machine), pressure, memory (of our own), store/ (SQLite), metrics, logs, systemd
+                 host (this machine), folders (that may hang), pressure, memory (of our own), store/ (SQLite),
+                 metrics, logs, systemd
 flow/            the corridor: watch (inbox and cycle), recover (THE PIPELINE) with situation, confirm,
                  verify, conclude and resume, execute and steps (plans), circuits, inquiry (what surrounds
                  a failure), examine (what looks do not show) with reach (the socket), frozen, suspended,

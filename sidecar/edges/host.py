@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from sidecar.edges import pressure, process, script, surroundings
+from sidecar.edges.folders import Folders
 from sidecar.edges.guests import Guests
 from sidecar.edges.stopped import StoppedDoor
 from sidecar.edges.tmux.birth import birth_environment
@@ -27,6 +28,7 @@ class LocalHost:
         self._state = state
         self._transcripts = transcripts
         self._boot_id = process.boot_id()
+        self._folders = Folders()
         self._stopped = stopped
         self._extensions = extensions
 
@@ -43,7 +45,8 @@ class LocalHost:
         return self._boot_id
 
     def missing_folders(self, paths: Iterable[str]) -> tuple[str, ...]:
-        return tuple(sorted(path for path in paths if not os.path.isdir(path)))
+        wanted = set(paths)
+        return tuple(sorted(wanted - self._folders.real(wanted).keys()))
 
     async def pressure(self, server: int = 0) -> Pressure:
         return await asyncio.to_thread(pressure.read, server=server)
@@ -58,7 +61,9 @@ class LocalHost:
         return await asyncio.to_thread(surroundings.read, question)
 
     def real_folders(self, paths: Iterable[str]) -> tuple[tuple[str, str], ...]:
-        return tuple((path, os.path.realpath(path)) for path in sorted(paths))
+        wanted = sorted(paths)
+        found = self._folders.real(wanted)
+        return tuple((path, found.get(path, path)) for path in wanted)
 
     async def run_script(self, arguments: Sequence[str], cwd: str, mark: str = "") -> None:
         await script.run_script(arguments, cwd, birth_environment((), os.environ), mark=mark)

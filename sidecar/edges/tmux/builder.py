@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 
 from sidecar.clock import Clock
+from sidecar.edges.folders import Folders
 from sidecar.edges.tmux import folders
 from sidecar.edges.tmux.furnish import LayoutCheck
 from sidecar.edges.tmux.graft import graft_scripts, read_standing, standing_command
@@ -65,6 +66,7 @@ class Builder:
         runner: TmuxRunner,
         clock: Clock,
         *,
+        there: Folders,
         boot_id: str,
         valid_layout: LayoutCheck,
         scratch: Path,
@@ -77,6 +79,7 @@ class Builder:
         self._valid_layout = valid_layout
         self._scratch = Scratch(scratch)
         self._descriptors = descriptors
+        self._there = there
         self._one = asyncio.Lock()
         self._grown = False
         """No server that lives was left half born by an earlier run."""
@@ -101,7 +104,7 @@ class Builder:
         if not image.windows or not all(window.panes for window in image.windows):
             raise CheckpointUnusable(f"the checkpoint of {image.name!r} has no windows and panes to build")
         nonce = _new_nonce()
-        image = with_commands(await asyncio.to_thread(folders.with_existing, image), starts)
+        image = with_commands(await asyncio.to_thread(folders.with_existing, image, self._there), starts)
         files = await asyncio.to_thread(self._write, image, texts)
         blueprint = Blueprint(image, files, self._valid_layout, nonce, delays=delays(starts), mark=mark)
         try:
@@ -120,7 +123,7 @@ class Builder:
             NoBirthplace: there is no server, and one started from here would not last.
         """
         nonce = _new_nonce()
-        workspace = await asyncio.to_thread(folders.declared_existing, workspace)
+        workspace = await asyncio.to_thread(folders.declared_existing, workspace, self._there)
         origin = ServerOrigin(cwd=os.path.expanduser("~"))
         line = workspace_script(workspace, nonce, mark)
         async with self._one:
@@ -144,7 +147,7 @@ class Builder:
         if len(image.windows) != 1 or not image.windows[0].panes:
             raise CheckpointUnusable(f"the checkpoint of {image.name!r} has no such window to build")
         nonce = _new_nonce()
-        image = with_commands(await asyncio.to_thread(folders.with_existing, image), starts)
+        image = with_commands(await asyncio.to_thread(folders.with_existing, image, self._there), starts)
         files = await asyncio.to_thread(self._write, image, texts)
         line, hooks = window_scripts(
             Blueprint(image, files, self._valid_layout, nonce, delays=delays(starts), mark=mark), session_id
@@ -173,7 +176,7 @@ class Builder:
             TmuxAbsent, TmuxUnknown: no server, or no answer; the pane may or may not be there.
         """
         nonce = _new_nonce()
-        image = with_commands(await asyncio.to_thread(folders.with_existing, image), starts)
+        image = with_commands(await asyncio.to_thread(folders.with_existing, image, self._there), starts)
         files = await asyncio.to_thread(self._write, image, texts)
         blueprint = Blueprint(image, files, self._valid_layout, nonce, delays=delays(starts), mark=mark)
         try:
@@ -199,7 +202,7 @@ class Builder:
         Raises: as :meth:`build_window`.
         """
         nonce = _new_nonce()
-        window = await asyncio.to_thread(folders.window_existing, window)
+        window = await asyncio.to_thread(folders.window_existing, window, self._there)
         async with self._one:
             await self._judge_part(await self._run(window_script(session_id, index, window, nonce)), nonce)
 
@@ -211,7 +214,7 @@ class Builder:
             TmuxAbsent, TmuxUnknown: no server, or no answer; the pane may or may not be there.
         """
         nonce = _new_nonce()
-        pane = await asyncio.to_thread(folders.pane_existing, pane)
+        pane = await asyncio.to_thread(folders.pane_existing, pane, self._there)
         async with self._one:
             built = await self._judge_part(await self._run(pane_script(beside, pane, nonce)), nonce)
         if pane.title:
@@ -245,7 +248,8 @@ class Builder:
                 f"the tmux server {pid} lives, but its socket is gone; no second one is started",
                 hint=f"It makes the socket again on: kill -USR1 {pid}",
             )
-        async with newborn(self._runner, origin, self._descriptors):
+        cwd = await asyncio.to_thread(folders.existing, origin.cwd, self._there)
+        async with newborn(self._runner, replace(origin, cwd=cwd), self._descriptors):
             try:
                 return await build()
             except TmuxAbsent as error:

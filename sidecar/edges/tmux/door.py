@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from sidecar.clock import Clock
+from sidecar.edges.folders import Folders
 from sidecar.edges.process import uptime
 from sidecar.edges.tmux import closing, folders, keyboard, marks, prompt
 from sidecar.edges.tmux.arming import arm_line, disarm_line
@@ -90,9 +91,11 @@ class TmuxDoor:
         self._server = 0
         """The pid of the server that answered last; 0 before."""
         self._history = History()
+        self._there = Folders()
         self._builder = Builder(
             runner,
             clock,
+            there=self._there,
             boot_id=boot_id,
             valid_layout=valid_layout,
             scratch=scratch,
@@ -192,7 +195,7 @@ class TmuxDoor:
         An empty ``cwd`` leaves the folder that the pane was first started in. ``instead`` is started in the
         place of its own command, if there is one. True as well when it was done before under this ``mark``.
         """
-        folder = ("-c", literal(await asyncio.to_thread(folders.existing, cwd))) if cwd else ()
+        folder = ("-c", literal(await asyncio.to_thread(folders.existing, cwd, self._there))) if cwd else ()
         own = command("set-option", "-p", "-u", "-t", pane, "@sidecar_start")
         action = in_one(
             command("respawn-pane", "-k", *folder, "-t", pane, *(("--", *instead) if instead else ())),

@@ -13,7 +13,7 @@ import shutil
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import replace
 
-from sidecar.edges.tmux import birth, folders
+from sidecar.edges.tmux import birth
 from sidecar.edges.tmux.birth import Birthplace
 from sidecar.edges.tmux.details import read_settings, settings_commands
 from sidecar.edges.tmux.options import change_binding_lines, change_lines
@@ -35,6 +35,8 @@ _NEWBORN = "@sidecar_newborn"
 @contextlib.asynccontextmanager
 async def newborn(runner: TmuxRunner, origin: ServerOrigin, descriptors: int | None) -> AsyncIterator[None]:
     """Start a server where it outlives us; it lives on for what is built in it inside this context.
+
+    The folder of ``origin`` has to be there.
 
     Raises:
         NoBirthplace: no server could be started where it would last.
@@ -92,7 +94,7 @@ async def _start(
             "start-server", ";", "set-option", "-s", _NEWBORN, "1", ";", "source-file", "-",
         ],
         environment=environment,
-        cwd=await asyncio.to_thread(folders.existing, origin.cwd),
+        cwd=origin.cwd,
         own_session=True,
     )  # fmt: skip
 
