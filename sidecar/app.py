@@ -21,6 +21,7 @@ from sidecar.clock import SystemClock, SystemDice
 from sidecar.config import Settings
 from sidecar.config_lastgood import Start
 from sidecar.decide import conversation, layout, retain, stress
+from sidecar.decide.by_hand import tmux_at
 from sidecar.edges import process
 from sidecar.edges.aside import is_misplaced, put_aside
 from sidecar.edges.guests import Guests
@@ -210,7 +211,8 @@ class Sidecar:
         lanes = self._lanes = Lanes(ward, log, strain)
         checkpointer = Checkpointer(ward, tmux, store, clock, self.metrics, log, strain.turned_down)
         self._circuits = Circuits(store, clock, self.metrics, lambda: ward.settings.recovery.circuit)
-        executor = Executor(store, clock, SystemDice(), self.metrics, log, ward.retry)
+        by_hand = tmux_at(str(runner.socket))
+        executor = Executor(store, clock, SystemDice(), self.metrics, log, ward.retry, by_hand)
         self._reloader = Reloader(ward, self._reread, store, clock, log, self._keep_settings)
         notices = Notices(
             ward, store, LocalMessenger(), clock, SystemDice(), self.metrics, log, platform.node()

@@ -19,19 +19,27 @@ def asking(verb: str, session: str) -> str:
     return f"sidecar {verb} {'-- ' if session.startswith('-') else ''}{_word(session)}"
 
 
-def undo_commands(plan: Plan, step: Step) -> tuple[str, ...]:
-    """How a person takes back what a step has left behind, as far as there is a command for it."""
+def tmux_at(socket: str) -> str:
+    """How a person speaks to the very server that this socket belongs to, and to no other."""
+    return f"tmux -S {_word(socket)}"
+
+
+def undo_commands(plan: Plan, step: Step, tmux: str) -> tuple[str, ...]:
+    """How a person takes back what a step has left behind, as far as there is a command for it.
+
+    ``tmux`` is how that person speaks to the server; see :func:`tmux_at`.
+    """
     name = plan.session
     if step.own is not None:
         return _own_commands(plan, step.own)
     if step.kind is StepKind.REPLACE_SESSION:
         return (f"sidecar checkpoint restore {_word(name)} --id {step.undo}",)
     if step.kind is StepKind.REBUILD_WINDOW:
-        return (f"tmux kill-window -t {_word(f'={name}:{step.window}')}",)
+        return (f"{tmux} kill-window -t {_word(f'={name}:{step.window}')}",)
     if step.kind is StepKind.REBUILD_PANE:
         # Which one it is, only its mark tells; it has what the lost one had, and harms nothing.
-        return (f"tmux list-panes -s -t {_word(f'={name}')}", asking("explain", name))
-    return (f"tmux kill-session -t {_word(f'={name}')}", asking("recover", name))
+        return (f"{tmux} list-panes -s -t {_word(f'={name}')}", asking("explain", name))
+    return (f"{tmux} kill-session -t {_word(f'={name}')}", asking("recover", name))
 
 
 def _own_commands(plan: Plan, own: OwnStep) -> tuple[str, ...]:

@@ -118,7 +118,7 @@ def _backward(plan: Plan, journal: Journal, now: float, policy: SagaPolicy) -> M
             continue
         return Undo(seq, *_attempt(tried, now))
     if given_up:
-        return Stuck(tuple(line for step in given_up for line in undo_commands(plan, step)))
+        return Stuck(tuple(line for step in given_up for line in undo_commands(plan, step, policy.tmux)))
     return Finished(TransactionOutcome.COMPENSATED)
 
 

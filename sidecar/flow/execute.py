@@ -62,14 +62,17 @@ class Executor:
     meter: Meter
     log: Logbook
     retry: Callable[[Plan, StepKind], RetryPolicy]
+    tmux: str = "tmux"
+    """See :attr:`~sidecar.model.saga.SagaPolicy.tmux`."""
 
     async def run(self, surgery: Surgery, recovery: RecoveryRow, journal: Journal | None = None) -> Result:
         """Move after move until none is left. ``journal`` is what an earlier run has written."""
         journal = journal or Journal()
         error: SidecarError | None = None
+        policy = replace(_POLICY, tmux=self.tmux)
         while True:
             journal = replace(journal, stop=surgery.case.stop)
-            move = saga.next_move(surgery.plan, journal, self.clock.wall(), _POLICY)
+            move = saga.next_move(surgery.plan, journal, self.clock.wall(), policy)
             if isinstance(move, saga.Finished | saga.Stuck):
                 return _result(move, journal, error)
             if await self._waited_in_vain(move, surgery):

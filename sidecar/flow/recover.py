@@ -243,7 +243,7 @@ class Recoverer:
             resumed=count,
         )
         case.reply(Ticket(run.record, undo=run.record.undo))
-        given_up = too_often(run, count)
+        given_up = too_often(run, count, self._executor.tmux)
         if given_up is not None:
             return await self._judge(run, given_up)
         if not run.journal.touched and (refusal := await self._confirmer.stale(case)) is not None:

@@ -76,13 +76,14 @@ def resumed(case: Case, unfinished: Unfinished, clock: Clock) -> Run:
     return Run(case, unfinished.incident, record, mandate.plan, began, mandate.given_up, unfinished.journal)
 
 
-def too_often(run: Run, count: int) -> Result | None:
+def too_often(run: Run, count: int, tmux: str) -> Result | None:
     """The end of a recovery in the middle of which the sidecar has ended each time; None if it may go on."""
     if count <= RESUMPTIONS:
         return None
     touched = {each.seq for each in run.journal.attempts if each.begun is not None}
     steps = [run.plan.steps[seq] for seq in sorted(touched, reverse=True) if seq < len(run.plan.steps)]
-    undo = (line for step in steps if step.kind in UNDOABLE for line in undo_commands(run.plan, step))
+    undoable = (step for step in steps if step.kind in UNDOABLE)
+    undo = (line for step in undoable for line in undo_commands(run.plan, step, tmux))
     error = GivenUp(
         f"it was taken up {RESUMPTIONS} times, and the sidecar ended in the middle of it each time",
         hint="The log of the sidecar's end tells why.",

@@ -98,6 +98,8 @@ class SagaPolicy:
     """Kinds that have a compensation."""
     pivots: Set[StepKind] = frozenset()
     """Kinds after which there is no way back: what follows completes them, or falls short of it."""
+    tmux: str = "tmux"
+    """How a person who puts right by hand what is left speaks to the server: the words before the command."""
 
 
 @dataclass(frozen=True, slots=True)

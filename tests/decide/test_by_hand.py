@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.decide.by_hand import again_commands, asking
+from sidecar.decide.by_hand import again_commands, asking, tmux_at, undo_commands
+from sidecar.model.plan import Expectation, Plan, Step, StepKind, Strategy
+from tests.decide.test_choose import finding
 
 
 @pytest.mark.parametrize(
@@ -32,3 +34,13 @@ def test_any_name_is_one_word(session: str) -> None:
 def test_what_has_no_name_is_looked_up() -> None:
     assert again_commands("web") == ("sidecar explain web", "sidecar recover web")
     assert again_commands("") == ("sidecar status",)
+
+
+@given(st.text(min_size=1).map("/run/{}/box".format))
+def test_what_was_built_is_removed_from_the_very_server(socket: str) -> None:
+    """A session of the same name in another server, a person's own perhaps, is not meant."""
+    step = Step(StepKind.REBUILD_SESSION)
+    plan = Plan("web", Strategy.RESTORE_CHECKPOINT, (step,), Expectation(None), finding())
+    line, again = undo_commands(plan, step, tmux_at(socket))
+    assert shlex.split(line) == ["tmux", "-S", socket, "kill-session", "-t", "=web"]
+    assert again == "sidecar recover web"

@@ -109,9 +109,9 @@ def test_its_circuit_rests_it(circuit: str) -> None:
 
 def test_what_a_person_runs_is_what_the_strategy_says() -> None:
     plan = replace(planned(about()), session="my web")
-    assert undo_commands(plan, plan.steps[1]) == ("rm 'my web'",)
+    assert undo_commands(plan, plan.steps[1], "tmux") == ("rm 'my web'",)
     silent = replace(plan.steps[1], own=OwnStep("one", True, 5.0))
-    assert undo_commands(plan, silent) == (
+    assert undo_commands(plan, silent, "tmux") == (
         "# take back what custom:kit has done in its step 'one'",
         "sidecar explain 'my web'",
         "sidecar recover 'my web'",
