@@ -9,7 +9,8 @@ from pathlib import Path
 from sidecar.config import SessionSettings, Settings
 from sidecar.edges.store import clearing
 from sidecar.edges.store.audit import Transaction
-from sidecar.edges.store.database import FILE, schema
+from sidecar.edges.store.database import FILE
+from sidecar.edges.store.migrations import schema
 from sidecar.flow.keeper import Keeper
 from sidecar.model.policy import Restore
 from sidecar.model.record import Action, AlertIntake
