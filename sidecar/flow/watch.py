@@ -269,7 +269,10 @@ class Watch:
         if look.presence is Presence.PRESENT and not hidden:
             await self._follow_released(look)
             failures = (*found.failures, *(finding.failure for finding in examined))
+            # As in the rest of the cycle, what waits for its turn goes in between.
+            await asyncio.sleep(0)
             await self._adopt(look, {failure.session for failure in failures})
+            await asyncio.sleep(0)
             self._watch_processes(look)
             # A server that goes at this very moment is for the next look, which its end asks for.
             with contextlib.suppress(SidecarError):
