@@ -19,8 +19,8 @@ config           the settings, frozen; ``config_read`` reads YAML and names ever
                  ``config_tmuxp`` (one session) and ``config_yesman`` (its folder)
 model/           nouns: session, workspace, incident, plan, saga (journals), policy, record (rows), status
 decide/          the quiet floor: detect with lost and remember, diagnose (causes: the table of
-                 clues), disconnect, confirm, choose (with fitting, material, limits, plans), judge, resume, workspace, breaker,
-                 saga (what comes next in a plan), ...
+                 clues), disconnect, confirm, choose (with fitting, material, limits, plans), judge,
+                 resume, workspace, breaker, saga (what comes next in a plan), ...
 edges/           the doors: tmux/ (run, snapshot, capture, rebuild, birth, doorbell, stage), probes/
                  (http, tcp, dns, commands, what programs do), process (/proc), process_watch (pidfds),
                  surroundings (kernel_log, cgroup, disks), stopped (what was, and lets it go on), inotify,
