@@ -187,15 +187,15 @@ def test_exactly_one_state_of_a_circuit_is_one(state: Circuit) -> None:
 def test_circuits_of_sessions_without_series_have_none() -> None:
     page = Page(session("web"))
     for name in ("web", "gone"):
-        page.metrics.circuit_call(f"custom:{name}", "failure")
-        page.metrics.circuit_moved(f"custom:{name}", Circuit.OPEN)
-    circuits = {f"custom:{name}": BreakerState(Circuit.OPEN) for name in ("web", "gone")}
+        page.metrics.circuit_call(f"respawn_pane:{name}", "failure")
+        page.metrics.circuit_moved(f"respawn_pane:{name}", Circuit.OPEN)
+    circuits = {f"respawn_pane:{name}": BreakerState(Circuit.OPEN) for name in ("web", "gone")}
     page.status = replace(page.status, circuits=circuits)
-    assert page.value("circuit_calls_total", circuit="custom:web", outcome="failure") == 1
-    assert page.value("circuit_transitions_total", circuit="custom:web", to="open") == 1
-    assert "custom:gone" not in page.text()
+    assert page.value("circuit_calls_total", circuit="respawn_pane:web", outcome="failure") == 1
+    assert page.value("circuit_transitions_total", circuit="respawn_pane:web", to="open") == 1
+    assert "respawn_pane:gone" not in page.text()
     page.metrics.forget_session("web")
-    assert page.value("circuit_calls_total", circuit="custom:web", outcome="failure") == 0
+    assert page.value("circuit_calls_total", circuit="respawn_pane:web", outcome="failure") == 0
 
 
 def test_known_labels_start_at_zero() -> None:
