@@ -18,6 +18,7 @@ from chaos.stage import Stage, until
 
 _CALL_SECONDS = 20.0
 _PATIENCE = 20.0
+_EDITOR = "vim -u NONE -i NONE -n"
 
 
 @dataclass(slots=True)
@@ -55,6 +56,18 @@ class Desk:
             f"{program} in {pane}",
             lambda: self.tmux("display-message", "-p", "-t", pane, "#{pane_current_command}") == program,
         )
+
+    def run(self, session: str, line: str) -> str:
+        """The pane id of a new window's shell, once the program of this line is in front."""
+        pane = self.shell(session)
+        self.keys(pane, line, "Enter")
+        self.runs(pane, line.split()[0])
+        return pane
+
+    def back_to_shell(self, pane: str, *keys: str) -> None:
+        """Press these keys, and wait until the shell is in front again."""
+        self.keys(pane, *keys)
+        self.runs(pane, "bash")
 
     def gone(self, pane: str) -> None:
         """Wait until the pane is no more."""
@@ -179,23 +192,15 @@ def move_a_window(desk: Desk, session: str) -> None:
 
 
 def suspend_and_resume(desk: Desk, session: str) -> None:
-    pane = desk.shell(session)
-    desk.keys(pane, "sleep 7002", "Enter")
-    desk.runs(pane, "sleep")
-    desk.keys(pane, "C-z")
-    desk.runs(pane, "bash")
+    pane = desk.run(session, "sleep 7002")
+    desk.back_to_shell(pane, "C-z")
     desk.keys(pane, "fg", "Enter")
     desk.runs(pane, "sleep")
-    desk.keys(pane, "C-c")
-    desk.runs(pane, "bash")
+    desk.back_to_shell(pane, "C-c")
 
 
 def leave_a_stopped_job(desk: Desk, session: str) -> None:
-    pane = desk.shell(session)
-    desk.keys(pane, "sleep 7003", "Enter")
-    desk.runs(pane, "sleep")
-    desk.keys(pane, "C-z")
-    desk.runs(pane, "bash")
+    desk.back_to_shell(desk.run(session, "sleep 7003"), "C-z")
 
 
 def kill_a_job(desk: Desk, session: str) -> None:
@@ -203,21 +208,14 @@ def kill_a_job(desk: Desk, session: str) -> None:
 
 
 def edit_a_file(desk: Desk, session: str) -> None:
-    pane = desk.shell(session)
-    desk.keys(pane, "vim -u NONE -i NONE -n", "Enter")
-    desk.runs(pane, "vim")
+    pane = desk.run(session, _EDITOR)
     desk.keys(pane, "ihello", "Escape")
     if desk.dice.random() < 0.5:
-        desk.keys(pane, ":q!", "Enter")
-        desk.runs(pane, "bash")
+        desk.back_to_shell(pane, ":q!", "Enter")
 
 
 def suspend_an_editor(desk: Desk, session: str) -> None:
-    pane = desk.shell(session)
-    desk.keys(pane, "vim -u NONE -i NONE -n", "Enter")
-    desk.runs(pane, "vim")
-    desk.keys(pane, "C-z")
-    desk.runs(pane, "bash")
+    desk.back_to_shell(desk.run(session, _EDITOR), "C-z")
 
 
 def leave_a_prompt(desk: Desk, session: str) -> None:
@@ -225,11 +223,7 @@ def leave_a_prompt(desk: Desk, session: str) -> None:
 
 
 def interrupt_a_program(desk: Desk, session: str) -> None:
-    pane = desk.shell(session)
-    desk.keys(pane, "sleep 7005", "Enter")
-    desk.runs(pane, "sleep")
-    desk.keys(pane, "C-c")
-    desk.runs(pane, "bash")
+    desk.back_to_shell(desk.run(session, "sleep 7005"), "C-c")
 
 
 def interrupt_a_command(desk: Desk, session: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections import Counter
 from collections.abc import Mapping
@@ -89,13 +88,6 @@ def _mail_address(word: str) -> str:
     return word
 
 
-def _file(word: str) -> str:
-    path = os.path.expanduser(word)
-    if not path.startswith("/"):
-        raise ValueError(f"{word!r} is not a full path; it has to begin with / or ~")
-    return path
-
-
 def _template(place: Place) -> str:
     template = text(place)
     for match in _BRACES.finditer(template):
@@ -130,8 +122,8 @@ _EMAIL: Mapping[str, Reader[Any]] = {
     "smtp": read_as(units.address),
     "starttls": switch,
     "user": text,
-    "password_file": read_as(_file),
-    "sendmail": read_as(_file),
+    "password_file": read_as(units.full_path),
+    "sendmail": read_as(units.full_path),
 }
 _TARGETS: Mapping[ChannelKind, Reader[Any]] = {
     ChannelKind.TMUX: switch,
@@ -142,7 +134,7 @@ _TARGETS: Mapping[ChannelKind, Reader[Any]] = {
 _CHANNEL: Mapping[str, Reader[Any]] = {
     **{kind.value: read for kind, read in _TARGETS.items()},
     "name": text,
-    "token_file": read_as(_file),
+    "token_file": read_as(units.full_path),
     "matters": list_of(one_of(Matter, "matter")),
     "rate": read_as(units.budget),
     "digest": duration_or_off("1s", "1d"),

@@ -138,13 +138,6 @@ def _base(environment: Mapping[str, str], variable: str, otherwise: str) -> Path
     return folder / "tmux-sidecar"
 
 
-def _path(word: str) -> str:
-    path = os.path.expanduser(word)
-    if not path.startswith("/"):
-        raise ValueError(f"{word!r} is not a full path; it has to begin with / or ~/")
-    return path
-
-
 def _command(*placeholders: str) -> Reader[str]:
     *others, last = (f"{{{name}}}" for name in placeholders)
 
@@ -213,7 +206,7 @@ SESSIONS: Mapping[str, Reader[Any]] = {
     "manage": list_of(read_as(units.glob)),
     "ignore": list_of(read_as(units.glob)),
     "restore": one_of(Restore, "restore policy"),
-    "workspaces": list_of(read_as(_path)),
+    "workspaces": list_of(read_as(units.full_path)),
     "shape": one_of(Shape, "shape"),
     "unblock_terminal": _UNBLOCK,
     "overrides": table(str, record(SessionOverride, _OVERRIDE)),
@@ -273,7 +266,7 @@ _ALERT: Mapping[str, Reader[Any]] = {
 }
 HTTP: Mapping[str, Reader[Any]] = {
     "listen": read_as(units.address),
-    "token_file": read_as(_path),
+    "token_file": read_as(units.full_path),
     "web_config_file": unavailable,
 }
 _SETTINGS: Mapping[str, Reader[Any]] = {

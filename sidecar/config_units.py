@@ -1,12 +1,13 @@
 """Words of the configuration file and the command line as values: durations, sizes, budgets, addresses.
 
-Pure functions of one text. Each raises ``ValueError`` with the sentence that a person needs; where
+Functions of one text, and for paths of this user's home. Each raises ``ValueError`` with the sentence that a person needs; where
 the text stood is the caller's to say.
 """
 
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 
 from sidecar.model.policy import AtOnce, Budget
@@ -112,6 +113,18 @@ def address(text: str) -> str:
     if int(match["port"]) > 65_535:
         raise ValueError(f"the port is {match['port']}; ports end at 65535")
     return text
+
+
+def full_path(text: str) -> str:
+    """A path that means the same wherever the service runs, with ``~`` as this user's home.
+
+    Raises:
+        ValueError: it is a relative one.
+    """
+    path = os.path.expanduser(text)
+    if not path.startswith("/"):
+        raise ValueError(f"{text!r} is not a full path; it has to begin with / or ~/")
+    return path
 
 
 def socket_name(text: str) -> str:

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import os
 import secrets
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -103,16 +103,8 @@ class Builder:
         """
         if not image.windows or not all(window.panes for window in image.windows):
             raise CheckpointUnusable(f"the checkpoint of {image.name!r} has no windows and panes to build")
-        nonce = _new_nonce()
-        image = with_commands(await asyncio.to_thread(folders.with_existing, image, self._there), starts)
-        files = await asyncio.to_thread(self._write, image, texts)
-        blueprint = Blueprint(image, files, self._valid_layout, nonce, delays=delays(starts), mark=mark)
-        try:
-            async with self._one:
-                return await self._build_somewhere(image.origin, partial(self._build_in_server, blueprint))
-        except BaseException:
-            await asyncio.to_thread(remove, files.values())
-            raise
+        async with self._drawn(image, texts, starts, mark) as blueprint:
+            return await self._build_somewhere(image.origin, partial(self._build_in_server, blueprint))
 
     async def build_workspace(self, workspace: Workspace, mark: str = "") -> str:
         """Build a session as it is declared, without its command lines, and give its session id.
@@ -146,20 +138,8 @@ class Builder:
         """
         if len(image.windows) != 1 or not image.windows[0].panes:
             raise CheckpointUnusable(f"the checkpoint of {image.name!r} has no such window to build")
-        nonce = _new_nonce()
-        image = with_commands(await asyncio.to_thread(folders.with_existing, image, self._there), starts)
-        files = await asyncio.to_thread(self._write, image, texts)
-        line, hooks = window_scripts(
-            Blueprint(image, files, self._valid_layout, nonce, delays=delays(starts), mark=mark), session_id
-        )
-        try:
-            async with self._one:
-                await self._judge_part(await self._run(line), nonce)
-                if hooks:
-                    await self._runner.source(hooks)
-        except BaseException:
-            await asyncio.to_thread(remove, files.values())
-            raise
+        async with self._drawn(image, texts, starts, mark) as blueprint:
+            await self._build_part(blueprint, *window_scripts(blueprint, session_id))
 
     async def build_pane(
         self,
@@ -175,26 +155,14 @@ class Builder:
             TmuxRefused: tmux would not (there is no room, for one); nothing is left of it.
             TmuxAbsent, TmuxUnknown: no server, or no answer; the pane may or may not be there.
         """
-        nonce = _new_nonce()
-        image = with_commands(await asyncio.to_thread(folders.with_existing, image, self._there), starts)
-        files = await asyncio.to_thread(self._write, image, texts)
-        blueprint = Blueprint(image, files, self._valid_layout, nonce, delays=delays(starts), mark=mark)
-        try:
-            async with self._one:
-                standing = read_standing(await self._runner.call(*standing_command(beside)), beside)
-                if standing is None:
-                    raise TmuxRefused(
-                        f"pane {beside.pane} is not in its window any more",
-                        hint="Somebody acted meanwhile; nothing was done.",
-                    )
-                line, hooks = graft_scripts(blueprint, beside, standing)
-                built = await self._judge_part(await self._run(line), nonce)
-                if hooks:
-                    await self._runner.source(hooks)
-                return built
-        except BaseException:
-            await asyncio.to_thread(remove, files.values())
-            raise
+        async with self._drawn(image, texts, starts, mark) as blueprint:
+            standing = read_standing(await self._runner.call(*standing_command(beside)), beside)
+            if standing is None:
+                raise TmuxRefused(
+                    f"pane {beside.pane} is not in its window any more",
+                    hint="Somebody acted meanwhile; nothing was done.",
+                )
+            return await self._build_part(blueprint, *graft_scripts(blueprint, beside, standing))
 
     async def build_declared_window(self, session_id: str, index: int, window: DeclaredWindow) -> None:
         """Build one declared window into a living session, where its index has to be free.
@@ -219,6 +187,29 @@ class Builder:
             built = await self._judge_part(await self._run(pane_script(beside, pane, nonce)), nonce)
         if pane.title:
             await self._runner.call("select-pane", "-t", built, "-T", literal(pane.title))
+        return built
+
+    @contextlib.asynccontextmanager
+    async def _drawn(
+        self, image: SessionImage, texts: Mapping[str, bytes], starts: Sequence[Start], mark: str
+    ) -> AsyncIterator[Blueprint]:
+        """What is to be built, for one builder at a time; its files go again if it is not built."""
+        image = with_commands(await asyncio.to_thread(folders.with_existing, image, self._there), starts)
+        files = await asyncio.to_thread(self._write, image, texts)
+        try:
+            async with self._one:
+                yield Blueprint(
+                    image, files, self._valid_layout, _new_nonce(), delays=delays(starts), mark=mark
+                )
+        except BaseException:
+            await asyncio.to_thread(remove, files.values())
+            raise
+
+    async def _build_part(self, blueprint: Blueprint, line: bytes, hooks: bytes) -> str:
+        """Build a part of a living session, all or nothing; its hooks come last. Gives its id."""
+        built = await self._judge_part(await self._run(line), blueprint.nonce)
+        if hooks:
+            await self._runner.source(hooks)
         return built
 
     async def _judge_part(self, answer: Answer, nonce: str) -> str:
