@@ -1,7 +1,7 @@
 """Words of the configuration file and the command line as values: durations, sizes, budgets, addresses.
 
-Functions of one text, and for paths of this user's home. Each raises ``ValueError`` with the sentence that a person needs; where
-the text stood is the caller's to say.
+Functions of one text, and for paths of this user's home. Each raises ``ValueError`` with the sentence
+that a person needs; where the text stood is the caller's to say.
 """
 
 from __future__ import annotations

@@ -65,7 +65,7 @@ class FrontDesk:
             return DRAINING
         joined = self._ward.cases.get(request.session)
         if joined is not None:
-            return busy(request.session) if request.dry_run else self._join(joined, asker, wishes)
+            return busy(request.session) if request.dry_run else self._join(joined, request, asker, wishes)
         if not await self._known(request.session):
             return UnknownSession(request.session)
         asked = await self._watch.ask(request.session)
@@ -82,7 +82,7 @@ class FrontDesk:
             return await self._watch.dry_run(failure, look, request.strategy, asker, recorded=True)
         joined = self._ward.cases.get(failure.session)
         if joined is not None:
-            return self._join(joined, asker, wishes)
+            return self._join(joined, request, asker, wishes)
         if self._ward.draining:
             return DRAINING
         case = self._watch.case_for(failure, look, asker)
@@ -116,11 +116,17 @@ class FrontDesk:
     ) -> tuple[RecoveryRow, ...]:
         return await self._book.recoveries(limit, before, session)
 
-    async def _join(self, case: Case, asker: Asker, wishes: Collection[str]) -> Answer:
+    async def _join(
+        self, case: Case, request: RecoverRequest, asker: Asker, wishes: Collection[str]
+    ) -> Answer:
         case.wanted.update(wishes)
         answer = await case.answer
         if not isinstance(answer, Ticket):
-            return answer
+            if asker is not Asker.OPERATOR or case.asker is asker:
+                return answer
+            # What was refused to the watcher or to an alert may be right for a person: decided anew.
+            await case.over.wait()
+            return await self.request(request)
         if asker is not Asker.ALERT:
             await self._book.join_recovery(answer.recovery.id, asker, self._clock.wall())
         return replace(answer, joined=True)

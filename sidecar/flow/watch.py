@@ -429,6 +429,7 @@ class Watch:
         case.fail(Temporary("the recovery was cut off", hint="Ask again; the log says why."))
         if whole or not case.recovery:
             self._ward.cases.pop(case.session, None)
+            case.over.set()
             self._t.spawn(f"retry {case.session}", self._look_again(case.session))
             if not self._ward.draining and (case.unfinished is not None or not whole):
                 # One may have begun although nobody has heard of it: the book was late.

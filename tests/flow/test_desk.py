@@ -1,16 +1,22 @@
-"""Alerts: accepted once, worked off, never lost."""
+"""Alerts: accepted once, worked off, never lost. People: not bound by what the watcher is refused."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from sidecar.config import RecoverySettings, Settings
 from sidecar.errors import Permanent, StoreUnavailable
-from sidecar.model.record import AlertIntake, SkipReason
+from sidecar.model.incident import Asker
+from sidecar.model.plan import RefusalReason
+from sidecar.model.policy import Mode
+from sidecar.model.record import Action, AlertIntake, SkipReason
 from sidecar.model.session import Presence
+from sidecar.model.status import RecoverRequest, Ticket
 from tests.decide.builders import session
 from tests.flow.corridor import Corridor, corridor
 
@@ -105,3 +111,26 @@ async def test_an_alert_is_not_settled_while_the_service_stops(tmp_path: Path) -
         await world.desk.accept_alerts([alert()])
         await world.pass_time(6.0)
         assert not await settled(world)
+
+
+async def test_a_person_who_asks_while_the_watcher_decides_is_not_bound_by_its_answer(tmp_path: Path) -> None:
+    observing = Settings(recovery=RecoverySettings(mode=Mode.OBSERVE))
+    async with corridor(tmp_path, observing) as world:
+        await world.adopt(session())
+        refuse, deciding = world.store.refuse, asyncio.Event()
+
+        async def slowly(*facts: Any) -> None:
+            deciding.set()
+            await world.clock.sleep(1.0)
+            await refuse(*facts)
+
+        world.store.refuse = slowly  # type: ignore[method-assign]
+        world.kill_pane_process()
+        await deciding.wait()
+        asked = asyncio.ensure_future(world.desk.request(RecoverRequest("web")))
+        await world.pass_time(2.0)
+        answer = await asked
+        assert isinstance(answer, Ticket)
+        assert (await world.recovered()).asker is Asker.OPERATOR
+        [refused] = world.log.of(Action.REFUSED)
+        assert refused["reason"] == RefusalReason.OBSERVE_MODE
