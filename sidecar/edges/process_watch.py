@@ -50,10 +50,6 @@ class ProcessWatch:
                 self._descriptors[pid] = (held[0], watched)
         self._learn(fresh)
 
-    def watching(self, pid: int) -> bool:
-        """Whether the process is held and has not ended."""
-        return pid in self._descriptors
-
     def close(self) -> None:
         for pid in list(self._descriptors):
             self._drop(pid)

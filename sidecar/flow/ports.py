@@ -641,9 +641,6 @@ class Processes(Protocol):
     def follow(self, wanted: Iterable[Watched]) -> None:
         """Watch exactly these from now on."""
 
-    def watching(self, pid: int) -> bool:
-        """Whether the process is held and has not ended."""
-
     def close(self) -> None: ...
 
 
