@@ -200,3 +200,31 @@ def test_a_server_that_is_being_born_is_none_yet(tmp_path: Path) -> None:
         assert find_servers(path) == (born.pid,)
     finally:
         born.communicate("\n")
+
+
+_BUSY = """
+import os, socket, sys
+open("/proc/self/comm", "w").write("tmux: server")
+low = [os.open("/dev/null", os.O_RDONLY) for _ in range(200)]
+server = socket.socket(socket.AF_UNIX)
+server.bind(sys.argv[1])
+server.listen()
+print("listens", flush=True)
+while True:
+    for number in low:
+        os.close(number)
+    for number in low:
+        os.open("/dev/null", os.O_RDONLY)
+"""
+
+
+def test_a_server_whose_clients_come_and_go_is_always_found(tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    busy = subprocess.Popen([sys.executable, "-c", _BUSY, str(path)], stdout=subprocess.PIPE, text=True)
+    assert busy.stdout
+    try:
+        assert busy.stdout.readline() == "listens\n"
+        assert {find_servers(path) for _ in range(200)} == {(busy.pid,)}
+    finally:
+        busy.kill()
+        busy.communicate()

@@ -27,7 +27,8 @@ def find_servers(socket: Path) -> tuple[int, ...]:
 
     The kernel keeps the path of a bound socket in /proc/net/unix after the file is removed.
     """
-    inodes = _inodes(str(socket))
+    # While sockets come and go, one reading of that table may leave out another: absent is seen twice.
+    inodes = _inodes(str(socket)) or _inodes(str(socket))
     if not inodes:
         return ()
     return tuple(
@@ -98,6 +99,15 @@ def _is_our_server(folder: str) -> bool:
 
 def _holds(folder: str, inodes: set[str]) -> bool:
     try:
-        return any(os.readlink(f"{folder}/fd/{name}") in inodes for name in os.listdir(f"{folder}/fd"))
+        names = os.listdir(f"{folder}/fd")
     except OSError:
         return False
+    return any(_target(f"{folder}/fd/{name}") in inodes for name in names)
+
+
+def _target(link: str) -> str:
+    try:
+        return os.readlink(link)
+    except OSError:
+        # A client has gone meanwhile, and its descriptor with it: that says nothing about the others.
+        return ""
