@@ -13,6 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from sidecar.errors import Fault
+from sidecar.model.check import Check
 from sidecar.model.heartbeat import Heartbeat
 from sidecar.model.incident import FailureKind
 from sidecar.model.ladder import Ladders, ladders
@@ -268,6 +269,8 @@ class Settings:
     """Rules for programs that ran in a shell; tried before the built-in ones."""
     heartbeats: tuple[Heartbeat, ...] = ()
     """When a program that runs counts as frozen; one that waits for input never does. See heartbeats.md."""
+    checks: tuple[Check, ...] = ()
+    """Health checks of programs, of the machine and of what they need, and what heals them. See checks.md."""
     alerts: tuple[AlertRoute, ...] = ()
     """Routes for alerts without a ``session`` label; the first that matches is used."""
     notify: NotifySettings = field(default_factory=NotifySettings)

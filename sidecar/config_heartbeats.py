@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from ipaddress import ip_address
 from typing import Any
-from urllib.parse import urlsplit
 
 import yaml
 
@@ -18,35 +15,21 @@ from sidecar.config_fields import (
     Wrong,
     duration,
     is_text,
-    kind_of,
     list_of,
     one_of,
     read_as,
-    record,
-    regex,
     scalar,
     section,
-    switch,
-    text,
     whole,
 )
+from sidecar.config_probes import PROBES
 from sidecar.model.heartbeat import Heartbeat, May
-from sidecar.model.probe import (
-    CommandProbe,
-    DnsProbe,
-    HttpProbe,
-    RecordType,
-    Redirects,
-    TcpProbe,
-    is_name,
-    split_address,
-)
+from sidecar.model.probe import ProbeKind
 
 MOST = 100
 """Rules; each has series of its own."""
 REMEMBERED = 20
 """Tries of a probe that are looked at together."""
-_NAME = re.compile(r"[A-Za-z0-9_.-]{1,60}")
 _CONDITIONS = ("output_age", "cpu_flat", "io_flat", "command", "http", "tcp", "dns")
 
 
@@ -109,76 +92,6 @@ def _show(seconds: float) -> str:
     return units.show_seconds(seconds)
 
 
-def _name(word: str) -> str:
-    if not _NAME.fullmatch(word):
-        raise ValueError(f"{word!r} is no name for a rule; it takes up to 60 letters, digits and _ . -")
-    return word
-
-
-def _url(word: str) -> str:
-    try:
-        parts = urlsplit(word)
-        port = parts.port
-    except ValueError as error:
-        raise ValueError(f"{word!r} is no URL: {error}") from error
-    if parts.scheme not in ("http", "https") or "://" not in word:
-        raise ValueError(f"{word!r} has to begin with http:// or https://")
-    if not parts.hostname or port == 0:
-        raise ValueError(f"{word!r} names no host" if not parts.hostname else f"{word!r} has the port 0")
-    if "@" in parts.netloc:
-        raise ValueError("a URL with a user or a password is refused: it would be shown in many places")
-    return word
-
-
-def _address(word: str) -> TcpProbe:
-    host, port = split_address(units.address(word), 0)
-    if port == 0:
-        raise ValueError(f"{word!r} has the port 0, where nothing can listen")
-    return TcpProbe(host, port)
-
-
-def _dns_name(word: str) -> str:
-    if not is_name(word):
-        raise ValueError(f"{word!r} is no name that a name server could know")
-    return word
-
-
-def _server(word: str) -> str:
-    try:
-        host, port = split_address(word, 53)
-        ip_address(host)
-    except ValueError:
-        raise ValueError(
-            f"{word!r} is no server; write its IP address, as 9.9.9.9, 9.9.9.9:5353 or [2620:fe::fe]:53"
-        ) from None
-    if not 0 < port <= 65_535:
-        raise ValueError(f"the port is {port}; ports are 1 to 65535")
-    return word
-
-
-def _argv(place: Place) -> CommandProbe:
-    if not isinstance(place.node, yaml.SequenceNode):
-        raise Wrong(f"has to be a list of arguments, as [pg_isready, -q], and is {kind_of(place.node)}")
-    argv = list_of(text)(place)
-    if not place.node.value:
-        raise Wrong("is empty, so there is nothing to run")
-    if argv and "/" in argv[0] and not argv[0].startswith("/"):
-        raise Wrong(f"{argv[0]!r} is neither a full path nor a plain name; it is run in the folder /")
-    return CommandProbe(argv)
-
-
-def _short(build: Reader[Any], otherwise: Reader[Any]) -> Reader[Any]:
-    """A plain word, or a mapping for more than that."""
-    return lambda place: otherwise(place) if isinstance(place.node, yaml.MappingNode) else build(place)
-
-
-def _statuses(place: Place) -> tuple[int, ...]:
-    found = list_of(whole(100, 599))(place)
-    if not isinstance(place.node, yaml.SequenceNode) or not place.node.value:
-        raise Wrong("is empty, so no status would be right")
-    return found
-
-
 def _window(place: Place) -> str:
     """A window's index is a number to YAML, and may be one here."""
     if isinstance(place.node, yaml.ScalarNode) and not is_text(place) and place.node.value.isdigit():
@@ -195,32 +108,15 @@ def _may(place: Place) -> May:
     return one_of(May, "step")(place)
 
 
-_HTTP: Mapping[str, Reader[Any]] = {
-    "url": read_as(_url),
-    "status": _statuses,
-    "match": regex,
-    "redirects": one_of(Redirects, "way to follow redirects"),
-    "verify": switch,
-}
-_DNS: Mapping[str, Reader[Any]] = {
-    "name": read_as(_dns_name),
-    "server": read_as(_server),
-    "type": one_of(RecordType, "record type"),
-}
 _HEARTBEAT: Mapping[str, Reader[Any]] = {
     "session": read_as(units.glob),
-    "name": read_as(_name),
+    "name": read_as(units.rule_name),
     "window": _window,
     "pane": whole(0, 10_000),
     "output_age": duration("10s", "30d"),
     "cpu_flat": duration("1s", "30d"),
     "io_flat": duration("1s", "30d"),
-    "command": _argv,
-    "http": _short(read_as(lambda word: HttpProbe(_url(word))), record(HttpProbe, _HTTP, required=("url",))),
-    "tcp": read_as(_address),
-    "dns": _short(
-        read_as(lambda word: DnsProbe(_dns_name(word))), record(DnsProbe, _DNS, required=("name",))
-    ),
+    **{str(kind): PROBES[kind] for kind in (ProbeKind.COMMAND, ProbeKind.HTTP, ProbeKind.TCP, ProbeKind.DNS)},
     "interval": duration("100ms", "1d"),
     "retry_interval": duration("50ms", "1d"),
     "timeout": duration("50ms", "10m"),

@@ -28,6 +28,7 @@ from sidecar.config import (
     Settings,
     TmuxSettings,
 )
+from sidecar.config_checks import checks
 from sidecar.config_fields import (
     Place,
     Reader,
@@ -278,7 +279,7 @@ _SETTINGS: Mapping[str, Reader[Any]] = {
     "resources": record(_resources, _RESOURCES),
     "resume": list_of(record(ResumeRule, _RESUME, required=("match", "command"))),
     "heartbeats": heartbeats,
-    "checks": unavailable,
+    "checks": checks,
     "alerts": list_of(record(AlertRoute, _ALERT, required=("match", "session"))),
     "notify": read_channels,
     "http": record(HttpSettings, HTTP),

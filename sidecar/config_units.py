@@ -21,6 +21,7 @@ _BYTES = {"B": 1, "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**
 _SIZE = re.compile(rf"([0-9]{{1,15}}(?:\.[0-9]{{1,6}})?) ?({'|'.join(_BYTES)})")
 _BUDGET = re.compile(r"([0-9]{1,6}) +per +(\S+)")
 _AT_ONCE = re.compile(r"(?:(?P<count>\d{1,6})(?: or (?=\d)|$))?(?:(?P<share>\d{1,3}(?:\.\d{1,4})?) ?%)?")
+_RULE_NAME = re.compile(r"[A-Za-z0-9_.-]{1,60}")
 _ADDRESS = re.compile(r"(?:\[(?P<v6>[^\[\]]+)\]|(?P<name>[A-Za-z0-9._-]+)):(?P<port>[0-9]{1,5})")
 _SOCKET_PATH_BYTES = 107
 
@@ -166,6 +167,13 @@ def glob(text: str) -> str:
         if end < 0:
             raise ValueError(f"{text!r} has a [ that is never closed; write [[] for a bracket itself")
         start = text.find("[", end + 1)
+    return text
+
+
+def rule_name(text: str) -> str:
+    """The name of a rule or a check, which is a label of its metrics."""
+    if not _RULE_NAME.fullmatch(text):
+        raise ValueError(f"{text!r} is no name for a rule; it takes up to 60 letters, digits and _ . -")
     return text
 
 

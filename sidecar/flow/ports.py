@@ -14,6 +14,7 @@ from sidecar.decide.detect import Expected
 from sidecar.model.archive import Doomed, GenerationFilter, GenerationRow
 from sidecar.model.audit import AuditFilter, Cleared, Head, Pruned, TrailLimits
 from sidecar.model.extension import OwnCall
+from sidecar.model.heal import Heal
 from sidecar.model.incident import Asker, Cause, Evidence, FailureKind, Finding, IncidentState
 from sidecar.model.ladder import Footing
 from sidecar.model.notice import Channel, Delivery, Message, Notice, QueuedNotice
@@ -493,6 +494,21 @@ class Prober(Protocol):
     async def probe(self, what: Probe, seconds: float, about: Mapping[str, str]) -> ProbeResult:
         """One try within ``seconds``; what it finds is a value. ``about`` tells a command whom it is for."""
         ...
+
+
+class Healer(Protocol):
+    """Does what checks let be done, beyond what is done to panes."""
+
+    async def heal(self, heal: Heal, mark: str, *, again: bool) -> str:
+        """Do it; one sentence about what was done. ``again``: an earlier attempt under this mark may have had
+        its effect, or some of it.
+
+        A Temporary error: it has not worked now. A Permanent one: it will not.
+        """
+        ...
+
+    async def take_back(self, heal: Heal, mark: str) -> None:
+        """Undo it, where it has a way back."""
 
 
 class Senses(Protocol):

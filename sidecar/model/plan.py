@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from sidecar import redact
 from sidecar.model.extension import OwnStep
+from sidecar.model.heal import Heal
 from sidecar.model.incident import Finding
 from sidecar.model.session import Checkpoint, SessionImage
 from sidecar.model.workspace import Beside, DeclaredWindow, Workspace
@@ -114,6 +115,8 @@ class StepKind(StrEnum):
     UNBLOCK = "unblock"
     INTERRUPT = "interrupt"
     END = "end"
+    HEAL = "heal"
+    """What a check lets be done, beyond what is done to panes."""
 
 
 class Entry(StrEnum):
@@ -193,12 +196,16 @@ class Step:
     """What a user's own strategy says of this step of it."""
     started: int = 0
     """Guard of a step that signals: clock ticks after the boot at which the process began."""
+    heal: Heal | None = None
+    """What is done by a step that heals."""
     unless: int = 0
     """The step is left out while this process lives: it would start again what goes on."""
 
     def describe(self) -> str:
         """One line for people and the audit trail."""
         words = self.kind.value.replace("_", " ")
+        if self.heal is not None:
+            return self.heal.describe()
         if self.place is not None and self.declared is not None:
             name = f" of {self.declared.name!r}" if self.declared.name else ""
             return f"{words} {self.place[0]}.{self.place[1]}{name}"

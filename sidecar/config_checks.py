@@ -1,0 +1,74 @@
+"""Health checks from YAML, each by itself: one probe, times that fit together, and what heals it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sidecar import config_units as units
+from sidecar.config_fields import Place, Reader, Told, Wrong, duration, list_of, read_as, section, text, whole
+from sidecar.config_heals import heals
+from sidecar.config_probes import PROBES
+from sidecar.model.check import Check
+
+MOST = 500
+"""Checks; each has series of its own."""
+
+
+def checks(place: Place) -> tuple[Check, ...]:
+    """The checks."""
+    found = list_of(_check)(place)
+    if len(found) > MOST:
+        raise Wrong(f"has {len(found)} checks, and may have {MOST}")
+    _tell_twins(found)
+    return found
+
+
+def _tell_twins(found: Sequence[Check]) -> None:
+    names = [one.name for one in found]
+    twins = sorted({name for name in names if names.count(name) > 1})
+    if twins:
+        raise Wrong(f"has more than one check called {twins[0]!r}; a name tells checks apart")
+
+
+def _check(place: Place) -> Check:
+    known = len(place.report.faults)
+    values = section(place, _CHECK, required=("name",))
+    if len(place.report.faults) > known:
+        # What is left of a check with faults may seem to have others.
+        raise Told
+    asked = [values.pop(kind) for kind in PROBES if kind in values]
+    if len(asked) != 1:
+        words = ", ".join(map(str, PROBES))
+        raise Wrong(f"asks {len(asked)} things, and a check asks one of {words}")
+    return _with_times(Check(probe=asked[0], **values))
+
+
+def _with_times(check: Check) -> Check:
+    if check.timeout >= check.interval:
+        raise Wrong(
+            f"timeout ({units.show_seconds(check.timeout)}) is not shorter than "
+            f"interval ({units.show_seconds(check.interval)}), so a try could last until the next one"
+        )
+    if check.retry_interval > check.interval:
+        raise Wrong(
+            f"retry_interval ({units.show_seconds(check.retry_interval)}) is longer than "
+            f"interval ({units.show_seconds(check.interval)}), "
+            "so a failure would be repeated more slowly than a success"
+        )
+    return check
+
+
+_CHECK: Mapping[str, Reader[Any]] = {
+    "name": read_as(units.rule_name),
+    **{str(kind): reader for kind, reader in PROBES.items()},
+    "heal": heals,
+    "session": text,
+    "interval": duration("100ms", "1d"),
+    "retry_interval": duration("50ms", "1d"),
+    "timeout": duration("50ms", "10m"),
+    "after": whole(1, 20),
+    "recovers": whole(1, 20),
+    "grace": duration("0s", "1d"),
+    "tries": whole(1, 100),
+}

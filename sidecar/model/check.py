@@ -1,0 +1,73 @@
+"""Health checks: what is asked, how often, when it counts as failing, and what is done then."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from sidecar.model.heal import Heal, PaneTarget
+from sidecar.model.probe import Probe
+
+SUBJECT = "check:"
+"""What stands before the name of a check where it is the subject of an incident: no session is called so,
+since tmux has no colon in names."""
+
+
+class CheckState(StrEnum):
+    """How a check stands."""
+
+    STARTING = "starting"
+    """Within its grace, or not asked yet."""
+    PASSING = "passing"
+    SUSPECT = "suspect"
+    """It has failed, and not yet often enough to count."""
+    FAILING = "failing"
+    HEALING = "healing"
+    GIVEN_UP = "given_up"
+    """Its heals did not help; a person was called."""
+    UNKNOWN = "unknown"
+    """It could not be asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One check."""
+
+    name: str
+    """What it is called in metrics, incidents and notices."""
+    probe: Probe
+    heal: tuple[Heal, ...] = ()
+    """What is done, in this order: the next one where the one before it did not help, the last one again."""
+    session: str = ""
+    """The session that it is about, if its heal does not name one already."""
+    interval: float = 30.0
+    """Seconds between two tries, give or take a tenth."""
+    retry_interval: float = 1.0
+    """Seconds until a failed try is repeated."""
+    timeout: float = 10.0
+    """Seconds that a try may take in all."""
+    after: int = 3
+    """Failures in a row before it counts as failing."""
+    recovers: int = 1
+    """Successes in a row before it counts as passing again."""
+    grace: float = 0.0
+    """Seconds after the start of the sidecar, and after each heal, in which a failure does not count."""
+    tries: int = 3
+    """Heals in a row that have not helped before none is tried any more and a person is called."""
+    built_in: bool = False
+    """Whether it came without being configured."""
+
+    @property
+    def slow_from(self) -> float:
+        return self.timeout / 2
+
+    @property
+    def target(self) -> PaneTarget | None:
+        """The pane that its first heal works on."""
+        return getattr(self.heal[0], "target", None) if self.heal else None
+
+    @property
+    def subject(self) -> str:
+        """Whose lease a heal takes: the session that it works on, or the check itself."""
+        target = self.target
+        return self.session or (target.session if target else SUBJECT + self.name)
