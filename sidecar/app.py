@@ -225,7 +225,7 @@ class Sidecar:
         examiners = (
             server_examiner,
             SocketExaminer(tmux, socket, host.boot_id),
-            ShapeExaminer(ward, host, self._notice),
+            ShapeExaminer(ward, host, clock, self._notice),
             ProgramExaminer(host.stopped, clock, self._notice),
             TerminalExaminer(ward, host.stopped, clock, self._notice),
             AbsenceExaminer(ward, store, clock),

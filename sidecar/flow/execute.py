@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from sidecar.clock import Clock, Dice
+from sidecar.clock import Clock, Dice, settled
 from sidecar.decide import saga
 from sidecar.errors import Permanent, SidecarError, StepTimedOut, Stopped, Temporary
 from sidecar.flow.ports import Book, Logbook, Meter
@@ -171,17 +171,14 @@ class Executor:
             StepTimedOut: it hung, and was cut off.
         """
         doing = asyncio.ensure_future(work(surgery, step))
-        alarm = asyncio.ensure_future(self.clock.sleep(seconds))
         try:
-            await asyncio.wait({doing, alarm}, return_when=asyncio.FIRST_COMPLETED)
-            if not doing.done():
+            if not await settled(self.clock, doing, seconds):
                 raise StepTimedOut(
                     f"{step.describe()} did not end within {seconds:g} s and was cut off",
                     hint="Look whether tmux and the disk answer.",
                 )
             await doing
         finally:
-            alarm.cancel()
             doing.cancel()
             with contextlib.suppress(asyncio.CancelledError, SidecarError):
                 await doing

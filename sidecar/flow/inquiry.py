@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
 
-from sidecar.clock import Clock
+from sidecar.clock import Clock, settled
 from sidecar.decide.detect import Expected, server_of
 from sidecar.errors import SidecarError
 from sidecar.flow.ports import Book, Host, Logbook
@@ -57,8 +57,8 @@ class Inquiry:
         question = _question(failures, expected, self._folders)
         # Once it is done, somebody else may ask before we are woken.
         running = self._running = asyncio.create_task(self._host.surroundings(question))
-        done, _ = await asyncio.wait({running}, timeout=_PATIENT if patient else _SOON)
-        return _answer(running) if done else None
+        in_time = await settled(self._clock, running, _PATIENT if patient else _SOON)
+        return _answer(running) if in_time else None
 
     async def afterwards(self, case: Case, diagnose: Callable[[Surroundings], Iterable[Finding]]) -> None:
         """Wait for the answer that did not come in time, and add to the incident what is new in it."""

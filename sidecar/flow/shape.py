@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from sidecar.clock import Clock, settled
 from sidecar.decide.detect import Expected, instance_of
 from sidecar.decide.shape import Deviation, Scene, deviations, runs
 from sidecar.decide.shape_memory import Memory, learn
@@ -51,10 +52,11 @@ class _Case:
 class ShapeExaminer:
     """Implements :class:`sidecar.flow.ports.Examiner`."""
 
-    def __init__(self, ward: Ward, host: Host, look_after: Callable[[float], None]) -> None:
+    def __init__(self, ward: Ward, host: Host, clock: Clock, look_after: Callable[[float], None]) -> None:
         """``look_after`` has the watch look again after so many seconds."""
         self._ward = ward
         self._host = host
+        self._clock = clock
         self._look_after = look_after
         self._known: dict[str, _Case] = {}
         self._due = float("-inf")
@@ -156,7 +158,7 @@ class ShapeExaminer:
         wanted = frozenset[str]().union(*(workspace.folders for workspace in declared))
         if self._asked is None and wanted:
             self._asked = asyncio.ensure_future(asyncio.to_thread(self._existing, wanted))
-            await asyncio.wait((self._asked,), timeout=_DISK_SECONDS)
+            await settled(self._clock, self._asked, _DISK_SECONDS)
         if self._asked is not None and self._asked.done():
             asked, self._asked = self._asked, None
             self._real = asked.result()

@@ -68,7 +68,6 @@ from sidecar.model.surroundings import Question, Surroundings
 from sidecar.model.workspace import Beside, Command, DeclaredPane, Pairs, Workspace
 from tests.decide.builders import SERVER, pane, session
 
-PATIENCE = 10.0
 _CALM = 40
 """Turns of the loop without a thread at work, after which everybody is taken to wait."""
 _RESTLESS = 5_000
@@ -665,10 +664,10 @@ class Corridor:
         await self.until(lambda: all(self.ward.totals.get(one.name) for one in sessions), "checkpoints")
 
     async def until(self, question: Callable[[], Any], what: str = "the condition") -> Any:
-        """Let everything go on, without moving the clock, until the answer is true."""
-        async with asyncio.timeout(PATIENCE):
-            while not (answer := question()):
-                await asyncio.sleep(0.001)
+        """Let everything go on, without moving the clock, and see that the answer is true then."""
+        await self.quiet()
+        answer = question()
+        assert answer, f"everybody waits, and in vain: {what}"
         return answer
 
     async def quiet(self) -> None:
@@ -697,13 +696,21 @@ class Corridor:
         return list(reversed(await self.store.recoveries(1_000, session=name)))
 
     async def recovered(self, number: int = 1, name: str = "web") -> RecoveryRow:
-        """Wait for the end of so many recoveries; the newest."""
-        async with asyncio.timeout(PATIENCE):
-            while True:
-                rows = [row for row in await self.recoveries(name) if row.state != "running"]
-                if len(rows) >= number and name not in self.ward.cases:
-                    return rows[-1]
-                await asyncio.sleep(0.001)
+        """Let everything go on, without moving the clock, to the end of so many recoveries; the newest."""
+        await self.quiet()
+        assert name not in self.ward.cases, f"everybody waits, and a recovery of {name!r} is under way"
+        rows = [row for row in await self.recoveries(name) if row.state != "running"]
+        assert len(rows) >= number, f"{len(rows)} recoveries have ended, not {number}"
+        return rows[-1]
+
+
+def standing(*sessions: Session) -> Callable[[Corridor], Coroutine[Any, Any, None]]:
+    """For ``before``: these are there when the sidecar comes."""
+
+    async def before(world: Corridor) -> None:
+        world.tmux.put(*sessions)
+
+    return before
 
 
 @asynccontextmanager

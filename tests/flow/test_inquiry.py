@@ -13,6 +13,8 @@ from sidecar.model.surroundings import KernelLine, Surroundings
 from tests.decide.builders import SERVER, pane, session
 from tests.flow.corridor import corridor
 
+SOON = 0.1
+"""More seconds than a recovery waits for an answer."""
 KILLED = Surroundings((KernelLine(201, 990.0, "Out of memory: Killed process 201 (bash)"),))
 
 
@@ -44,6 +46,7 @@ async def test_what_comes_late_is_added_and_delays_nothing(tmp_path: Path) -> No
         await world.adopt(session())
         world.host.around, world.host.holds = KILLED, asyncio.Event()
         world.kill_pane_process()
+        await world.pass_time(SOON)
         row = await world.recovered()
         assert row.cause is Cause.PROCESS_KILLED
         world.host.holds.set()
@@ -67,9 +70,10 @@ async def test_while_an_answer_is_awaited_no_other_question_is_asked(tmp_path: P
         await world.adopt(session(pane(1)), session(pane(2), name="api", identity="$2"))
         world.host.holds = asyncio.Event()
         world.kill_pane_process("%1")
+        await world.pass_time(SOON)
         await world.recovered()
         world.kill_pane_process("%2")
-        await world.quiet()
+        await world.pass_time(SOON)
         assert len(world.host.asked) == 1
         world.host.holds.set()
         await world.quiet()

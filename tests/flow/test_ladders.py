@@ -33,7 +33,7 @@ from sidecar.model.saga import TransactionOutcome
 from sidecar.model.session import Presence
 from sidecar.model.workspace import DeclaredPane, DeclaredWindow, Workspace
 from tests.decide.builders import pane, session
-from tests.flow.corridor import Corridor, corridor
+from tests.flow.corridor import Corridor, corridor, standing
 
 KILLED = Finding(
     Failure("web", FailureKind.CRASHED, (Broken(Unit.SESSION),), 0.0),
@@ -233,7 +233,8 @@ async def test_what_did_because_a_checkpoint_was_lacking_is_no_rung_that_was_cli
 async def test_an_older_checkpoint_goes_before_the_next_rung(tmp_path: Path) -> None:
     wanted = Workspace("web", (DeclaredWindow((DeclaredPane("/tmp"),)),), file="/x.yml")
     declared = Declared({"web": wanted})
-    async with corridor(tmp_path, replace(settings(TWO), declared=declared)) as world:
+    there = standing(session(pane(program=300)))
+    async with corridor(tmp_path, replace(settings(TWO), declared=declared), there) as world:
         await two_generations(world)
         world.tmux.trouble["rebuild"] = [TmuxRefused("no")]
         await lose(world)

@@ -16,7 +16,7 @@ from sidecar.model.plan import Strategy
 from sidecar.model.record import AlertIntake
 from sidecar.model.workspace import DeclaredPane, DeclaredWindow, Workspace
 from tests.decide.builders import pane, session
-from tests.flow.corridor import Corridor, corridor
+from tests.flow.corridor import Corridor, corridor, standing
 from tests.flow.test_crash import Death, kill_server
 
 RESTORE, REBUILD = Strategy.RESTORE_CHECKPOINT, Strategy.REBUILD_WORKSPACE
@@ -45,7 +45,7 @@ async def broken_and_reported(world: Corridor, starts_at: str, fingerprint: str 
 
 
 async def test_the_same_alert_that_fires_again_after_a_verified_recovery_climbs(tmp_path: Path) -> None:
-    async with corridor(tmp_path, SETTINGS) as world:
+    async with corridor(tmp_path, SETTINGS, standing(session(pane()))) as world:
         await world.adopt(session(pane()))
         assert await broken_and_reported(world, "1") == RESTORE
         assert world.ward.footings["web", FailureKind.CRASHED].alert == "f"
@@ -55,7 +55,7 @@ async def test_the_same_alert_that_fires_again_after_a_verified_recovery_climbs(
 
 
 async def test_another_alert_does_not_climb_and_a_stable_period_ends_it(tmp_path: Path) -> None:
-    async with corridor(tmp_path, SETTINGS) as world:
+    async with corridor(tmp_path, SETTINGS, standing(session(pane()))) as world:
         await world.adopt(session(pane()))
         assert await broken_and_reported(world, "1") == RESTORE
         assert await broken_and_reported(world, "1", "g") == RESTORE
@@ -66,7 +66,7 @@ async def test_another_alert_does_not_climb_and_a_stable_period_ends_it(tmp_path
 async def test_an_alert_that_is_resolved_before_anything_has_begun_for_it_is_settled_as_that(
     tmp_path: Path,
 ) -> None:
-    async with corridor(tmp_path, SETTINGS) as world:
+    async with corridor(tmp_path, SETTINGS, standing(session(pane()))) as world:
         await world.adopt(session(pane()))
         world.tmux.die()
         await world.desk.accept_alerts([alert("1"), replace(alert("1"), status="resolved")])
@@ -91,7 +91,7 @@ async def test_a_renamed_session_keeps_its_rung(tmp_path: Path) -> None:
 
 
 async def test_status_shows_the_rung_of_who_does_not_stand_on_the_first(tmp_path: Path) -> None:
-    async with corridor(tmp_path, SETTINGS) as world:
+    async with corridor(tmp_path, SETTINGS, standing(session(pane()))) as world:
         await world.adopt(session(pane()))
         await broken_and_reported(world, "1")
         assert climbed(world) == {}
@@ -114,7 +114,7 @@ def climbed(world: Corridor) -> dict[str, str]:
     [pytest.param(6, id="between two attempts"), pytest.param(8, id="in the second attempt")],
 )
 async def test_what_failed_before_a_crash_is_not_tried_again_after_it(tmp_path: Path, boundary: int) -> None:
-    async with corridor(tmp_path, SETTINGS) as world:
+    async with corridor(tmp_path, SETTINGS, standing(session(pane()))) as world:
         await world.adopt(session(pane()))
         world.tmux.trouble["rebuild"] = [TmuxRefused("no")] * 9
         death = Death(boundary, after=True)

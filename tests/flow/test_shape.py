@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Iterable
 from dataclasses import replace
@@ -19,6 +20,7 @@ from sidecar.model.policy import Restore, Shape
 from sidecar.model.session import Look, Presence, Session, Window
 from sidecar.model.workspace import DeclaredPane, DeclaredWindow, Workspace
 from tests.decide.builders import ended, look, pane, session
+from tests.flow.corridor import HandClock
 
 DECLARED = Workspace(
     "web",
@@ -64,7 +66,8 @@ class World:
         self.ward.declare()
         self.asked: list[float] = []
         self.disk = Disk()
-        self.examiner = ShapeExaminer(self.ward, cast(Host, self.disk), self.asked.append)
+        self.clock = HandClock()
+        self.examiner = ShapeExaminer(self.ward, cast(Host, self.disk), self.clock, self.asked.append)
 
     def at(self, now: float, shown: Session) -> Look:
         return replace(look(shown), taken=now)
@@ -197,7 +200,10 @@ async def test_what_is_not_declared_any_more_is_forgotten(world: World) -> None:
 async def test_a_disk_that_does_not_answer_holds_up_no_look(world: World) -> None:
     world.disk.answers.clear()
     try:
-        await world.see(1.0, WHOLE)
+        first_look = asyncio.create_task(world.see(1.0, WHOLE))
+        while not first_look.done():
+            await asyncio.sleep(0)
+            world.clock.move(0.01)
         killed(world, 202)
         await world.see(10.0, live("main", "three"))
         assert await world.see(11.1, live("main", "three"))
