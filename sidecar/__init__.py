@@ -22,7 +22,8 @@ decide/          the quiet floor: detect with lost and remember, diagnose (cause
                  clues), disconnect, confirm, choose (with fitting, material, limits, plans), judge,
                  resume, workspace, breaker, saga (what comes next in a plan), ...
 edges/           the doors: tmux/ (run, snapshot, capture, rebuild, birth, doorbell, stage), probes/
-                 (http, tcp, dns, commands, what programs do), process (/proc), process_watch (pidfds),
+                 (http, tcp, dns, commands, what programs do), heals/ (signals, commands, what checks let
+                 be done), process (/proc), process_watch (pidfds),
                  surroundings (kernel_log, cgroup, disks), stopped (what was, and lets it go on), inotify,
                  host (this machine), folders (that may hang), pressure, memory (of our own), store/ (SQLite),
                  metrics, logs, systemd

@@ -25,6 +25,7 @@ from sidecar.decide.by_hand import tmux_at
 from sidecar.edges import process
 from sidecar.edges.aside import is_misplaced, put_aside
 from sidecar.edges.guests import Guests
+from sidecar.edges.heals.door import HealDoor
 from sidecar.edges.host import LocalHost
 from sidecar.edges.logs import JsonLog, adopt_library_logs
 from sidecar.edges.metrics import Metrics
@@ -194,7 +195,13 @@ class Sidecar:
         if shutil.which("tmux", path=self._environment.get("PATH")) is None:
             raise Permanent("tmux is not installed", hint="On Debian: apt-get install tmux.")
         self._descriptors = process.raise_descriptor_limit()
-        host = LocalHost(self._transcripts, StoppedDoor(clock), self._build_extensions(runner), self._state)
+        host = LocalHost(
+            self._transcripts,
+            StoppedDoor(clock),
+            self._build_extensions(runner),
+            HealDoor(self._state, clock),
+            self._state,
+        )
         self.metrics = Metrics(
             CollectorRegistry(), lambda: self._status, version=__version__, python=platform.python_version()
         )

@@ -2,14 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import signal
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import yaml
 
-from sidecar.config_fields import Place, Reader, Wrong, entries, list_of, read_as, unknown_word
+from sidecar.config_fields import (
+    Nothing,
+    Place,
+    Reader,
+    Told,
+    Wrong,
+    attempt,
+    duration,
+    entries,
+    list_of,
+    read_as,
+    regex,
+    scalar,
+    section,
+    text,
+    unknown_word,
+)
 from sidecar.config_probes import argv
-from sidecar.model.heal import CommandHeal, Heal, HealKind, PaneTarget, RespawnHeal, RestartHeal
+from sidecar.model.heal import (
+    CommandHeal,
+    Heal,
+    HealKind,
+    PaneTarget,
+    RespawnHeal,
+    RestartHeal,
+    SignalHeal,
+)
 
 
 def heals(place: Place) -> tuple[Heal, ...]:
@@ -26,8 +51,11 @@ def _heal(place: Place) -> Heal:
     _, word, child = given[0]
     if word not in HEALS:
         raise Wrong(unknown_word("heal", word, HEALS))
-    found: Heal = HEALS[HealKind(word)](child)
-    return found
+    found = attempt(child, HEALS[HealKind(word)])
+    if isinstance(found, Nothing):
+        raise Told
+    heal: Heal = found
+    return heal
 
 
 def pane_target(text: str) -> PaneTarget:
@@ -41,9 +69,84 @@ def pane_target(text: str) -> PaneTarget:
     return PaneTarget(session, window, int(pane) if pane else None)
 
 
+_SPELLED = frozenset({"KILL", "STOP"})
+"""Signals that no program can answer: whoever means them has to write them in full."""
+
+
+def _signal(place: Place) -> str:
+    word = scalar(place, "the name of a signal")
+    name = word.removeprefix("SIG")
+    if f"SIG{name}" not in signal.Signals.__members__:
+        raise Wrong(unknown_word("signal", word, [each.name for each in signal.Signals]))
+    if name in _SPELLED and name == word:
+        raise Wrong(f"no program can put its things in order on {name}; whoever means it writes SIG{name}")
+    return name
+
+
+def _full_path(word: str) -> str:
+    if not word.startswith("/"):
+        raise ValueError(f"{word!r} is no full path; write it from / on")
+    if ".." in word.split("/"):
+        raise ValueError(f"{word!r} has .. in it; write where it leads")
+    return word
+
+
+def _values(
+    place: Place, readers: Mapping[str, Reader[Any]], required: Collection[str] = ()
+) -> dict[str, Any]:
+    """As :func:`section`, and nothing where there are faults: what is left may seem to have others."""
+    known = len(place.report.faults)
+    values = section(place, readers, required)
+    if len(place.report.faults) > known:
+        raise Told
+    return values
+
+
+def _command(place: Place) -> CommandHeal:
+    if not isinstance(place.node, yaml.MappingNode):
+        return CommandHeal(argv(place))
+    values = _values(place, _COMMAND)
+    if ("argv" in values) is ("shell" in values):
+        raise Wrong("needs one of argv, a list of arguments, and shell, a line for /bin/sh")
+    shell = values.get("shell", "")
+    return CommandHeal(
+        argv=(shell,) if shell else values["argv"],
+        seconds=values.get("timeout", CommandHeal(()).seconds),
+        undo=values.get("undo", ()),
+        shell=bool(shell),
+    )
+
+
+def _signal_heal(place: Place) -> SignalHeal:
+    values = _values(place, _SIGNAL, required=("signal",))
+    if ("pane" in values) is ("pidfile" in values):
+        raise Wrong("needs one of pane, as api:web.0, and pidfile, a full path")
+    if "pidfile" in values and "expect" not in values:
+        raise Wrong("needs expect for its pidfile, which may name a process that is another's by now")
+    if "pane" in values and "expect" in values:
+        raise Wrong("has expect, which is for a pidfile; what runs in a pane is known")
+    return SignalHeal(
+        values["signal"], values.get("pane"), values.get("pidfile", ""), values.get("expect", "")
+    )
+
+
+_COMMAND: Mapping[str, Reader[Any]] = {
+    "argv": argv,
+    "shell": text,
+    "timeout": duration("1s", "1h"),
+    "undo": argv,
+}
+_SIGNAL: Mapping[str, Reader[Any]] = {
+    "signal": _signal,
+    "pane": read_as(pane_target),
+    "pidfile": read_as(_full_path),
+    "expect": regex,
+}
+
 HEALS: Mapping[HealKind, Reader[Any]] = {
     HealKind.RESTART: read_as(lambda word: RestartHeal(pane_target(word))),
     HealKind.RESPAWN: read_as(lambda word: RespawnHeal(pane_target(word))),
-    HealKind.COMMAND: lambda place: CommandHeal(argv(place)),
+    HealKind.COMMAND: _command,
+    HealKind.SIGNAL: _signal_heal,
 }
 """By kind, which is also the key in the file."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import shlex
 
+from sidecar import redact
 from sidecar.model.extension import OwnStep
+from sidecar.model.heal import CommandHeal
 from sidecar.model.plan import Plan, Step, StepKind
 
 
@@ -32,6 +34,9 @@ def undo_commands(plan: Plan, step: Step, tmux: str) -> tuple[str, ...]:
     name = plan.session
     if step.own is not None:
         return _own_commands(plan, step.own)
+    if isinstance(step.heal, CommandHeal):
+        # Shown to people, so what looks like a secret is left to them.
+        return (redact.command(step.heal.undo),)
     if step.kind is StepKind.REPLACE_SESSION:
         return (f"sidecar checkpoint restore {_word(name)} --id {step.undo}",)
     if step.kind is StepKind.REBUILD_WINDOW:

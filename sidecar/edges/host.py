@@ -10,6 +10,7 @@ from pathlib import Path
 from sidecar.edges import pressure, process, script, surroundings
 from sidecar.edges.folders import Folders
 from sidecar.edges.guests import Guests
+from sidecar.edges.heals.door import HealDoor
 from sidecar.edges.stopped import StoppedDoor
 from sidecar.edges.tmux.birth import birth_environment
 from sidecar.edges.transcripts import Transcripts
@@ -23,7 +24,12 @@ class LocalHost:
     """The machine that this runs on."""
 
     def __init__(
-        self, transcripts: Transcripts, stopped: StoppedDoor, extensions: Guests, state: Path
+        self,
+        transcripts: Transcripts,
+        stopped: StoppedDoor,
+        extensions: Guests,
+        healer: HealDoor,
+        state: Path,
     ) -> None:
         self._state = state
         self._transcripts = transcripts
@@ -31,6 +37,7 @@ class LocalHost:
         self._folders = Folders()
         self._stopped = stopped
         self._extensions = extensions
+        self._healer = healer
 
     @property
     def stopped(self) -> StoppedDoor:
@@ -39,6 +46,10 @@ class LocalHost:
     @property
     def extensions(self) -> Guests:
         return self._extensions
+
+    @property
+    def healer(self) -> HealDoor:
+        return self._healer
 
     @property
     def boot_id(self) -> str:

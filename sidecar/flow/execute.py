@@ -115,12 +115,18 @@ class Executor:
         self, surgery: Surgery, recovery: RecoveryRow, journal: Journal, attempt: Attempt
     ) -> tuple[Journal, SidecarError | None]:
         step = surgery.plan.steps[attempt.seq]
-        surgery.progress.again = attempt.number > 1
+        surgery.progress.again, surgery.progress.said = attempt.number > 1, ""
         began = self.clock.monotonic()
         error = await self._act(surgery, step, attempt.phase)
         # By the clock that cannot be set: a jump meanwhile is no part of how long it took.
         ended_at = (attempt.begun or attempt.due) + self.clock.monotonic() - began
-        ended = replace(attempt, state=_state(error), ended=ended_at, error=str(error or ""))
+        ended = replace(
+            attempt,
+            state=_state(error),
+            ended=ended_at,
+            error=str(error or ""),
+            said=surgery.progress.said,
+        )
         journal = _with(journal, ended)
         again = self._again(surgery.plan, journal, ended, error)
         await insist(lambda: self.book.step_ended(recovery.id, ended, step, again), self.clock, self.log)

@@ -14,7 +14,7 @@ from sidecar.decide.detect import Expected
 from sidecar.model.archive import Doomed, GenerationFilter, GenerationRow
 from sidecar.model.audit import AuditFilter, Cleared, Head, Pruned, TrailLimits
 from sidecar.model.extension import OwnCall
-from sidecar.model.heal import Heal
+from sidecar.model.heal import HealCall
 from sidecar.model.incident import Asker, Cause, Evidence, FailureKind, Finding, IncidentState
 from sidecar.model.ladder import Footing
 from sidecar.model.notice import Channel, Delivery, Message, Notice, QueuedNotice
@@ -497,18 +497,18 @@ class Prober(Protocol):
 
 
 class Healer(Protocol):
-    """Does what checks let be done, beyond what is done to panes."""
+    """Does what checks let be done, as far as it is done to the machine."""
 
-    async def heal(self, heal: Heal, mark: str, *, again: bool) -> str:
-        """Do it; one sentence about what was done. ``again``: an earlier attempt under this mark may have had
-        its effect, or some of it.
+    async def heal(self, call: HealCall) -> str:
+        """Do it; one sentence about what was done, without secrets.
 
         A Temporary error: it has not worked now. A Permanent one: it will not.
         """
         ...
 
-    async def take_back(self, heal: Heal, mark: str) -> None:
-        """Undo it, where it has a way back."""
+    async def take_back(self, call: HealCall) -> str:
+        """Undo it, where it has a way back; one sentence about that."""
+        ...
 
 
 class Senses(Protocol):
@@ -697,6 +697,11 @@ class Host(Protocol):
     @property
     def stopped(self) -> Stopped:
         """The door to what was stopped."""
+
+    @property
+    def healer(self) -> Healer:
+        """The door to what checks let be done."""
+        ...
 
     @property
     def boot_id(self) -> str: ...

@@ -196,7 +196,7 @@ class Recoverer:
         mark = mark_of(run.record)
         surgery = Surgery(
             self._tmux, self._book, self._host, self._checkpointer, self._pace, self._clock, run.case,
-            run.plan, mark, say=partial(self._say, run),
+            run.plan, mark, say=partial(self._say, run), ward=self._ward, person=self._concluder.person,
         )  # fmt: skip
         result = await self._executor.run(surgery, run.record, run.journal)
         result = replace(result, error=run.fault or result.error)

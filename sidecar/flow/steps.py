@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from sidecar.errors import Permanent
-from sidecar.flow import mend, steps_firm, steps_gentle, steps_own
+from sidecar.flow import mend, steps_firm, steps_gentle, steps_heal, steps_own
 from sidecar.flow.build_steps import (
     bring_back,
     build_workspace,
@@ -127,6 +127,12 @@ STEPS: Mapping[StepKind, Deed] = {
         steps_own.do, nothing_to_undo="its author says why, in the strategy", seconds=61 * _MINUTES
     ),
     StepKind.CUSTOM_CHECK: Deed(steps_own.verify, nothing_to_undo="it only looks", seconds=61 * _MINUTES),
+    StepKind.HEAL: Deed(
+        steps_heal.heal,
+        nothing_to_undo="what a heal has done stays done; one that can be taken back is a trial",
+        seconds=61 * _MINUTES,
+    ),
+    StepKind.HEAL_TRIAL: Deed(steps_heal.heal, steps_heal.take_back, seconds=61 * _MINUTES),
     StepKind.BUILD_WORKSPACE: Deed(build_workspace, remove_built, seconds=5 * _MINUTES, pivot=True),
     # The file says how long it waits between its lines.
     StepKind.FURNISH_WORKSPACE: Deed(furnish_workspace, nothing_to_undo=_TYPED, seconds=60 * _MINUTES),

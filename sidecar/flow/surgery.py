@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from sidecar.clock import Clock
 from sidecar.flow.checkpoint import Checkpointer
 from sidecar.flow.pace import Pace
+from sidecar.flow.person import Person
 from sidecar.flow.ports import Book, Host, Tmux
-from sidecar.flow.ward import Case
+from sidecar.flow.ward import Case, Ward
 from sidecar.model.plan import Difference, Plan
 from sidecar.model.session import Session
 
@@ -21,6 +22,8 @@ class Progress:
 
     again: bool = False
     """An earlier attempt at the present step may have had its effect, or some of it."""
+    said: str = ""
+    """What the present step has done, where the step alone does not tell; goes into its journal."""
     session: str = ""
     """The id of the session that was built."""
     built: dict[tuple[int, int], str] = field(default_factory=dict)
@@ -49,7 +52,11 @@ class Surgery:
     losses: list[Difference] = field(default_factory=list)
     """What the steps could not bring back."""
     say: Callable[[str], None] = field(default=lambda words: None)
-    """Takes what a user's own strategy says to the log."""
+    """Takes what a step says to the log."""
+    ward: Ward | None = None
+    """What is known, for steps that work on more than one session."""
+    person: Person | None = None
+    """Whom to call, for a step that does."""
 
     @property
     def living(self) -> Session:

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from urllib.parse import urlsplit
 
 import msgspec
 
 from sidecar import redact
+from sidecar.model.running import ProcessState
 
 
 class HealKind(StrEnum):
@@ -198,7 +200,13 @@ class WebhookHeal(msgspec.Struct, frozen=True, tag=HealKind.WEBHOOK.value):
     seconds: float = 10.0
 
     def describe(self) -> str:
-        return f"POST {redact.text(self.url)}"
+        return f"POST to {self.host}"
+
+    @property
+    def host(self) -> str:
+        """Whom it is sent to, without what may be a secret: a path often is one."""
+        parts = urlsplit(self.url)
+        return f"{parts.scheme}://{parts.hostname}{f':{parts.port}' if parts.port else ''}"
 
 
 Heal = (
@@ -216,6 +224,27 @@ Heal = (
     | NotifyHeal
     | WebhookHeal
 )
+
+
+@dataclass(frozen=True, slots=True)
+class HealCall:
+    """One heal that is to be done, and on whose behalf."""
+
+    heal: Heal
+    mark: str
+    """The word of the recovery that does it, and of no other."""
+    check: str = ""
+    """The check that asks for it."""
+    subject: str = ""
+    """Whose lease it has: a session, or the check."""
+    facts: tuple[str, ...] = ()
+    """What the check has found, for people."""
+    again: bool = False
+    """An earlier attempt under this mark may have had its effect, or some of it."""
+    process: ProcessState | None = None
+    """Whom a signal is for, where a pane was named."""
+    servers: frozenset[int] = frozenset()
+    """Pids of tmux servers: they are never signalled."""
 
 
 def kind_of(heal: Heal) -> HealKind:

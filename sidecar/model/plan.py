@@ -116,7 +116,9 @@ class StepKind(StrEnum):
     INTERRUPT = "interrupt"
     END = "end"
     HEAL = "heal"
-    """What a check lets be done, beyond what is done to panes."""
+    """What a check lets be done, beyond what is done to panes; it has no way back."""
+    HEAL_TRIAL = "heal_trial"
+    """The same with a way back: it is undone where it has not helped."""
 
 
 class Entry(StrEnum):

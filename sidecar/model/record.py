@@ -148,6 +148,8 @@ class StepRow:
     begun: float | None
     ended: float | None
     error: str = ""
+    said: str = ""
+    """What it has done, where the description does not tell."""
 
 
 @dataclass(frozen=True, slots=True)

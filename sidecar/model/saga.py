@@ -55,6 +55,8 @@ class Attempt:
     begun: float | None = None
     ended: float | None = None
     error: str = ""
+    said: str = ""
+    """What it has done, where its step alone does not tell."""
 
 
 @dataclass(frozen=True, slots=True)

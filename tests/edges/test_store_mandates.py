@@ -14,6 +14,15 @@ from sidecar.edges.store import mandates
 from sidecar.edges.store.database import FILE
 from sidecar.errors import PlanUnreadable
 from sidecar.model.archive import Order
+from sidecar.model.heal import (
+    CommandHeal,
+    DeleteHeal,
+    Heal,
+    PaneTarget,
+    RestartHeal,
+    SignalHeal,
+    WebhookHeal,
+)
 from sidecar.model.incident import Asker, Broken, Cause, Evidence, Failure, FailureKind, Finding, Intent, Unit
 from sidecar.model.plan import Entry, Expectation, Plan, Resort, Resumption, Step, StepKind, Strategy, Undo
 from sidecar.model.saga import Attempt, AttemptState, Mandate, Phase
@@ -34,6 +43,14 @@ FINDING = Finding(
     (Evidence("pidfd", ODD),),
     "origin",
 )
+HEALS: tuple[Heal, ...] = (
+    RestartHeal(PaneTarget("api", "web", 0)),
+    SignalHeal("HUP", PaneTarget("api", "web")),
+    SignalHeal("HUP", pidfile="/run/a.pid", expect="^a"),
+    CommandHeal((ODD,), 5.0, ("undo",)),
+    DeleteHeal("/srv/logs", ("*.log",), 60.0, 2, deep=True),
+    WebhookHeal("http://127.0.0.1/x"),
+)
 WORKSPACE = Workspace("web", (DeclaredWindow((DeclaredPane("/srv", commands=(Command("x"),)),)),))
 PLAIN = Mandate(PLAN, Asker.WATCHER)
 FULL = Mandate(
@@ -43,6 +60,7 @@ FULL = Mandate(
         steps=(
             Step(StepKind.REPLACE_SESSION, undo=8),
             Step(StepKind.START_PROGRAM, "%1", 201, "/srv", RESUMPTION),
+            *(Step(StepKind.HEAL, what="api", heal=each) for each in HEALS),
         ),
         expectation=Expectation(
             IMAGE, (RESUMPTION,), (("%2", 5),), (("%1", 4),), (ODD,), WORKSPACE, (("/a", "/b"),)

@@ -93,7 +93,7 @@ async def test_one_recovery_with_its_steps(windows: Windows) -> None:
     assert shown["steps"] == [
         {
             "seq": 0, "kind": "respawn_pane", "description": "respawn pane %1", "phase": "do", "attempt": 1,
-            "state": "done", "due": 1.0, "begun": 1.0, "ended": 1.1, "error": "",
+            "state": "done", "due": 1.0, "begun": 1.0, "ended": 1.1, "error": "", "said": "",
         }
     ]  # fmt: skip
     assert (shown["differences"], shown["evidence"]) == ([{"field": "cwd"}], [{"fact": "x"}])

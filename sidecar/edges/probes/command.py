@@ -58,10 +58,15 @@ def _judged(ran: Ran, seconds: float) -> tuple[ProbeFault | None, str]:
         return ProbeFault.COMMAND_FLOODED, f"cut off after {OUTPUT_LIMIT // 1024} KiB of output"
     if ran.status is None:
         return ProbeFault.COMMAND_HUNG, f"cut off after {seconds:g} s"
-    fact = _ending(ran.status) + (", leaving something running that was killed" if ran.lingered else "")
+    return (ProbeFault.COMMAND_FAILED if ran.status else None), ending(ran, ran.status)
+
+
+def ending(ran: Ran, status: int) -> str:
+    """How it ended, for people, with the last line that it has said."""
+    fact = _ending(status) + (", leaving something running that was killed" if ran.lingered else "")
     last = ran.output.decode("utf-8", "replace").strip().rpartition("\n")[2]
     shown = redact.text("".join(c if c.isprintable() else " " for c in last))[:_SHOWN]
-    return (ProbeFault.COMMAND_FAILED if ran.status else None), f"{fact}: {shown}" if shown else fact
+    return f"{fact}: {shown}" if shown else fact
 
 
 def _ending(status: int) -> str:
@@ -73,8 +78,17 @@ def _ending(status: int) -> str:
         return f"ended by signal {-status}"
 
 
-async def run(argv: Sequence[str], seconds: float, environment: Mapping[str, str], said: bytes = b"") -> Ran:
+async def run(
+    argv: Sequence[str],
+    seconds: float,
+    environment: Mapping[str, str],
+    said: bytes = b"",
+    *,
+    talkative: bool = False,
+) -> Ran:
     """Run a command in ``/`` with ``said`` as input, little of our environment and all of ``environment``.
+
+    A ``talkative`` one is not ended for what it says; of that, the end is kept.
 
     Raises:
         OSError: it cannot be started.
@@ -83,7 +97,7 @@ async def run(argv: Sequence[str], seconds: float, environment: Mapping[str, str
     own = {key: os.environ[key] for key in _KEPT if key in os.environ}
     listener = _file_of(said)
     reader, writer = os.pipe()
-    gathered = _Output(reader)
+    gathered = _Output(reader, talkative)
     try:
         try:
             process = await asyncio.create_subprocess_exec(
@@ -164,9 +178,10 @@ def _kill_if_marked(pid: int, mark: bytes) -> None:
 
 
 class _Output:
-    """What comes out of a pipe, up to the limit."""
+    """What comes out of a pipe, up to the limit: its beginning, or its end."""
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, endless: bool) -> None:
+        self._endless = endless
         self.data = bytearray()
         self.over = False
         self.flooded = False
@@ -183,6 +198,8 @@ class _Output:
             return
         self.data += part
         self.over = not part
+        if self._endless:
+            del self.data[:-OUTPUT_LIMIT]
         self.flooded = len(self.data) > OUTPUT_LIMIT
         if self.over or self.flooded:
             asyncio.get_running_loop().remove_reader(self._descriptor)

@@ -41,12 +41,13 @@ def begun(tx: Transaction, recovery: int, attempt: Attempt, step: Step) -> None:
 def ended(tx: Transaction, recovery: int, attempt: Attempt, step: Step, again: Attempt | None) -> None:
     """Write what came of it, and when it is tried again, in one; once, however often it is told."""
     changed = tx.run(
-        f"UPDATE steps SET state = ?, ended = ?, error = ? WHERE {_KEY} AND ended IS NULL",
-        attempt.state.value, attempt.ended, attempt.error, *_key(recovery, attempt),
+        f"UPDATE steps SET state = ?, ended = ?, error = ?, said = ? WHERE {_KEY} AND ended IS NULL",
+        attempt.state.value, attempt.ended, attempt.error, attempt.said, *_key(recovery, attempt),
     ).rowcount  # fmt: skip
     if not changed:
         return
-    _audit(tx, Action.STEP_ENDED, recovery, attempt, attempt.ended or attempt.due, attempt.error)
+    words = attempt.error or attempt.said
+    _audit(tx, Action.STEP_ENDED, recovery, attempt, attempt.ended or attempt.due, words)
     if again is not None:
         _insert(tx, recovery, again, step)
 
@@ -56,7 +57,7 @@ def step_rows(tx: Transaction, recovery: int) -> tuple[StepRow, ...]:
     return tuple(
         StepRow(
             row["seq"], row["kind"], row["description"], row["phase"], row["attempt"], row["state"],
-            row["due"], row["begun"], row["ended"], row["error"],
+            row["due"], row["begun"], row["ended"], row["error"], row["said"],
         )
         for row in tx.all(_ROWS, recovery)
     )  # fmt: skip
@@ -141,6 +142,7 @@ def _attempt(row: sqlite3.Row) -> Attempt:
         begun=row["begun"],
         ended=row["ended"],
         error=row["error"],
+        said=row["said"],
     )
 
 

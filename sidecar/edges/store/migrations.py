@@ -209,6 +209,13 @@ def notices(db: Database) -> None:
     db.execute("CREATE INDEX IF NOT EXISTS notices_by_channel ON notices (channel, state, id)")
 
 
+@_migration
+def said(db: Database) -> None:
+    """What steps have done, in words."""
+    if "said" not in db["steps"].columns_dict:
+        db.execute("ALTER TABLE steps ADD COLUMN said TEXT NOT NULL DEFAULT ''")
+
+
 def _create(db: Database, table: str) -> None:
     """Make a table as it is now, unless it is there."""
     for statement in _statements(schema()):

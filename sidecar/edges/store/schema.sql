@@ -101,6 +101,7 @@ CREATE TABLE steps (
   begun REAL,
   ended REAL,
   error TEXT NOT NULL DEFAULT '',
+  said TEXT NOT NULL DEFAULT '',
   PRIMARY KEY (recovery, seq, phase, attempt)
 ) WITHOUT ROWID;
 CREATE TABLE audit (

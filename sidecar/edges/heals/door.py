@@ -1,0 +1,38 @@
+"""Everything the corridor has done to the machine for a check, in one place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sidecar.clock import Clock
+from sidecar.edges.heals import commands, signals
+from sidecar.edges.heals.notes import Notes
+from sidecar.model.heal import CommandHeal, HealCall, SignalHeal
+
+
+class HealDoor:
+    """Implements :class:`sidecar.flow.ports.Healer`."""
+
+    def __init__(self, state: Path, clock: Clock) -> None:
+        """``state`` is the state folder, where notes about unfinished heals are kept."""
+        self._clock = clock
+        self._notes = Notes(state / "heals", clock)
+
+    async def heal(self, call: HealCall) -> str:
+        """Do it; one sentence about what was done.
+
+        Raises:
+            Temporary: it has not worked now.
+            Permanent: it will not.
+        """
+        match call.heal:
+            case CommandHeal() as heal:
+                return await commands.run_heal(heal, call, self._clock)
+            case SignalHeal() as heal:
+                return await signals.send(heal, call, self._notes)
+        raise AssertionError(f"{call.heal} is done elsewhere")
+
+    async def take_back(self, call: HealCall) -> str:
+        """Undo it; one sentence about that. Raises as :meth:`heal`."""
+        assert isinstance(call.heal, CommandHeal), "nothing else has a way back"
+        return await commands.run_undo(call.heal, call, self._clock)
