@@ -27,6 +27,7 @@ from sidecar.model.incident import IncidentState
 from sidecar.model.lifecycle import MOVES
 from sidecar.model.notice import Alertmanager, Channel, Email, Pacing, Webhook
 from sidecar.model.policy import AtOnce, Budget, ResumeRule
+from sidecar.model.quiet import Window
 
 PAGE = Path(__file__).with_name("configuration.md")
 RECOVERY_PAGE = Path(__file__).with_name("recovery.md")
@@ -37,13 +38,16 @@ _RENAMED = {
     "recovery.overall": "recovery.budget.global",
     "recovery.at_once": "recovery.budget.at_once",
     "notify.tmux": "notify[].tmux",
+    "quiet[].begins": "quiet[].from",
+    "quiet[].ends": "quiet[].to",
 }
-_NOT_IN_THE_FILE = {"declared", "source", "text"}
+_NOT_IN_THE_FILE = {"declared", "source", "text", "tz"}
 _ITEMS: Mapping[str, tuple[type, str]] = {
     "sessions.overrides": (SessionOverride, "sessions.overrides.NAME"),
     "resume": (ResumeRule, "resume[]"),
     "heartbeats": (Heartbeat, "heartbeats[]"),
     "alerts": (AlertRoute, "alerts[]"),
+    "quiet": (Window, "quiet[]"),
 }
 _SHARES = {"failure_rate", "slow_rate"}
 _CHANNEL_KEYS: tuple[tuple[type, str, str], ...] = (

@@ -64,6 +64,7 @@ from sidecar.flow.pace import Pace
 from sidecar.flow.person import Person
 from sidecar.flow.picture import picture
 from sidecar.flow.pulse import Pulse
+from sidecar.flow.quiet import Quiet
 from sidecar.flow.reach import SocketExaminer
 from sidecar.flow.records import Records
 from sidecar.flow.recover import Recoverer
@@ -171,6 +172,7 @@ class Sidecar:
         self._manager.reloading(self._clock.monotonic())
         try:
             await self._reloader.reload()
+            self._quiet.look_again()
             self._watch.signal(SignalKind.REQUEST)
         finally:
             self._manager.ready()
@@ -224,7 +226,8 @@ class Sidecar:
         notices = Notices(
             ward, store, LocalMessenger(), clock, SystemDice(), self.metrics, log, platform.node()
         )
-        person = Person(ward, tmux, notices, clock, self.metrics, log)
+        person = Person(ward, tmux, store, store.quiet, notices, clock, self.metrics, log)
+        self._quiet = Quiet(ward, store, store.quiet, person, clock, log, self._unheld)
         socket = SocketWatch(runner.socket, clock)
         self._undo.callback(socket.close)
         server_examiner = ServerExaminer(ward, tmux, host.stopped, clock, self._notice)
@@ -279,6 +282,7 @@ class Sidecar:
         tasks.keep("settings", checkpointer.notice_settings)
         tasks.keep("rehearsal", rehearser.run)
         tasks.keep("notices", notices.run)
+        tasks.keep("quiet", self._keep_quiet)
         tasks.keep("usage", lambda: self._measure(host))
         tasks.keep("incidents", self._follow_incidents)
         tasks.keep("loop lag", self._feel_lag)
@@ -393,6 +397,7 @@ class Sidecar:
         await self._reloader.tell_workspace_faults()
         await checkpointer.count()
         await rehearser.load()
+        await self._quiet.load()
         await self._strain.load()
         await self._store.audit(Action.STARTED, now, detail={"version": __version__, "pid": os.getpid()})
         self._undo.push_async_callback(self._sign_off, keeper)
@@ -435,6 +440,7 @@ class Sidecar:
             desk=self._desk,
             archive=self._archive,
             custody=self._custody,
+            quiet=self._quiet,
             records=self._records,
             settings=lambda: self._ward.settings,
             reload=self.reload,
@@ -546,6 +552,16 @@ class Sidecar:
         """Something became short, or is not short any more: whoever waits for it may come."""
         self._lanes.move_up()
         self._watch.signal(SignalKind.RETRY)
+
+    async def _keep_quiet(self) -> None:
+        # Before the first look nobody can tell what is still wrong.
+        await self._watch.first_cycle.wait()
+        await self._quiet.run()
+
+    def _unheld(self) -> None:
+        """Something became quiet, or is not quiet any more."""
+        self._watch.signal(SignalKind.REQUEST)
+        self._redraw()
 
     async def _feel_lag(self) -> None:
         while True:

@@ -28,6 +28,7 @@ from sidecar.cli_common import (
     strategy_name,
     wait_for,
 )
+from sidecar.cli_quiet import in_words, silence
 from sidecar.cli_records import circuits
 from sidecar.cli_sessions import adopt, explain, release
 from sidecar.clock import SystemClock
@@ -136,6 +137,8 @@ def status(service: client.Client, as_json: bool) -> None:
         click.echo(f"checkpoints: {_LESS[body['checkpoint_mode']]}")
     for fault in body["workspace_faults"]:
         click.echo(safe(f"workspace file {fault}"))
+    for hush in body.get("quiet", ()):
+        click.echo(safe(f"quiet: {in_words(hush)}"))
     if body["sessions"]:
         click.echo(table(_HEAD, [_session_row(session, now) for session in body["sessions"]]))
     else:
@@ -183,7 +186,7 @@ def demo() -> None:
     click.get_current_context().exit(show())
 
 
-for command in (checkpoint, explain, release, adopt, audit, circuits):
+for command in (checkpoint, explain, release, adopt, silence, audit, circuits):
     main.add_command(command)
 
 

@@ -45,6 +45,18 @@ class Commands(click.Group):
         return ctx.exit(1)
 
 
+class Listing(click.Group):
+    """A group that lists unless it is told what else to do."""
+
+    otherwise = "list"
+    """The command that takes words which name none."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if args and args[0] not in {*self.commands, *ctx.help_option_names}:
+            args = [self.otherwise, *args]
+        return super().parse_args(ctx, args or ["list"])
+
+
 config_option = click.option(
     "--config", "config_file", type=PATH, help="Configuration file, instead of the default one."
 )

@@ -9,7 +9,7 @@ from urllib.parse import quote
 import click
 
 from sidecar import client
-from sidecar.cli_common import json_option, reaches_service, show_json
+from sidecar.cli_common import Listing, json_option, reaches_service, show_json
 from sidecar.model.circuits import is_name
 from sidecar.model.plan import Strategy
 from sidecar.model.policy import Circuit
@@ -19,15 +19,7 @@ _CIRCUIT_HEAD = ("CIRCUIT", "STATE", "FAILURES", "TRIED AGAIN")
 _COLOURS = {Circuit.CLOSED: "green", Circuit.HALF_OPEN: "yellow", Circuit.OPEN: "red"}
 
 
-class _Listing(click.Group):
-    """A group that lists unless it is told what else to do."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        known = {*self.commands, *ctx.help_option_names}
-        return super().parse_args(ctx, args if args and args[0] in known else ["list", *args])
-
-
-@click.group(cls=_Listing)
+@click.group(cls=Listing)
 def circuits() -> None:
     """Show the circuits, open one, or put one back."""
 

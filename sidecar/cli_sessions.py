@@ -10,6 +10,7 @@ import click
 
 from sidecar import client
 from sidecar.cli_common import json_option, reaches_service, show_json
+from sidecar.cli_quiet import in_words
 from sidecar.clock import SystemClock
 from sidecar.decide.by_hand import asking
 from sidecar.terminal import age, safe
@@ -26,6 +27,8 @@ def explain(service: client.Client, session: str, as_json: bool) -> None:
         show_json(body)
         return
     click.echo(safe(f"{session}: {body['health']}, {body['duty'].replace('_', ' ')}"))
+    if hush := body.get("quiet"):
+        click.echo(safe(f"quiet: {in_words(hush)}"))
     row = body["checkpoint"]
     if row is None:
         click.echo("checkpoint: none")

@@ -84,6 +84,15 @@ class Client:
         """
         return self._call("POST", path, {key: value for key, value in body.items() if value is not None})
 
+    def delete(self, path: str) -> Mapping[str, Any]:
+        """Have something ended.
+
+        Raises:
+            ServiceUnreachable: nothing answers there, or something else does.
+            ServiceRefused: it will not do it, and says why.
+        """
+        return self._call("DELETE", path)
+
     def _call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
         connection = http.client.HTTPConnection(self.host, self.port, timeout=_SECONDS)
         headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}

@@ -30,6 +30,7 @@ from sidecar.model.policy import (
     RetryPolicy,
     Shape,
 )
+from sidecar.model.quiet import Window
 from sidecar.model.stress import ResourceLimits
 from sidecar.model.workspace import Workspace
 
@@ -274,6 +275,8 @@ class Settings:
     alerts: tuple[AlertRoute, ...] = ()
     """Routes for alerts without a ``session`` label; the first that matches is used."""
     notify: NotifySettings = field(default_factory=NotifySettings)
+    quiet: tuple[Window, ...] = ()
+    """Maintenance windows: times in which people are not told. See quiet.md."""
     http: HttpSettings = field(default_factory=HttpSettings)
     declared: Declared = field(default_factory=Declared)
     """The sessions of ``sessions.workspaces``."""

@@ -56,6 +56,7 @@ from sidecar.config_fields import (
 from sidecar.config_heartbeats import heartbeats
 from sidecar.config_ladders import circuit_on, read_ladders, read_retry, read_strategy, retry_on
 from sidecar.config_notify import read_channels
+from sidecar.config_quiet import windows
 from sidecar.config_workspaces import load_workspaces
 from sidecar.config_yaml import compose, read_text
 from sidecar.decide.contradict import contradictions
@@ -282,5 +283,6 @@ _SETTINGS: Mapping[str, Reader[Any]] = {
     "checks": checks,
     "alerts": list_of(record(AlertRoute, _ALERT, required=("match", "session"))),
     "notify": read_channels,
+    "quiet": windows,
     "http": record(HttpSettings, HTTP),
 }

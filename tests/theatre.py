@@ -115,7 +115,9 @@ class Theatre:
         notices = Notices(
             self.ward, self.store, LocalMessenger(), self.clock, SmallDice(), self.metrics, self.log, "box"
         )
-        person = Person(self.ward, self.door, notices, self.clock, self.metrics, self.log)
+        person = Person(
+            self.ward, self.door, self.store, self.store.quiet, notices, self.clock, self.metrics, self.log
+        )
         props = Props(
             self.stage, self.store, self.machine, self.clock, SmallDice(), self.metrics, self.log, person
         )

@@ -21,6 +21,7 @@ from sidecar.decide.limits import exceeded, resting
 from sidecar.decide.material import lacking
 from sidecar.decide.own import own_fitting
 from sidecar.decide.plans import plan_for
+from sidecar.decide.quiet import under_maintenance
 from sidecar.decide.restore import Resume
 from sidecar.decide.situation import Situation
 from sidecar.decide.withheld import withheld
@@ -138,6 +139,8 @@ def _duty(situation: Situation) -> Refusal | None:
         )
     if situation.asker is Asker.OPERATOR:
         return None
+    if situation.maintenance is not None:
+        return under_maintenance(name, situation.maintenance, situation.now)
     if situation.restore is Restore.NEVER:
         return Refusal(
             RefusalReason.POLICY_NEVER,

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from sidecar.decide import backoff, budget
 from sidecar.decide.wall import age
-from sidecar.model.notice import GOOD_NEWS, Channel, Message, Notice, Pacing, QueuedNotice
+from sidecar.model.notice import GOOD_NEWS, Channel, ChannelKind, Message, Notice, Pacing, QueuedNotice
 from sidecar.model.policy import RetryPolicy
+from sidecar.model.quiet import Hush, QuietKind
 
 MOST_AT_ONCE = 50
 """Notices of one message; what is more goes with the next one."""
@@ -45,6 +46,17 @@ def pick(
     return tuple(queued[:MOST_AT_ONCE])
 
 
+def passes(channel: Channel, notice: Notice, hush: Hush) -> bool:
+    """Whether a channel hears of it although it is kept quiet.
+
+    An Alertmanager has to hear what ends: what fires there would go on firing. Its own silences are its
+    own business.
+    """
+    if channel.kind is not ChannelKind.ALERTMANAGER:
+        return False
+    return hush.kind is QuietKind.ALERTMANAGER or notice.matter in GOOD_NEWS
+
+
 def _rest(due: float, now: float) -> float:
     """Never longer than the longest delay, however the clock was set meanwhile."""
     return min(due - now, _RETRY.max_delay)
@@ -69,7 +81,7 @@ def compose(
 def _line(template: str, notice: Notice, host: str, time: str) -> str:
     return template.format(
         text=notice.text,
-        session=notice.session or "the tmux server",
+        session=notice.subject or "the tmux server",
         matter=notice.matter,
         host=host,
         time=time,
@@ -79,4 +91,4 @@ def _line(template: str, notice: Notice, host: str, time: str) -> str:
 def _subject(notices: Sequence[Notice], host: str) -> str:
     worst = next((one for one in notices if one.matter not in GOOD_NEWS), notices[0])
     more = f" and {len(notices) - 1} more" if len(notices) > 1 else ""
-    return f"[tmux-sidecar {host}] {worst.session or 'tmux server'}: {worst.matter.replace('_', ' ')}{more}"
+    return f"[tmux-sidecar {host}] {worst.subject or 'tmux server'}: {worst.matter.replace('_', ' ')}{more}"

@@ -11,6 +11,7 @@ from sidecar.model.incident import Asker, Finding, IncidentState
 from sidecar.model.ladder import Footing, Ladder
 from sidecar.model.plan import Resort, Strategy
 from sidecar.model.policy import BreakerPolicy, BreakerState, Budget, Mode, Restore
+from sidecar.model.quiet import Hush
 from sidecar.model.session import Checkpoint, Look, Session
 from sidecar.model.workspace import Workspace
 
@@ -73,5 +74,7 @@ class Situation:
     """Folders of the checkpoint and of the workspace that do not exist."""
     folders: tuple[tuple[str, str], ...] = ()
     """Folders of the workspace, each with the one that it really is."""
+    maintenance: Hush | None = None
+    """What says that a person works on it, and that nothing is to be done by itself."""
     standing: tuple[tuple[str, int], ...] = ()
     """(pane id, pid) of what lives in a server that is broken as a whole, and has to outlive its recovery."""

@@ -23,6 +23,7 @@ from sidecar.errors import DiskFull, StoreUnavailable, TmuxAbsent, TmuxRefused, 
 from sidecar.model.incident import Cause, FailureKind
 from sidecar.model.notice import ChannelKind
 from sidecar.model.plan import Outcome, RefusalReason, StepKind, Strategy
+from sidecar.model.quiet import Hush, QuietKind
 from sidecar.model.record import HoldBackReason, HoldOffReason, RehearsalOutcome, SkipReason
 from sidecar.model.saga import TransactionOutcome
 from sidecar.model.session import Health
@@ -130,8 +131,8 @@ class Metrics:
             (self._held_off, (HoldOffReason,)),
             (self._alerts, (("firing", "resolved"),)),
             (self._skipped, (SkipReason,)),
-            (self._notified, (("tmux",), ("delivered", "nobody_there"))),
-            (self._notified, (tuple(ChannelKind)[1:], ("delivered", "failed"))),
+            (self._notified, (("tmux",), ("delivered", "nobody_there", "silenced"))),
+            (self._notified, (tuple(ChannelKind)[1:], ("delivered", "failed", "silenced"))),
         )
         for metric, words in known:
             for labels in product(*words):
@@ -295,6 +296,7 @@ class _Picture(Collector):
         yield _gauge("tmux_server_up", "Whether the tmux server answers.", float(status.server_up))
         yield _gauge("recoveries_in_progress", "Recoveries running now.", status.recoveries_in_progress)
         yield _gauge("alerts_pending", "Accepted alerts not yet worked off.", status.alerts_pending)
+        yield _silences(status.quiet)
         yield _resources(status.stress)
         yield _checkpoint_mode(status.stress)
         yield _gauge("store_size_bytes", "Size of the database and its log.", status.store_bytes)
@@ -380,6 +382,14 @@ def _cpu(sessions: tuple[SessionStatus, ...]) -> Metric:
     )
     for session in sessions:
         family.add_metric([valid_label(session.name)], session.cpu_seconds)
+    return family
+
+
+def _silences(hushes: Iterable[Hush]) -> Metric:
+    family = GaugeMetricFamily("sidecar_silences", "What keeps quiet now, by kind.", labels=["kind"])
+    kinds = [hush.kind for hush in hushes]
+    for kind in QuietKind:
+        family.add_metric([kind], kinds.count(kind))
     return family
 
 

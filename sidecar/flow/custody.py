@@ -7,6 +7,7 @@ from dataclasses import replace
 from sidecar.clock import Clock
 from sidecar.decide.by_hand import asking
 from sidecar.decide.detect import Expected, instance_of
+from sidecar.decide.quiet import covering
 from sidecar.errors import SidecarError
 from sidecar.flow.picture import health_of
 from sidecar.flow.ports import Book, Logbook, Meter, Tmux
@@ -88,7 +89,8 @@ class Custody:
         if case is None and live is None and newest is None and name not in self._ward.expected:
             return UnknownSession(name)
         health, duty = health_of(self._ward, name, live), self._duty(name, live)
-        subject = Subject(name, health, duty, live is not None, newest)
+        quiet = covering(self._ward.hushes(self._clock.wall()), name)
+        subject = Subject(name, health, duty, live is not None, newest, quiet)
         found = await self._explained(subject, case)
         return replace(found, incident=next(iter(await self._book.incidents(1, None, name, True)), None))
 

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 from sidecar.clock import Clock, Dice
 from sidecar.decide import notices
 from sidecar.errors import Permanent, SidecarError, Temporary
+from sidecar.flow.nap import ended, nap
 from sidecar.flow.ports import Logbook, Mailbox, Messenger, Meter
 from sidecar.flow.ward import Ward
 from sidecar.model.notice import Channel, Delivery, Notice, QueuedNotice
+from sidecar.model.quiet import Hush
 from sidecar.model.record import Action
 
 _REST = 5.0
@@ -50,13 +51,22 @@ class Notices:
         self._news: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
         """Set for a channel when it has something new to say."""
 
-    async def take(self, notice: Notice) -> None:
-        """Write it down for every channel that wants to hear of its matter. Never fails."""
+    async def take(self, notice: Notice, hush: Hush | None = None) -> None:
+        """Write it down for every channel that wants to hear of its matter. Never fails.
+
+        ``hush`` is what keeps it quiet, if anything does: few channels are told then.
+        """
         wanted = [
             channel
             for channel in self._ward.settings.notify.channels
             if notice.matter in channel.pacing.matters
         ]
+        if hush is not None:
+            told = [channel for channel in wanted if notices.passes(channel, notice, hush)]
+            for channel in wanted:
+                if channel not in told:
+                    self._meter.notified(channel.kind, Delivery.SILENCED)
+            wanted = told
         if not wanted:
             return
         try:
@@ -65,8 +75,12 @@ class Notices:
             # Just when nothing can be written, somebody has to hear of it: told once, and not again.
             self._complain(wanted[0], str(error), error.hint)
             await asyncio.gather(*(self._tell_unwritten(channel, notice) for channel in wanted))
-        for channel in wanted:
-            self._news[channel.name].set()
+        self.hurry(channel.name for channel in wanted)
+
+    def hurry(self, channels: Iterable[str]) -> None:
+        """Something has been queued for these."""
+        for channel in channels:
+            self._news[channel].set()
 
     async def run(self) -> None:
         """Deliver, for ever; one task for each channel, as the settings have them."""
@@ -75,14 +89,14 @@ class Notices:
             while True:
                 wanted = self._ward.settings.notify.channels
                 for channel in [one for one in running if one not in wanted or running[one].done()]:
-                    await _ended(running.pop(channel))
+                    await ended(running.pop(channel))
                 for channel in wanted:
                     if channel not in running:
                         running[channel] = asyncio.create_task(self._serve(channel), name=channel.name)
                 await self._clock.sleep(_REST)
         finally:
             for task in running.values():
-                await _ended(task)
+                await ended(task)
 
     async def _serve(self, channel: Channel) -> None:
         while True:
@@ -93,7 +107,7 @@ class Notices:
                 self._complain(channel, str(error), error.hint)
                 wait = _REST
             if wait > 0:
-                await self._wait(channel, wait)
+                await nap(self._clock, self._news[channel.name], wait)
 
     async def _deliver_next(self, channel: Channel) -> float:
         """Deliver what is due as one message. Returns the seconds until it is worth looking again."""
@@ -156,20 +170,5 @@ class Notices:
         for _ in batch:
             self._meter.notified(channel.kind, outcome)
 
-    async def _wait(self, channel: Channel, seconds: float) -> None:
-        """Until something new has come, or so many seconds have passed."""
-        rest = asyncio.ensure_future(self._clock.sleep(seconds))
-        news = asyncio.ensure_future(self._news[channel.name].wait())
-        try:
-            await asyncio.wait((rest, news), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            await _ended(rest)
-            await _ended(news)
-
     def _complain(self, channel: Channel, error: str, hint: str) -> None:
         self._log.say(Action.NOTIFY_FAILED, level="warning", channel=channel.name, error=error, hint=hint)
-
-
-async def _ended(task: asyncio.Future[Any]) -> None:
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)

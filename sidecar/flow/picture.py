@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from sidecar.decide import climb
 from sidecar.decide.by_hand import asking
+from sidecar.decide.quiet import covering, holding
 from sidecar.flow.ward import Ward
 from sidecar.model.incident import FailureKind
 from sidecar.model.plan import RefusalReason, Verdict
 from sidecar.model.policy import BreakerState
+from sidecar.model.quiet import Hush
 from sidecar.model.record import IncidentRow, Rehearsal, StoredTotals, Usage
 from sidecar.model.session import Health, Presence, Session
 from sidecar.model.status import SessionStatus, Status
@@ -27,12 +29,14 @@ def picture(
 ) -> Status:
     """Draw it. Cheap: called after every cycle."""
     look = ward.look
+    hushes = ward.hushes(last_look)
     names = dict.fromkeys([*ward.expected, *sorted(ward.released)])
     return Status(
         server_up=look.presence is Presence.PRESENT,
         tmux_version=look.version,
         mode=ward.settings.recovery.mode,
-        sessions=tuple(_session(ward, name, last_look) for name in names),
+        sessions=tuple(_session(ward, name, last_look, hushes) for name in names),
+        quiet=hushes,
         incidents=tuple(incidents),
         circuits=dict(circuits),
         recoveries_in_progress=len(ward.cases),
@@ -47,7 +51,7 @@ def picture(
     )
 
 
-def _session(ward: Ward, name: str, now: float) -> SessionStatus:
+def _session(ward: Ward, name: str, now: float, hushes: Sequence[Hush]) -> SessionStatus:
     live = ward.look.find(name) if ward.look.presence is Presence.PRESENT else None
     panes = list(live.panes()) if live else []
     total = ward.totals.get(name, StoredTotals(name, 0, 0, 0.0))
@@ -80,6 +84,8 @@ def _session(ward: Ward, name: str, now: float) -> SessionStatus:
             if session == name and climb.lasts(footing, ward.settings.recovery.stable, now)
         },
         climbed=ward.climbed(name, now),
+        quiet=covering(hushes, name),
+        held=holding(hushes, name) is not None,
         note="; ".join(
             filter(None, (still.sentence if still else _set_back(ward, name), _unrestorable(rehearsal)))
         ),

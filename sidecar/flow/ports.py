@@ -21,6 +21,7 @@ from sidecar.model.notice import Channel, Delivery, Message, Notice, QueuedNotic
 from sidecar.model.plan import Refusal, Resort, Resumption, Start, Step
 from sidecar.model.policy import BreakerState, Retention
 from sidecar.model.probe import Probe, ProbeResult
+from sidecar.model.quiet import Silence, SilenceRequest
 from sidecar.model.reach import Reach, Ring
 from sidecar.model.record import (
     Action,
@@ -554,6 +555,30 @@ class Mailbox(Protocol):
 
     async def postpone_notices(self, numbers: Sequence[int], due: float, error: str) -> None:
         """They are tried again at ``due``, in wall seconds."""
+
+
+class QuietBook(Protocol):
+    """The durable part of what keeps quiet. Each writing method is one transaction with its audit row."""
+
+    async def silences(self) -> tuple[Silence, ...]:
+        """Those that nobody has ended, oldest first."""
+
+    async def add_silence(self, asked: SilenceRequest, actor: str) -> Silence:
+        """Begin one."""
+        ...
+
+    async def end_silence(self, silence: Silence, why: str, actor: str) -> bool:
+        """End it. False: it has ended already."""
+        ...
+
+    async def withhold(self, notice: Notice) -> None:
+        """Keep it until it may be told; good news take away what they end."""
+
+    async def withheld(self) -> tuple[Notice, ...]:
+        """Oldest first."""
+
+    async def release(self, over: Sequence[Notice], told: Mapping[str, Sequence[Notice]]) -> None:
+        """Forget what was withheld, and queue some of it, by channel, as it is to be told; all or nothing."""
 
 
 class Messenger(Protocol):

@@ -231,6 +231,9 @@ class Rehearser:
             differences=[f"{one.where}: {one.field}" for one in row.faults],
             seconds=round(seconds, 4),
         )
+        if row.restorable and before is not None and not before.restorable:
+            text = f"the newest checkpoint of {row.session} can be restored again"
+            await self._p.person.tell(Matter.RESTORABLE, row.session, text)
         if not row.restorable and (before is None or before.restorable):
             await self._p.person.tell(
                 Matter.NOT_RESTORABLE,

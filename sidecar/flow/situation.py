@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from sidecar.clock import Clock
 from sidecar.decide.detect import Expected
 from sidecar.decide.mend import by_itself
+from sidecar.decide.quiet import holding
 from sidecar.decide.restore import Resume, held
 from sidecar.decide.resume import Spot, resumption
 from sidecar.decide.situation import Limits, Situation
@@ -71,6 +72,7 @@ class Surveyor:
             alert=case.alert,
             tried=case.tried,
             waits_for=self.ward.waiting.get(case.session, frozenset()),
+            maintenance=holding(self.ward.hushes(now), case.session),
             # A folder of a server that does not answer takes its time.
             missing=await asyncio.to_thread(self.host.missing_folders, folders | declared),
             folders=await asyncio.to_thread(self.host.real_folders, declared) if declared else (),

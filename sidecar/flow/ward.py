@@ -19,6 +19,7 @@ from sidecar.decide.detect import (
     killed_windows,
 )
 from sidecar.decide.fitting import fitting
+from sidecar.decide.quiet import in_force
 from sidecar.decide.remember import carry
 from sidecar.errors import SidecarError
 from sidecar.model.archive import Order
@@ -26,6 +27,7 @@ from sidecar.model.incident import Asker, Broken, Cause, Exit, Failure, FailureK
 from sidecar.model.ladder import Footing, Ladder, ladder_for, rung_of
 from sidecar.model.plan import Difference, Plan, Refusal, RefusalReason, Resort, StepKind, Strategy
 from sidecar.model.policy import Restore, RetryPolicy, Shape
+from sidecar.model.quiet import Hush, Silence
 from sidecar.model.record import (
     IncidentRow,
     KnownSession,
@@ -182,12 +184,18 @@ class Ward:
         """What the machine is short of."""
         self.waiting: Mapping[str, frozenset[str]] = {}
         """By session, the addresses that it waits for and that are down."""
+        self.silences: dict[int, Silence] = {}
+        """Those that people have asked for and that were not ended."""
         self.draining = False
 
     def manages(self, name: str, live: Session | None = None) -> bool:
         """Whether the session may be acted on."""
         opted_out = live is not None and live.opted == "off"
         return self.settings.sessions.manages(name) and not opted_out
+
+    def hushes(self, now: float) -> tuple[Hush, ...]:
+        """What keeps quiet now, what lasts longest first. ``now`` is wall seconds."""
+        return in_force(self.settings.quiet, self.silences.values(), now)
 
     def restore_policy(self, name: str) -> Restore:
         override = self.settings.sessions.overrides.get(name)

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from sidecar.model.incident import Finding
 from sidecar.model.plan import Refusal
+from sidecar.model.quiet import Hush
 from sidecar.model.record import IncidentRow, Standing
 from sidecar.model.session import Checkpoint, Health
 from sidecar.model.status import DryRun
@@ -46,6 +47,8 @@ class Subject:
     live: bool
     checkpoint: Checkpoint | None
     """The newest good one."""
+    quiet: Hush | None = None
+    """What keeps people from being told of it now."""
 
 
 @dataclass(frozen=True, slots=True)

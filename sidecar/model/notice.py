@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from types import MappingProxyType
 
+from sidecar.model.check import SUBJECT
 from sidecar.model.policy import Budget
 
 
@@ -23,9 +26,25 @@ class Matter(StrEnum):
     """Something is wrong, and a person has to decide."""
     NOT_RESTORABLE = "not_restorable"
     """The newest checkpoint could not be rebuilt in a rehearsal."""
+    RESTORABLE = "restorable"
+    """It can be rebuilt again."""
+    CHECK_FAILED = "check_failed"
+    """A health check is failing."""
+    HEAL_GIVEN_UP = "heal_given_up"
+    """What heals a check did not help, and is not tried any more: a person is needed."""
+    CHECK_RECOVERED = "check_recovered"
+    """The check passes again."""
 
 
-GOOD_NEWS = frozenset({Matter.RECOVERED})
+ENDS: Mapping[Matter, frozenset[Matter]] = MappingProxyType(
+    {
+        Matter.RECOVERED: frozenset({Matter.RECOVERY_FAILED, Matter.STUCK, Matter.GIVEN_UP, Matter.HELD}),
+        Matter.RESTORABLE: frozenset({Matter.NOT_RESTORABLE}),
+        Matter.CHECK_RECOVERED: frozenset({Matter.CHECK_FAILED, Matter.HEAL_GIVEN_UP}),
+    }
+)
+"""Which matters are over with each good one."""
+GOOD_NEWS = frozenset(ENDS)
 """Matters that nobody has to do anything about, and that end what the others began."""
 
 
@@ -46,6 +65,8 @@ class Delivery(StrEnum):
     """A message in tmux, and no client that could show it."""
     FAILED = "failed"
     """Given up: refused, or tried in vain for a day."""
+    SILENCED = "silenced"
+    """Held back by a silence or a window, until that is over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +81,26 @@ class Notice:
     at: float
     """Wall seconds."""
     trace: str = ""
+    check: str = ""
+    """Name of the health check that it is about, if it is about one."""
+
+    @property
+    def subject(self) -> str:
+        """Whom it is about, for people."""
+        return self.session or (f"{SUBJECT}{self.check}" if self.check else "")
+
+
+def labels_of(notice: Notice, matter: Matter, host: str) -> dict[str, str]:
+    """The labels of the alert that tells of this matter of whomever the notice is about."""
+    name = "".join(word.capitalize() for word in matter.split("_"))
+    check = {"check": notice.check} if notice.check else {}
+    return {
+        "alertname": f"TmuxSidecar{name}",
+        "session": notice.session,
+        "instance": host,
+        "severity": "critical",
+        **check,
+    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -308,6 +308,7 @@ class RefusalReason(StrEnum):
     FOREIGN_SERVER = "foreign_server"
     SOCKET_TAKEN = "socket_taken"
     REPORT_ONLY = "report_only"
+    MAINTENANCE = "maintenance"
     NETWORK_DOWN = "network_down"
     DEPENDENCY_DOWN = "dependency_down"
     DRAINING = "draining"

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from sidecar.model.incident import FailureKind
 from sidecar.model.plan import Difference, Refusal, Strategy
 from sidecar.model.policy import BreakerState, Mode
+from sidecar.model.quiet import Hush
 from sidecar.model.record import IncidentRow, RecoveryRow
 from sidecar.model.session import Health
 from sidecar.model.stress import Stress
@@ -47,6 +48,10 @@ class SessionStatus:
     """By failure, the strategy on which it stands; empty once it has been stable for long enough."""
     climbed: Mapping[str, str] = field(default_factory=dict)
     """For people, by failure: where it stands above the first rung of the ladder."""
+    quiet: Hush | None = None
+    """What keeps people from being told of it now, the longest first."""
+    held: bool = False
+    """Nothing is done about it by itself, because somebody works on it."""
     note: str = ""
     """For people: why it is not healthy or not restorable, and what to do."""
 
@@ -64,6 +69,8 @@ class Status:
     circuits: Mapping[str, BreakerState] = field(default_factory=dict)
     recoveries_in_progress: int = 0
     alerts_pending: int = 0
+    quiet: tuple[Hush, ...] = ()
+    """What keeps people from being told now."""
     store_bytes: int = 0
     stress: Stress = field(default_factory=Stress)
     """What the machine is short of."""

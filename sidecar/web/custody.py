@@ -57,6 +57,7 @@ def _explanation(found: Explanation) -> dict[str, object]:
         "health": subject.health,
         "duty": subject.duty,
         "live": subject.live,
+        "quiet": subject.quiet,
         "checkpoint": checkpoint_views.head(checkpoint) if checkpoint else None,
         "failure": finding.failure.kind if finding else None,
         "unit": finding.failure.unit if finding else None,

@@ -11,11 +11,13 @@ import msgspec
 from aiohttp import web
 
 from sidecar.config import AlertRoute
+from sidecar.decide import quiet
 from sidecar.decide.group import route
 from sidecar.decide.restore import fault
 from sidecar.model.archive import RestoreRequest
 from sidecar.model.incident import FailureKind
 from sidecar.model.plan import Strategy
+from sidecar.model.quiet import SilenceRequest
 from sidecar.model.record import AlertIntake
 from sidecar.model.status import RecoverRequest
 from sidecar.web.problem import Rejected
@@ -58,6 +60,14 @@ class RestoreBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True, renam
     dry_run: bool = False
 
 
+class SilenceBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """``POST /api/v1/sessions/NAME/silence``."""
+
+    seconds: float
+    hold: bool = False
+    reason: str = ""
+
+
 class PruneBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """``POST /api/v1/checkpoints/prune``."""
 
@@ -84,6 +94,7 @@ class Webhook(msgspec.Struct, frozen=True):
 _recover = msgspec.json.Decoder(RecoverBody)
 _create = msgspec.json.Decoder(CreateBody)
 _restore = msgspec.json.Decoder(RestoreBody)
+_silence = msgspec.json.Decoder(SilenceBody)
 _prune = msgspec.json.Decoder(PruneBody)
 _webhook = msgspec.json.Decoder(Webhook)
 _alert = msgspec.json.Decoder(Alert)
@@ -120,6 +131,20 @@ def read_restore(number: int, raw: bytes) -> RestoreRequest:
     if words:
         raise Rejected(400, "Malformed request", words, hint="Correct it, or leave that field out.")
     return request
+
+
+def read_silence(target: str, raw: bytes) -> SilenceRequest:
+    """The silence that is asked for.
+
+    Raises:
+        Rejected: 400, naming the field.
+    """
+    body = _decoded(_silence, raw, "$", "It takes the fields seconds, hold and reason.")
+    asked = SilenceRequest(target, body.seconds, body.hold, body.reason.strip())
+    words = quiet.fault(asked)
+    if words:
+        raise Rejected(400, "Malformed request", words, hint="Correct it; nothing was silenced.")
+    return asked
 
 
 def read_prune(raw: bytes) -> bool:

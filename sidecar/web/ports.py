@@ -18,6 +18,7 @@ from sidecar.model.archive import (
 from sidecar.model.audit import AuditFilter
 from sidecar.model.care import Care, Explanation
 from sidecar.model.plan import Refusal
+from sidecar.model.quiet import Hush, Silence, SilenceRequest, UnknownTarget
 from sidecar.model.record import (
     Action,
     AlertIntake,
@@ -100,6 +101,20 @@ class Custody(Protocol):
 
     async def explain(self, name: str) -> Explanation | UnknownSession:
         """What is wrong, why, and what would be done: by itself, and on request. Changes nothing."""
+
+
+class Quiet(Protocol):
+    """Silences. What the docstring of :class:`Desk` says of errors holds here too."""
+
+    async def silence(self, asked: SilenceRequest) -> Silence | Refusal | UnknownTarget:
+        """Begin one."""
+
+    async def end(self, number: int) -> Silence | None:
+        """End one before its time. None: there is none of this number."""
+
+    def listed(self) -> Sequence[Hush]:
+        """What keeps quiet now, what lasts longest first."""
+        ...
 
 
 class Records(Protocol):

@@ -28,6 +28,7 @@ def overview(status: Status) -> dict[str, Any]:
         "last_look": status.last_look,
         "recoveries_in_progress": status.recoveries_in_progress,
         "alerts_pending": status.alerts_pending,
+        "quiet": status.quiet,
         "store_bytes": status.store_bytes,
         "checkpoint_mode": status.stress.checkpoints,
         "short": {one: why for one in Resource if (why := status.stress.why(one))},

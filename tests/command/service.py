@@ -8,7 +8,9 @@ from click.testing import CliRunner, Result
 
 from sidecar.cli import main
 
-_TWO_WORDS = (("circuits", "reset"), ("circuits", "open"))
+_TWO_WORDS = (
+    ("circuits", "reset"), ("circuits", "open"), ("silence", "list"), ("silence", "end"), ("silence", "add"),
+)  # fmt: skip
 
 
 def run(state: Path, *words: str) -> Result:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import hypothesis.strategies as st
 import pytest
@@ -33,6 +34,7 @@ from sidecar.model.ladder import Rung
 from sidecar.model.plan import StepKind, Strategy
 from sidecar.model.policy import AtOnce, BreakerPolicy, Budget, Jitter, Mode, Restore, ResumeRule, RetryPolicy
 from sidecar.model.probe import CommandProbe, DnsProbe, HttpProbe, RecordType, Redirects, TcpProbe
+from sidecar.model.quiet import Day, Window
 from sidecar.model.stress import ResourceLimits
 
 HERE = Path(__file__).parent
@@ -147,6 +149,20 @@ def test_everything(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     assert (short.http, short.dns) == (HttpProbe("http://127.0.0.1/"), DnsProbe("db.example"))
     assert settings.notify == NotifySettings(tmux=False)
+    nightly, once, exact = settings.quiet
+    assert nightly == Window(
+        "nightly",
+        ("db-*", "check:db"),
+        frozenset({Day.FRI, Day.SAT}),
+        22 * 60 + 30,
+        4 * 60,
+        zone="Europe/Berlin",
+    )
+    assert nightly.tz == ZoneInfo("Europe/Berlin")
+    # The clock is put forward at 01:00 UTC in that night.
+    assert (once.start, once.end) == (1_774_746_000.0, 1_774_749_600.0 + 1_800.0)
+    assert (once.hold, once.reason) == (True, "the move")
+    assert (exact.start, exact.end) == (1_774_751_400.0, 1_774_756_800.0)
     assert settings.http == HttpSettings("[::1]:0", "/home/me/token")
     assert (settings.http.host, settings.http.port) == ("::1", 0)
 

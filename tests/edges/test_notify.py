@@ -73,6 +73,7 @@ async def test_a_webhook_gets_text_for_people_and_fields_for_programs(
         {
             "matter": "given_up",
             "session": "web",
+            "check": "",
             "text": "web was given up",
             "at": AT,
             "trace": "0123456789abcdef",

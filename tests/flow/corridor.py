@@ -40,6 +40,7 @@ from sidecar.flow.notify import Notices
 from sidecar.flow.pace import Pace
 from sidecar.flow.person import Person
 from sidecar.flow.ports import Examiner
+from sidecar.flow.quiet import Quiet
 from sidecar.flow.reach import SocketExaminer
 from sidecar.flow.recover import Recoverer
 from sidecar.flow.strain import Strain
@@ -562,10 +563,14 @@ class Corridor:
         examination = Examination((socket, AbsenceExaminer(ward, self.store, clock), *examiners), self.log)
         self.mail = Postman()
         self.notices = Notices(ward, self.store, self.mail, clock, Certain(), self.meter, self.log, "box")
+        self.person = Person(
+            ward, self.tmux, self.store, self.store.quiet, self.notices, clock, self.meter, self.log
+        )
+        self.quieter = Quiet(ward, self.store, self.store.quiet, self.person, clock, self.log, self._unheld)
         self.recoverer = Recoverer(
             ward, self.tmux, self.store, self.host, clock, self.meter, self.log, self.checkpointer, executor,
-            self.circuits, Person(ward, self.tmux, self.notices, clock, self.meter, self.log),
-            Pace(clock, self.strain.starts, self.strain.memory), examination, self.strain,
+            self.circuits, self.person, Pace(clock, self.strain.starts, self.strain.memory), examination,
+            self.strain,
         )  # fmt: skip
         tools = Tools(
             self.tmux, self.bell, self.store, self.host, self.processes, SteadyFile(), clock, self.log,
@@ -574,6 +579,9 @@ class Corridor:
         )  # fmt: skip
         self.watch = Watch(ward, tools, lambda: None)
         self.desk = FrontDesk(ward, self.watch, self.store, clock, self.meter, self.spawn, self.log)
+
+    def _unheld(self) -> None:
+        self.watch.signal(SignalKind.REQUEST)
 
     def _strained(self) -> None:
         self.lanes.move_up()
@@ -611,6 +619,7 @@ class Corridor:
         await self.circuits.load()
         await self.watch.load()
         await self.strain.load()
+        await self.quieter.load()
         await self.watch.tidy()
         await self.watch.take_up_unfinished()
         self.spawn("watch", self.watch.run())
@@ -618,6 +627,7 @@ class Corridor:
         self.spawn("strain", self.strain.run())
         self.spawn("checkpoint", self.checkpointer.run())
         await self.until(self.watch.first_cycle.is_set)
+        self.spawn("quiet", self.quieter.run())
 
     def crash(self) -> None:
         """As kill -9 would end it: nothing more is written, and nobody is told."""

@@ -21,6 +21,7 @@ from sidecar.model.audit import AuditFilter
 from sidecar.model.incident import Asker, Cause, FailureKind, IncidentState, Intent
 from sidecar.model.plan import Strategy
 from sidecar.model.policy import BreakerState, Circuit
+from sidecar.model.quiet import SilenceRequest
 from sidecar.model.record import (
     Action,
     AlertIntake,
@@ -175,6 +176,27 @@ class FakeCustody:
 
 
 @dataclass
+class FakeQuiet:
+    """Implements ``sidecar.web.ports.Quiet``: gives what it was given, and notes what it was asked."""
+
+    answer: Any = ()
+    asked: list[tuple[str, Any]] = field(default_factory=list)
+
+    async def silence(self, asked: SilenceRequest) -> Any:
+        self.asked.append(("silence", asked))
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+    async def end(self, number: int) -> Any:
+        self.asked.append(("end", number))
+        return self.answer
+
+    def listed(self) -> Any:
+        return self.answer
+
+
+@dataclass
 class FakeRecords:
     """Implements ``sidecar.web.ports.Records``: gives what it was given, and notes what it was asked."""
 
@@ -223,6 +245,7 @@ class Windows:
     archive: FakeArchive
     custody: FakeCustody
     records: FakeRecords
+    quiet: FakeQuiet
 
     client: TestClient[web.Request, web.Application]
     desk: FakeDesk
@@ -264,12 +287,14 @@ def open_windows(aiohttp_client: AiohttpClient) -> Open:
 
     async def serve(**parts: Any) -> Windows:
         desk, archive, custody, records = FakeDesk(), FakeArchive(), FakeCustody(), FakeRecords()
+        quiet = FakeQuiet()
         observed: list[tuple[str, str, int]] = []
         usual: dict[str, Any] = {
             "desk": desk,
             "archive": archive,
             "custody": custody,
             "records": records,
+            "quiet": quiet,
             "settings": lambda: Settings(alerts=ROUTES),
             "status": status,
             "ready": lambda: True,
@@ -281,7 +306,7 @@ def open_windows(aiohttp_client: AiohttpClient) -> Open:
             "reload": _reload,
         }
         client = await aiohttp_client(make_app(Service(**usual | parts)))
-        return Windows(archive, custody, records, client, desk, observed)
+        return Windows(archive, custody, records, quiet, client, desk, observed)
 
     return serve
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sidecar.edges.notify.post import post
-from sidecar.model.notice import GOOD_NEWS, Alertmanager, Matter, Message, Notice
+from sidecar.model.notice import ENDS, GOOD_NEWS, Alertmanager, Matter, Message, Notice, labels_of
 
 FIRES_FOR = 86_400.0
 """Seconds after which an alert ends by itself, should nobody ever say that it is over."""
@@ -23,22 +23,15 @@ def alerts_of(notice: Notice, host: str) -> Iterator[dict[str, Any]]:
     """The alerts that a notice begins or ends."""
     if notice.matter in GOOD_NEWS:
         # To end an alert that does not fire means nothing to Alertmanager.
-        for matter in Matter:
-            if matter not in GOOD_NEWS:
-                yield _alert(matter, notice, host, notice.at)
+        for matter in sorted(ENDS[notice.matter]):
+            yield _alert(matter, notice, host, notice.at)
     else:
         yield _alert(notice.matter, notice, host, notice.at + FIRES_FOR)
 
 
 def _alert(matter: Matter, notice: Notice, host: str, ends: float) -> dict[str, Any]:
-    name = "".join(word.capitalize() for word in matter.split("_"))
     return {
-        "labels": {
-            "alertname": f"TmuxSidecar{name}",
-            "session": notice.session,
-            "instance": host,
-            "severity": "critical",
-        },
+        "labels": labels_of(notice, matter, host),
         "annotations": {"summary": notice.text, "trace": notice.trace},
         "startsAt": _moment(notice.at),
         "endsAt": _moment(ends),

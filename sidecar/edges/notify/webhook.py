@@ -31,6 +31,7 @@ def _notice(notice: Notice) -> dict[str, Any]:
     return {
         "matter": notice.matter.value,
         "session": notice.session,
+        "check": notice.check,
         "text": notice.text,
         "at": notice.at,
         "trace": notice.trace,

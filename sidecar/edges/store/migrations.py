@@ -216,6 +216,15 @@ def said(db: Database) -> None:
         db.execute("ALTER TABLE steps ADD COLUMN said TEXT NOT NULL DEFAULT ''")
 
 
+@_migration
+def silenced(db: Database) -> None:
+    """Silences, what they keep from being told, and the checks that notices are about."""
+    _create(db, "silences")
+    _create(db, "withheld")
+    if "check_name" not in db["notices"].columns_dict:
+        db.execute("ALTER TABLE notices ADD COLUMN check_name TEXT NOT NULL DEFAULT ''")
+
+
 def _create(db: Database, table: str) -> None:
     """Make a table as it is now, unless it is there."""
     for statement in _statements(schema()):

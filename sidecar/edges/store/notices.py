@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Sequence
 
 from sidecar.edges.store.audit import Transaction
@@ -17,8 +18,9 @@ def add(tx: Transaction, notice: Notice, channels: Sequence[str], now: float) ->
     """Queue it for each channel. Returns how many older ones had to go for it."""
     for channel in channels:
         tx.run(
-            "INSERT INTO notices (channel, matter, session, text, trace, at) VALUES (?, ?, ?, ?, ?, ?)",
-            channel, notice.matter.value, notice.session, notice.text, notice.trace, notice.at,
+            "INSERT INTO notices (channel, matter, session, check_name, text, trace, at)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            channel, notice.matter.value, notice.session, notice.check, notice.text, notice.trace, notice.at,
         )  # fmt: skip
     tx.run("DELETE FROM notices WHERE state <> 'queued' AND ended < ?", now - _KEPT_SECONDS)
     return sum(_crowd_out(tx, channel, now) for channel in channels)
@@ -38,11 +40,18 @@ def queued(tx: Transaction, channel: str) -> tuple[QueuedNotice, ...]:
         QueuedNotice(
             id=row["id"],
             channel=channel,
-            notice=Notice(Matter(row["matter"]), row["session"], row["text"], row["at"], row["trace"]),
+            notice=read_notice(row),
             attempts=row["attempts"],
             due=row["due"],
         )
         for row in tx.all("SELECT * FROM notices WHERE channel = ? AND state = 'queued' ORDER BY id", channel)
+    )
+
+
+def read_notice(row: sqlite3.Row) -> Notice:
+    """What a row of ours tells."""
+    return Notice(
+        Matter(row["matter"]), row["session"], row["text"], row["at"], row["trace"], row["check_name"]
     )
 
 

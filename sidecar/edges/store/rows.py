@@ -101,6 +101,7 @@ SOUND: Mapping[str, Mapping[str, Sound]] = {
         "at": _NUMBER,
     },
     "rehearsals": {"differences": _json("array", "[]"), "at": _NUMBER},
+    "silences": {"begun": _NUMBER, "until": _NUMBER, "hold": _NUMBER},
 }
 """By table and column. A column that is not named holds text of any kind, or is checked elsewhere."""
 

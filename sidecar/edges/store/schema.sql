@@ -182,6 +182,26 @@ CREATE TABLE notices (
   attempts INTEGER NOT NULL DEFAULT 0,
   due REAL NOT NULL DEFAULT 0,
   ended REAL,
-  error TEXT NOT NULL DEFAULT ''
+  error TEXT NOT NULL DEFAULT '',
+  check_name TEXT NOT NULL DEFAULT ''
 );
 CREATE INDEX notices_by_channel ON notices (channel, state, id);
+CREATE TABLE silences (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  target TEXT NOT NULL,
+  begun REAL NOT NULL,
+  until REAL NOT NULL,
+  hold INTEGER NOT NULL,
+  reason TEXT NOT NULL,
+  actor TEXT NOT NULL,
+  ended REAL
+);
+CREATE TABLE withheld (
+  session TEXT NOT NULL,
+  check_name TEXT NOT NULL,
+  matter TEXT NOT NULL,
+  text TEXT NOT NULL,
+  trace TEXT NOT NULL,
+  at REAL NOT NULL,
+  PRIMARY KEY (session, check_name, matter)
+);

@@ -39,6 +39,7 @@ from sidecar.edges.store import (
 from sidecar.edges.store.audit import Transaction, read_audit
 from sidecar.edges.store.chain import read_head
 from sidecar.edges.store.database import Opened, lock_state, open_database, prepare_folder, unavailable
+from sidecar.edges.store.quiet import QuietShelf
 from sidecar.edges.store.reserve import Reserve, is_full
 from sidecar.edges.store.salvage import UNREADABLE
 from sidecar.edges.store.shelf import Shelf
@@ -123,6 +124,7 @@ class Store:
         """Digests of stored scrollback that was found damaged, until it is stored anew."""
         self._inspect(opened.cut_off)
         self.shelf = Shelf(self._read, self._write, chooser, clock.wall, on_corrupt)
+        self.quiet = QuietShelf(self._read, self._write, clock.wall)
 
     def _open(self, folder: Path, clock: Clock) -> Opened:
         try:
