@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import pwd
 import signal
 from collections.abc import Collection, Mapping
 from typing import Any
 
 import yaml
 
+from sidecar import config_units as units
 from sidecar.config_fields import (
     Nothing,
     Place,
@@ -22,12 +25,15 @@ from sidecar.config_fields import (
     regex,
     scalar,
     section,
+    switch,
     text,
     unknown_word,
+    whole,
 )
 from sidecar.config_probes import argv
 from sidecar.model.heal import (
     CommandHeal,
+    DeleteHeal,
     Heal,
     HealKind,
     PaneTarget,
@@ -35,6 +41,7 @@ from sidecar.model.heal import (
     RestartHeal,
     SignalHeal,
 )
+from sidecar.model.heal_folders import forbidden
 
 
 def heals(place: Place) -> tuple[Heal, ...]:
@@ -130,6 +137,38 @@ def _signal_heal(place: Place) -> SignalHeal:
     )
 
 
+def _folder(place: Place) -> str:
+    return os.path.normpath(read_as(_full_path)(place))
+
+
+def _refuse_some(folder: str, *, deep: bool) -> None:
+    homes = {each.pw_dir.rstrip("/") for each in pwd.getpwall()}
+    if why := forbidden(folder, homes, deep=deep):
+        raise Wrong(why)
+
+
+def _file_globs(place: Place) -> tuple[str, ...]:
+    if not isinstance(place.node, yaml.SequenceNode):
+        return (_file_glob(place),)
+    found = list_of(_file_glob)(place)
+    if not place.node.value:
+        raise Wrong("is empty, so no file would match")
+    return found
+
+
+def _file_glob(place: Place) -> str:
+    glob = read_as(units.glob)(place)
+    if "/" in glob:
+        raise Wrong(f"{glob!r} has a slash; it is for names of files, and `deep: true` goes through folders")
+    return glob
+
+
+def _delete(place: Place) -> DeleteHeal:
+    heal = DeleteHeal(**_values(place, _DELETE, required=("folder", "match", "older")))
+    _refuse_some(heal.folder, deep=heal.deep)
+    return heal
+
+
 _COMMAND: Mapping[str, Reader[Any]] = {
     "argv": argv,
     "shell": text,
@@ -143,10 +182,19 @@ _SIGNAL: Mapping[str, Reader[Any]] = {
     "expect": regex,
 }
 
+_DELETE: Mapping[str, Reader[Any]] = {
+    "folder": _folder,
+    "match": _file_globs,
+    "older": duration("1m", "3650d"),
+    "keep": whole(0, 10_000),
+    "deep": switch,
+}
+
 HEALS: Mapping[HealKind, Reader[Any]] = {
     HealKind.RESTART: read_as(lambda word: RestartHeal(pane_target(word))),
     HealKind.RESPAWN: read_as(lambda word: RespawnHeal(pane_target(word))),
     HealKind.COMMAND: _command,
     HealKind.SIGNAL: _signal_heal,
+    HealKind.DELETE: _delete,
 }
 """By kind, which is also the key in the file."""

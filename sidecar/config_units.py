@@ -10,6 +10,8 @@ import ipaddress
 import os
 import re
 
+from sidecar.model.amounts import show_seconds as show_seconds
+from sidecar.model.amounts import show_size as show_size
 from sidecar.model.policy import AtOnce, Budget
 
 _SECONDS = {"d": 86_400.0, "h": 3_600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
@@ -37,17 +39,6 @@ def seconds(text: str) -> float:
     return sum(float(number) * _SECONDS[unit] for number, unit in _DURATION_PART.findall(text))
 
 
-def show_seconds(duration: float) -> str:
-    """The shortest text that :func:`seconds` reads as this duration."""
-    milliseconds = round(duration * 1000)
-    parts = []
-    for unit, scale in _SECONDS.items():
-        count, milliseconds = divmod(milliseconds, round(scale * 1000))
-        if count:
-            parts.append(f"{count}{unit}")
-    return "".join(parts) or "0s"
-
-
 def size(text: str) -> int:
     """A size with a unit, such as ``100MB`` or ``64KiB``, in bytes.
 
@@ -58,14 +49,6 @@ def size(text: str) -> int:
     if match is None:
         raise ValueError(f"{text!r} is no size; write it with a unit, as 100MB or 64KiB")
     return round(float(match[1]) * _BYTES[match[2]])
-
-
-def show_size(count: int) -> str:
-    """Bytes for people, in the largest decimal unit that leaves at least one."""
-    for unit in ("TB", "GB", "MB", "kB"):
-        if count >= _BYTES[unit]:
-            return f"{count / _BYTES[unit]:.4g}{unit}"
-    return f"{count}B"
 
 
 def budget(text: str) -> Budget:

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from sidecar import redact
+from sidecar.model.amounts import show_seconds
 from sidecar.model.running import ProcessState
 
 
@@ -130,7 +131,7 @@ class DeleteHeal(msgspec.Struct, frozen=True, tag=HealKind.DELETE.value):
     """Whether folders within it are gone through too."""
 
     def describe(self) -> str:
-        return f"delete {', '.join(self.match)} older than {self.older:g} s in {self.folder}"
+        return f"delete {', '.join(self.match)} older than {show_seconds(self.older)} in {self.folder}"
 
 
 class RotateHeal(msgspec.Struct, frozen=True, tag=HealKind.ROTATE.value):

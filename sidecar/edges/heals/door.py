@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from sidecar.clock import Clock
-from sidecar.edges.heals import commands, signals
+from sidecar.edges.heals import commands, delete, signals
 from sidecar.edges.heals.notes import Notes
-from sidecar.model.heal import CommandHeal, HealCall, SignalHeal
+from sidecar.model.heal import CommandHeal, DeleteHeal, HealCall, SignalHeal
 
 
 class HealDoor:
@@ -15,6 +15,7 @@ class HealDoor:
 
     def __init__(self, state: Path, clock: Clock) -> None:
         """``state`` is the state folder, where notes about unfinished heals are kept."""
+        self._state = state
         self._clock = clock
         self._notes = Notes(state / "heals", clock)
 
@@ -30,6 +31,8 @@ class HealDoor:
                 return await commands.run_heal(heal, call, self._clock)
             case SignalHeal() as heal:
                 return await signals.send(heal, call, self._notes)
+            case DeleteHeal() as heal:
+                return await delete.delete(heal, self._state, self._clock)
         raise AssertionError(f"{call.heal} is done elsewhere")
 
     async def take_back(self, call: HealCall) -> str:
