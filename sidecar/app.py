@@ -45,9 +45,11 @@ from sidecar.edges.tmux.sole import claim
 from sidecar.edges.tmux.stage import Stage, stage_folder
 from sidecar.edges.transcripts import Rules, Transcripts
 from sidecar.errors import ConfigInvalid, Permanent, SidecarError
+from sidecar.flow import places
 from sidecar.flow.absence import AbsenceExaminer
 from sidecar.flow.archive import Archive
 from sidecar.flow.checkpoint import Checkpointer
+from sidecar.flow.checks import Checks
 from sidecar.flow.circuits import Circuits
 from sidecar.flow.custody import Custody
 from sidecar.flow.dependencies import Dependencies
@@ -77,6 +79,8 @@ from sidecar.flow.suspended import ProgramExaminer
 from sidecar.flow.terminals import TerminalExaminer
 from sidecar.flow.ward import Ward
 from sidecar.flow.watch import Tools, Watch
+from sidecar.model.check import Check
+from sidecar.model.heartbeat import Heartbeat
 from sidecar.model.incident import SignalKind
 from sidecar.model.record import Action, IncidentRow
 from sidecar.model.session import Look, Presence
@@ -232,6 +236,7 @@ class Sidecar:
         self._undo.callback(socket.close)
         server_examiner = ServerExaminer(ward, tmux, host.stopped, clock, self._notice)
         heartbeats = self._build_heartbeats()
+        checks = self._build_checks(person, host.stopped)
         examiners = (
             server_examiner,
             SocketExaminer(tmux, socket, host.boot_id),
@@ -240,8 +245,9 @@ class Sidecar:
             TerminalExaminer(ward, host.stopped, clock, self._notice),
             AbsenceExaminer(ward, store, clock),
             heartbeats,
+            checks,
         )
-        examination = Examination(examiners, log)
+        examination = Examination(examiners, log, checks)
         recoverer = Recoverer(
             ward, tmux, store, host, clock, self.metrics, log, checkpointer, executor, self._circuits, person,
             Pace(clock, strain.starts, strain.memory), examination, strain,
@@ -251,8 +257,8 @@ class Sidecar:
         )
         watched = ProcessWatch(clock, lambda ended: self._watch.process_ended(ended))
         self._undo.callback(watched.close)
-        places = {"state folder": str(self._state), "tmux socket folder": str(runner.socket.parent)}
-        inquiry = Inquiry(host, store, clock, log, places)
+        folders = {"state folder": str(self._state), "tmux socket folder": str(runner.socket.parent)}
+        inquiry = Inquiry(host, store, clock, log, folders)
         tools = Tools(
             tmux, bell, store, host, watched, socket, clock, log, self.metrics, checkpointer, recoverer,
             lanes, examination, inquiry, tasks.spawn,
@@ -275,6 +281,7 @@ class Sidecar:
         tasks.keep("tick", watch.tick)
         tasks.keep("server state", server_examiner.glance)
         tasks.keep("heartbeats", heartbeats.run)
+        tasks.keep("checks", checks.run)
         tasks.keep("doorbell", watch.doorbell)
         tasks.keep("socket", watch.socket)
         tasks.keep("strain", strain.run)
@@ -303,8 +310,7 @@ class Sidecar:
         clock, dice, log, meter = self._clock, SystemDice(), self._log, self.metrics.probes
         prober = Prober(clock)
         self._undo.push_async_callback(prober.close)
-        rounds = Rounds(prober, clock, dice, meter, log)
-
+        rounds: Rounds[Heartbeat] = Rounds(prober, clock, dice, meter, log)
         dependencies = Dependencies(
             self._ward,
             self._circuits,
@@ -316,6 +322,18 @@ class Sidecar:
         return Heartbeats(
             self._ward, rounds, dependencies, VitalsDoor(clock), clock, dice, meter, log, self._notice
         )
+
+    def _build_checks(self, person: Person, stopped: StoppedDoor) -> Checks:
+        clock, meter = self._clock, self.metrics.checks
+        prober = Prober(clock, commands=places.COMMANDS + places.HUNG)
+        self._undo.push_async_callback(prober.close)
+        rounds: Rounds[Check] = Rounds(
+            prober, clock, SystemDice(), meter, self._log, places.Room(), steady=True
+        )
+        return Checks(
+            self._ward, rounds, self._store, stopped, person, clock, meter, self._log, self._notice,
+            lambda name, why: self._watch.dismiss(name, why),
+        )  # fmt: skip
 
     def _open_store(self) -> Store:
         return Store(

@@ -138,6 +138,7 @@ DEFAULT_LADDERS: Ladders = ladders(
             Strategy.INTERRUPT_PROGRAM,
             Strategy.RESPAWN_PANE,
         ),
+        FailureKind.UNHEALTHY: (Strategy.HEAL_CHECK,),
         FailureKind.REQUESTED: (
             Strategy.RESUME_PROGRAM,
             Strategy.RESPAWN_PANE,

@@ -10,6 +10,7 @@ from sidecar.config_fields import Place, Reader, Told, Wrong, duration, list_of,
 from sidecar.config_heals import heals
 from sidecar.config_probes import PROBES
 from sidecar.model.check import Check
+from sidecar.model.heal import target_of
 
 MOST = 500
 """Checks; each has series of its own."""
@@ -41,7 +42,16 @@ def _check(place: Place) -> Check:
     if len(asked) != 1:
         words = ", ".join(map(str, PROBES))
         raise Wrong(f"asks {len(asked)} things, and a check asks one of {words}")
-    return _with_times(Check(probe=asked[0], **values))
+    return _with_times(_of_one_session(Check(probe=asked[0], **values)))
+
+
+def _of_one_session(check: Check) -> Check:
+    """A heal takes the lease of one session, so all of them have to be about the same."""
+    targets = [target.session for target in map(target_of, check.heal) if target is not None]
+    names = dict.fromkeys([*([check.session] if check.session else ()), *targets])
+    if len(names) > 1:
+        raise Wrong(f"is about more than one session: {', '.join(names)}; make it a check for each")
+    return check
 
 
 def _with_times(check: Check) -> Check:

@@ -152,7 +152,13 @@ def _can_be_restored(scene: Scene, order: Order) -> bool:
     return same and obstacle(order, scene.look, ()) is None
 
 
+def _never(part: Broken, scene: Scene) -> bool:
+    """No look tells whether a check fails."""
+    return False
+
+
 _STILL: Mapping[Unit, Callable[[Broken, Scene], bool]] = {
+    Unit.CHECK: _never,
     Unit.SOCKET: _out_of_reach,
     Unit.TERMINAL: _without_program,
     Unit.PROGRAM: _without_program,

@@ -40,6 +40,12 @@ class Fit:
 
 
 TABLE: tuple[Fit, ...] = (
+    Fit(
+        Unit.CHECK,
+        (Strategy.HEAL_CHECK,),
+        frozenset({FailureKind.UNHEALTHY}),
+        frozenset({Cause.CHECK_FAILED}),
+    ),
     Fit(Unit.SOCKET, (Strategy.RECREATE_SOCKET,), frozenset({FailureKind.DISCONNECTED})),
     Fit(Unit.TERMINAL, (Strategy.UNBLOCK_TERMINAL,), _FROZEN),
     Fit(

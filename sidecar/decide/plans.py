@@ -9,6 +9,7 @@ from types import MappingProxyType
 from sidecar.decide import frozen, mend, restore
 from sidecar.decide.fallback import bare
 from sidecar.decide.firm import ends_a_program, firm_plan
+from sidecar.decide.heal import heal_plan
 from sidecar.decide.own import own_plan
 from sidecar.decide.put_back import put_back_plan
 from sidecar.decide.restore import Resume
@@ -90,6 +91,10 @@ def _workspace_plan(situation: Situation, resume: Resume) -> tuple[tuple[Step, .
         None, tolerated_cwd=situation.missing, workspace=workspace, folders=situation.folders
     )
     return tuple(steps), expectation
+
+
+def _heal_plan(situation: Situation, resume: Resume) -> tuple[tuple[Step, ...], Expectation]:
+    return heal_plan(situation, resume, _resumption)
 
 
 def _interrupt_plan(situation: Situation, resume: Resume) -> tuple[tuple[Step, ...], Expectation]:
@@ -182,6 +187,7 @@ BUILDERS: Mapping[Strategy, Builder] = MappingProxyType(
         Strategy.FURNISH_PANE: mend.furnish_plan,
         Strategy.UNBLOCK_TERMINAL: _unblock_plan,
         Strategy.INTERRUPT_PROGRAM: _interrupt_plan,
+        Strategy.HEAL_CHECK: _heal_plan,
     }
 )
 """By strategy: its steps, and what has to be true after them."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from sidecar.decide.lost import LostPane
 from sidecar.model.archive import Order
+from sidecar.model.check import Check
 from sidecar.model.incident import Asker, Finding, IncidentState
 from sidecar.model.ladder import Footing, Ladder
 from sidecar.model.plan import Resort, Strategy
@@ -68,6 +69,10 @@ class Situation:
     """The fingerprint of the alert that asks."""
     tried: tuple[Resort, ...] = ()
     """What was tried in vain for this very incident."""
+    check: Check | None = None
+    """The check that the finding is about, as it is configured now."""
+    vain: int = 0
+    """Heals of it in a row that have not helped."""
     waits_for: frozenset[str] = frozenset()
     """Addresses that the session needs and that are down."""
     missing: tuple[str, ...] = ()

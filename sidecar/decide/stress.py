@@ -34,7 +34,11 @@ _REST_STRAINED, _REST_STRAINED_MOST = 12.0, 2.0
 _SLOWER = 4.0
 
 _STARTS_NOTHING = frozenset(
-    {Strategy.RECREATE_SOCKET, Strategy.CONTINUE_PROCESS, Strategy.UNBLOCK_TERMINAL}
+    {
+        Strategy.RECREATE_SOCKET, Strategy.CONTINUE_PROCESS, Strategy.UNBLOCK_TERMINAL,
+        # What a heal starts takes the place of what it ends, or gives something back.
+        Strategy.HEAL_CHECK,
+    }
 )  # fmt: skip
 _WORSE = {
     CheckpointMode.FULL: CheckpointMode.STRUCTURE,

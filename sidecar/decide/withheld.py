@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sidecar.decide.check import unhealable
 from sidecar.decide.situation import Situation
 from sidecar.model.incident import Asker, Cause
 from sidecar.model.plan import Refusal, RefusalReason
@@ -13,6 +14,8 @@ _WAITS = frozenset({Cause.HEARTBEAT_MISSED, Cause.COMMAND_FAILED})
 def withheld(situation: Situation) -> Refusal | None:
     """The reason why nothing is done, if there is one; what a person asks for is done."""
     finding = situation.finding
+    if finding.cause is Cause.CHECK_FAILED:
+        return unhealable(situation)
     facts = "; ".join(fact.fact for fact in finding.evidence)
     if finding.cause is Cause.DEPENDENCY_DOWN:
         return Refusal(

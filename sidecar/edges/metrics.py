@@ -17,6 +17,7 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
 from sidecar import errand
+from sidecar.edges.check_metrics import CheckMetrics
 from sidecar.edges.metrics_circuits import CircuitCounts, valid_label
 from sidecar.edges.probe_metrics import ProbeMetrics
 from sidecar.errors import DiskFull, StoreUnavailable, TmuxAbsent, TmuxRefused, TmuxUnknown
@@ -114,6 +115,7 @@ class Metrics:
         )
         """Counters that equal rows of the database, and the values of their labels."""
         self.probes = ProbeMetrics(registry)
+        self.checks = CheckMetrics(registry)
         self._start_at_zero()
 
     def _start_at_zero(self) -> None:
@@ -175,6 +177,9 @@ class Metrics:
         self._duration.labels(strategy).observe(duration, exemplar)
         if time_to_recovery is not None:
             self._mttr.labels(failure).observe(time_to_recovery, exemplar)
+
+    def healed(self, check: str, outcome: Outcome) -> None:
+        self.checks.healed(check, outcome)
 
     def refusal(self, reason: str) -> None:
         self._refusals.labels(reason).inc()

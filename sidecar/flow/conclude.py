@@ -17,6 +17,7 @@ from sidecar.flow.execute import Result, insist
 from sidecar.flow.person import Person
 from sidecar.flow.ports import Book, Logbook, Meter
 from sidecar.flow.ward import Case, Standstill, Ward
+from sidecar.model.check import CheckRow, name_of
 from sidecar.model.incident import Asker, Cause, IncidentState
 from sidecar.model.ladder import Footing
 from sidecar.model.notice import Matter
@@ -27,6 +28,7 @@ from sidecar.model.session import Look, Presence
 
 _STATE_AFTER = {
     RefusalReason.GIVEN_UP: IncidentState.GIVEN_UP,
+    RefusalReason.HEALS_IN_VAIN: IncidentState.GIVEN_UP,
     RefusalReason.STALE: IncidentState.DISMISSED,
     RefusalReason.HEALTHY: IncidentState.DISMISSED,
 }
@@ -134,11 +136,11 @@ class Concluder:
             retry_at = None if refusal.retry_after is None else now + refusal.retry_after
             self.ward.hold(case.session, _standstill(case, refusal.reason, refusal.sentence, retry_at), now)
         case.reply(refusal)
-        given_up = refusal.reason is RefusalReason.GIVEN_UP and incident.state is not IncidentState.GIVEN_UP
+        given_up = state is IncidentState.GIVEN_UP and incident.state is not IncidentState.GIVEN_UP
         helpless = refusal.reason in _TOLD_ONCE and incident.state is IncidentState.OPEN
         in_vain = bool(case.tried) and state is not IncidentState.DISMISSED
         if given_up or helpless or in_vain:
-            matter = Matter.GIVEN_UP if given_up else Matter.HELD
+            matter = Matter.GIVEN_UP if given_up else _held(case)
             text = f"{refusal.sentence}. {refusal.hint}"
             await self.person.tell(matter, case.session, text, incident.trace)
 
@@ -165,8 +167,12 @@ class Concluder:
             goes_on=goes_on,
             footing=_footing(run, found, self.clock.wall()),
             there=there,
+            check=self._check_row(case, found),
         )
         await insist(lambda: self.book.end_recovery(ending), self.clock, self.log)
+        if ending.check is not None:
+            self.ward.checks[ending.check.name] = ending.check
+            self.meter.healed(ending.check.name, found.outcome)
         if there is not None:
             self.ward.written[there.name] = there.instance
             self.log.say(Action.SESSION_ADOPTED, session=there.name)
@@ -198,6 +204,13 @@ class Concluder:
         self._tell(run, found, ending)
         await self._tell_a_person(run, found)
         return False
+
+    def _check_row(self, case: Case, found: Conclusion) -> CheckRow | None:
+        """The check that it was about, with one more heal in vain where it has not helped."""
+        name, now = case.finding.failure.check, self.clock.wall()
+        if not name or found.outcome is Outcome.STOPPED:
+            return None
+        return CheckRow(name, not found.verified, 0 if found.verified else self.ward.vain(name) + 1, now)
 
     def _there(self, name: str, after: Look) -> KnownSession | None:
         """What the book has to know with the end: whoever stops here must not take it for never made."""
@@ -257,7 +270,7 @@ class Concluder:
             return IncidentState.GIVEN_UP if given_up else IncidentState.FAILED
         if case.asker is Asker.WATCHER or refusal.reason in _STATE_AFTER:
             return _STATE_AFTER.get(refusal.reason, IncidentState.HELD)
-        if case.session and case.session not in self.ward.expected:
+        if case.session and case.session not in self.ward.expected and not name_of(case.session):
             return IncidentState.DISMISSED
         return IncidentState.HELD if incident.state is IncidentState.OPEN else incident.state
 
@@ -279,6 +292,10 @@ class Concluder:
         entry = self.ward.expect(after, live)
         if case.order is not None:
             self.checkpointer.believe(entry.name, entry.instance)
+
+
+def _held(case: Case) -> Matter:
+    return Matter.CHECK_FAILED if case.finding.cause is Cause.CHECK_FAILED else Matter.HELD
 
 
 def _resort(plan: Plan) -> Resort:

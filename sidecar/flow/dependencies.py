@@ -7,7 +7,7 @@ holds open means the same without a probe, for as long as the person says.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sidecar.clock import Clock
@@ -15,9 +15,11 @@ from sidecar.decide.breaker import BreakerEvent
 from sidecar.decide.dependency import Waiter, finding, is_down, keeps_waiting
 from sidecar.decide.weather import Weather
 from sidecar.flow.circuits import Circuits, Turn
+from sidecar.flow.ports import Dismiss
 from sidecar.flow.rounds import Question, Rounds
 from sidecar.flow.ward import Ward
 from sidecar.model.circuits import for_dependency
+from sidecar.model.heartbeat import Heartbeat
 from sidecar.model.incident import Finding
 from sidecar.model.plan import RefusalReason
 from sidecar.model.policy import BreakerPolicy, Circuit
@@ -27,7 +29,7 @@ _REMEMBERED = 600.0
 _FORCED = 5.0
 """Seconds between two looks at a circuit that a person holds open."""
 
-Needs = Mapping[str, Sequence[tuple[Question, tuple[str, ...]]]]
+Needs = Mapping[str, Sequence[tuple[Question[Heartbeat], tuple[str, ...]]]]
 """By address: the questions that are about it, each with the sessions that it is asked for."""
 
 
@@ -37,21 +39,20 @@ class Dependencies:
 
     ward: Ward
     circuits: Circuits
-    rounds: Rounds
+    rounds: Rounds[Heartbeat]
     clock: Clock
     notice: Callable[[], None]
-    dismiss: Callable[[str, str], Awaitable[None]]
-    """Ends an incident, by the name of its session and the sentence why."""
+    dismiss: Dismiss
     _needs: Needs = field(default_factory=dict)
     _told: set[str] = field(default_factory=set)
     """Circuits that something was said about."""
-    _turns: dict[Question, Turn] = field(default_factory=dict)
+    _turns: dict[Question[Heartbeat], Turn] = field(default_factory=dict)
 
     def need(self, needs: Needs) -> None:
         """From now on these addresses count, and no others."""
         self._needs = needs
 
-    async def wait(self, question: Question) -> float:
+    async def wait(self, question: Question[Heartbeat]) -> float:
         """Seconds until this question may be asked; 0 if it may now, and then :meth:`heard` has to follow."""
         name = for_dependency(question.probe.address)
         if not question.probe.address or self.circuits.state(name).circuit is Circuit.CLOSED:
@@ -63,7 +64,7 @@ class Dependencies:
         wait = self.circuits.retry_after(name)
         return _FORCED if wait is None else max(wait, 0.1)
 
-    async def heard(self, question: Question) -> None:
+    async def heard(self, question: Question[Heartbeat]) -> None:
         """A try has ended: open or close the circuit by it."""
         address, good = question.probe.address, self.rounds.standing(question).since is None
         turn = self._turns.pop(question, None)
@@ -74,7 +75,7 @@ class Dependencies:
         elif address and not good and is_down(self._waiters(address)):
             await self._open(question)
 
-    def doubtful(self, question: Question) -> bool:
+    def doubtful(self, question: Question[Heartbeat]) -> bool:
         """Whether others need the same address, and have not been asked since this one began to fail."""
         since = self.rounds.standing(question).since
         others = [other for other, _ in self._needs.get(question.probe.address, ()) if other != question]
@@ -112,7 +113,7 @@ class Dependencies:
         if over:
             self.ward.ask_again(RefusalReason.DEPENDENCY_DOWN)
 
-    async def _open(self, question: Question) -> None:
+    async def _open(self, question: Question[Heartbeat]) -> None:
         """Report the failure of every session that waits; the circuit opens with the second."""
         address = question.probe.address
         for waiter in self._waiters(address):
@@ -131,7 +132,7 @@ class Dependencies:
             self._waiter(question, name) for question, names in self._needs.get(address, ()) for name in names
         ]
 
-    def _waiter(self, question: Question, session: str) -> Waiter:
+    def _waiter(self, question: Question[Heartbeat], session: str) -> Waiter:
         standing = self.rounds.standing(question)
         return Waiter(
             session,
@@ -142,7 +143,7 @@ class Dependencies:
             fact=f"{question.probe.describe()}: {standing.tries[-1].fact}" if standing.tries else "",
         )
 
-    def _policy(self, question: Question) -> BreakerPolicy:
+    def _policy(self, question: Question[Heartbeat]) -> BreakerPolicy:
         """Down when it is so for two; asked again no later than it would be in good order."""
         common = self.ward.settings.recovery.circuit
         return BreakerPolicy(

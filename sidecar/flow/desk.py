@@ -11,6 +11,7 @@ from sidecar.flow.alerts import Alerts
 from sidecar.flow.ports import Book, Logbook, Meter
 from sidecar.flow.ward import DRAINING, Case, Ward, busy
 from sidecar.flow.watch import Spawn, Watch
+from sidecar.model.check import name_of
 from sidecar.model.incident import Asker
 from sidecar.model.plan import Refusal, RefusalReason
 from sidecar.model.record import AlertIntake, Receipt, RecoveryRow
@@ -133,6 +134,8 @@ class FrontDesk:
 
     async def _known(self, name: str) -> bool:
         ward = self._ward
+        if name_of(name):
+            return ward.check(name_of(name)) is not None
         if name in ward.expected or name in ward.released or ward.declares(name) or ward.look.find(name):
             return True
         return await self._book.newest_checkpoint(name) is not None

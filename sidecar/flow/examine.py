@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from sidecar.decide.detect import Expected
-from sidecar.flow.ports import Examiner, Logbook
+from sidecar.flow.ports import CheckExaminer, Examiner, Logbook
+from sidecar.model.check import Check
 from sidecar.model.incident import Cause, Failure, Finding
 from sidecar.model.record import Action
 from sidecar.model.session import Look
@@ -18,8 +19,12 @@ from sidecar.model.session import Look
 class Examination:
     """All examiners as one."""
 
-    def __init__(self, examiners: Sequence[Examiner], log: Logbook) -> None:
+    def __init__(
+        self, examiners: Sequence[Examiner], log: Logbook, checks: CheckExaminer | None = None
+    ) -> None:
+        """``checks`` is the one of them that a person can ask about one check."""
         self._examiners = tuple(examiners)
+        self._checks = checks
         self._log = log
         self._owners: Mapping[Cause, Examiner] = {
             cause: examiner for examiner in examiners for cause in examiner.causes
@@ -42,6 +47,13 @@ class Examination:
                 )
         self._found = {finding.failure: finding for finding in findings}
         return tuple(findings)
+
+    async def ask(self, check: Check, look: Look) -> Finding | None:
+        """What is wrong with a check now, for somebody who wants to know; None if it passes."""
+        finding = await self._checks.ask(check, look) if self._checks is not None else None
+        if finding is not None:
+            self._found[finding.failure] = finding
+        return finding
 
     def finding(self, failure: Failure) -> Finding | None:
         """The finding of this failure, if it came from the last examination."""

@@ -20,9 +20,9 @@ from sidecar.flow.dependencies import Dependencies
 from sidecar.flow.ports import Logbook, ProbeMeter, Senses
 from sidecar.flow.rounds import Question, Rounds, questions_of
 from sidecar.flow.ward import Ward
+from sidecar.flow.workers import Work, Workers
 from sidecar.model.heartbeat import Heartbeat
 from sidecar.model.incident import Cause, Finding
-from sidecar.model.record import Action
 from sidecar.model.session import Look, Pane, Presence, Session
 from sidecar.model.vitals import Vitals
 
@@ -43,7 +43,7 @@ class Heartbeats:
     def __init__(
         self,
         ward: Ward,
-        rounds: Rounds,
+        rounds: Rounds[Heartbeat],
         dependencies: Dependencies,
         senses: Senses,
         clock: Clock,
@@ -60,30 +60,16 @@ class Heartbeats:
         self._clock = clock
         self._dice = dice
         self._meter = meter
-        self._log = log
         self._notice = notice
         self._rules: Mapping[str, Heartbeat] = {}
-        self._questions: Mapping[str, Sequence[Question]] = {}
+        self._questions: Mapping[str, Sequence[Question[Heartbeat]]] = {}
         self._sessions: Mapping[str, Session] = {}
         self._seen: dict[Key, Stillness] = {}
-        self._changed = asyncio.Event()
+        self._workers = Workers("heartbeat", self._work, clock, log)
 
     async def run(self) -> None:
         """Keep one task for each question and for each rule that measures, for ever."""
-        tasks: dict[Hashable, asyncio.Task[None]] = {}
-        try:
-            while True:
-                self._changed.clear()
-                wanted = self._work()
-                for gone in tasks.keys() - wanted.keys():
-                    tasks.pop(gone).cancel()
-                for key in wanted.keys() - tasks.keys():
-                    tasks[key] = asyncio.create_task(self._for_ever(wanted[key]), name=f"heartbeat {key}")
-                await self._changed.wait()
-        finally:
-            for task in tasks.values():
-                task.cancel()
-            await asyncio.gather(*tasks.values(), return_exceptions=True)
+        await self._workers.run()
 
     async def examine(self, look: Look, free: Mapping[str, Expected]) -> Sequence[Finding]:
         self._follow(look)
@@ -152,7 +138,7 @@ class Heartbeats:
             for label, rule in rules.items()
         }
         everything = [question for each in questions.values() for question in each]
-        needs: dict[str, list[tuple[Question, tuple[str, ...]]]] = {}
+        needs: dict[str, list[tuple[Question[Heartbeat], tuple[str, ...]]]] = {}
         for question in everything:
             needs.setdefault(question.probe.address, []).append((question, self._asked_for(question)))
         self._dependencies.need(needs)
@@ -161,7 +147,7 @@ class Heartbeats:
         self._rules, self._questions = rules, questions
         self._rounds.keep(everything)
         self._seen = {key: one for key, one in self._seen.items() if key[0] in rules}
-        self._changed.set()
+        self._workers.follow()
 
     def _judge(self, label: str, rule: Heartbeat, session: Session) -> tuple[Finding, ...]:
         """What the rule says of the session by all that is known of it now."""
@@ -176,7 +162,7 @@ class Heartbeats:
         ]
         return rules.findings(label, rule, session.name, subjects, failed, self._clock.monotonic())
 
-    def _lies_elsewhere(self, session: str, questions: Sequence[Question]) -> bool:
+    def _lies_elsewhere(self, session: str, questions: Sequence[Question[Heartbeat]]) -> bool:
         """Whether it is an address that is down for others too, or that may be."""
         waiting = self._ward.waiting.get(session, frozenset())
         if any(each.probe.address in waiting for each in questions):
@@ -184,12 +170,12 @@ class Heartbeats:
         asked = [self._dependencies.doubtful(each) for each in questions if each.probe.address]
         return any(asked)
 
-    def _asked_for(self, question: Question) -> tuple[str, ...]:
+    def _asked_for(self, question: Question[Heartbeat]) -> tuple[str, ...]:
         if question.session:
             return (question.session,)
         return tuple(name for name in self._sessions if question.rule.speaks_of(name))
 
-    def _work(self) -> dict[Hashable, Callable[[], Coroutine[Any, Any, None]]]:
+    def _work(self) -> Work:
         work: dict[Hashable, Callable[[], Coroutine[Any, Any, None]]] = {}
         for label, rule in self._rules.items():
             for question in self._questions[label]:
@@ -198,21 +184,7 @@ class Heartbeats:
                 work[label, rule] = partial(self._listen, label, rule)
         return work
 
-    async def _for_ever(self, once: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        while True:
-            try:
-                await once()
-            except Exception as error:
-                self._log.say(
-                    Action.TASK_FAILED,
-                    level="error",
-                    task="heartbeat",
-                    error=repr(error),
-                    hint=getattr(error, "hint", ""),
-                )
-                await self._clock.sleep(_STARTING)
-
-    async def _pursue(self, question: Question) -> None:
+    async def _pursue(self, question: Question[Heartbeat]) -> None:
         """One try of a question, and the rest until the next."""
         wait = await self._dependencies.wait(question)
         if wait:

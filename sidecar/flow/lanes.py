@@ -17,6 +17,7 @@ from sidecar.decide.stress import needs_lane, order
 from sidecar.flow.ports import Logbook
 from sidecar.flow.strain import Strain
 from sidecar.flow.ward import Case, Ward
+from sidecar.model.check import name_of
 from sidecar.model.incident import Asker, Cause
 from sidecar.model.record import Action, Usage
 
@@ -47,7 +48,8 @@ class Lanes:
         """
         if case.finding.cause is Cause.OUT_OF_MEMORY:
             self._strain.killed()
-        if case.asker is Asker.OPERATOR:
+        # What a check does beyond tmux may take its time, and has no part in how busy we are.
+        if case.asker is Asker.OPERATOR or name_of(case.session):
             yield
             return
         await self._enter(case, meanwhile)

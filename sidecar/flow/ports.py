@@ -13,12 +13,13 @@ from typing import Any, Protocol
 from sidecar.decide.detect import Expected
 from sidecar.model.archive import Doomed, GenerationFilter, GenerationRow
 from sidecar.model.audit import AuditFilter, Cleared, Head, Pruned, TrailLimits
+from sidecar.model.check import Check, CheckRow
 from sidecar.model.extension import OwnCall
 from sidecar.model.heal import HealCall
 from sidecar.model.incident import Asker, Cause, Evidence, FailureKind, Finding, IncidentState
 from sidecar.model.ladder import Footing
 from sidecar.model.notice import Channel, Delivery, Message, Notice, QueuedNotice
-from sidecar.model.plan import Refusal, Resort, Resumption, Start, Step
+from sidecar.model.plan import Outcome, Refusal, Resort, Resumption, Start, Step
 from sidecar.model.policy import BreakerState, Retention
 from sidecar.model.probe import Probe, ProbeResult
 from sidecar.model.quiet import Silence, SilenceRequest
@@ -105,6 +106,13 @@ class Book(Protocol):
 
     async def keep_rehearsal(self, rehearsal: Rehearsal, action: Action | None) -> None:
         """Insert or replace by session; ``action`` is audited, with the report, unless None."""
+
+    async def checks(self) -> tuple[CheckRow, ...]:
+        """Those that fail, or whose heals have not helped."""
+        ...
+
+    async def check_turned(self, row: CheckRow, subject: str, fact: str) -> None:
+        """A check fails from now on, or passes again; ``fact`` is what its last try found."""
 
     async def open_incident(self, finding: Finding, first_sign: float, now: float) -> IncidentRow:
         """A new incident, or the open one of this session (state open, held or given_up), updated."""
@@ -468,6 +476,12 @@ class LookAgain(Protocol):
         """``after`` so many seconds."""
 
 
+class Dismiss(Protocol):
+    """Ends what waits of a session, or of something else that is the subject of an incident."""
+
+    async def __call__(self, name: str, why: str, /) -> None: ...
+
+
 class Examiner(Protocol):
     """Finds failures of one kind that a look alone does not show."""
 
@@ -486,6 +500,14 @@ class Examiner(Protocol):
 
     async def still(self, finding: Finding, look: Look) -> bool:
         """Whether that is so at this look: asked right before acting, and afterwards for the verdict."""
+        ...
+
+
+class CheckExaminer(Examiner, Protocol):
+    """Finds checks that fail."""
+
+    async def ask(self, check: Check, look: Look) -> Finding | None:
+        """Ask once, at once: what is wrong, whatever was found before; None if it passes."""
         ...
 
 
@@ -520,8 +542,8 @@ class Senses(Protocol):
         ...
 
 
-class ProbeMeter(Protocol):
-    """What is counted of probes and heartbeats. Every call is cheap and never fails."""
+class RoundsMeter(Protocol):
+    """What is counted of questions that are asked over and over. Every call is cheap and never fails."""
 
     def probing(self, asked: Collection[tuple[str, str]]) -> None:
         """These pairs of rule and probe are asked from now on; the series of all others go."""
@@ -532,8 +554,19 @@ class ProbeMeter(Protocol):
         ``loss`` is the share of the last ones that were lost.
         """
 
+
+class ProbeMeter(RoundsMeter, Protocol):
+    """What is counted of probes and heartbeats too."""
+
     def heartbeats(self, missed: Mapping[str, int]) -> None:
         """How many programs miss their heartbeat now, by rule."""
+
+
+class CheckMeter(RoundsMeter, Protocol):
+    """What is counted of checks too."""
+
+    def stands(self, check: str, *, passing: bool) -> None:
+        """Whether it counts as passing from now on."""
 
 
 class Mailbox(Protocol):
@@ -598,6 +631,9 @@ class Meter(Protocol):
     def recovery(
         self, failure: str, strategy: str, outcome: str, duration: float, time_to_recovery: float | None
     ) -> None: ...
+
+    def healed(self, check: str, outcome: Outcome) -> None:
+        """A heal of this check has ended."""
 
     def refusal(self, reason: str) -> None: ...
 

@@ -1,33 +1,73 @@
-"""What heartbeat rules ask, over and over: each question in its own time, and none in another's way."""
+"""What rules ask, over and over: each question in its own time, and none in another's way."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from typing import Generic, Protocol, TypeVar
 
 from sidecar.clock import Clock, Dice
 from sidecar.decide import backoff
 from sidecar.decide.heartbeat import Standing
 from sidecar.decide.weather import REMEMBERED, Weather, failures_in_a_row, loss, passing, weather
-from sidecar.flow.ports import Logbook, ProbeMeter, Prober
+from sidecar.flow.ports import Logbook, Prober, RoundsMeter
 from sidecar.model.heartbeat import Heartbeat
 from sidecar.model.policy import Jitter, RetryPolicy
 from sidecar.model.probe import Probe, ProbeResult
 from sidecar.model.record import Action
 
-_AT_ONCE = 64
 _JITTER = 0.1
 """Pauses are longer or shorter by up to this share, so that questions do not come in step."""
 
 
+class Rule(Protocol):
+    """What has to be known of a rule to ask its questions. All but ``after`` are seconds."""
+
+    @property
+    def interval(self) -> float: ...
+
+    @property
+    def retry_interval(self) -> float: ...
+
+    @property
+    def timeout(self) -> float: ...
+
+    @property
+    def after(self) -> int: ...
+
+    @property
+    def slow_from(self) -> float: ...
+
+
+R = TypeVar("R", bound=Rule)
+
+
+class Places(Protocol):
+    """How many questions are asked at once."""
+
+    def place(self, probe: Probe, last: ProbeResult | None) -> AbstractAsyncContextManager[object]:
+        """Where this one waits for its turn; ``last`` is what its last try gave."""
+
+
+class Seats:
+    """So many places for all questions together."""
+
+    def __init__(self, count: int = 64) -> None:
+        self._places = asyncio.Semaphore(count)
+
+    def place(self, probe: Probe, last: ProbeResult | None) -> AbstractAsyncContextManager[object]:
+        return self._places
+
+
 @dataclass(frozen=True, slots=True)
-class Question:
+class Question(Generic[R]):
     """One probe of one rule."""
 
     label: str
     """What the rule is called."""
-    rule: Heartbeat
+    rule: R
     probe: Probe
     session: str = ""
     """Whom it is asked for; empty where the answer is the same for all."""
@@ -44,19 +84,31 @@ class _Memory:
     nudge: asyncio.Event = field(default_factory=asyncio.Event)
 
 
-class Rounds:
+class Rounds(Generic[R]):
     """Asks, and remembers the last answers."""
 
-    def __init__(self, prober: Prober, clock: Clock, dice: Dice, meter: ProbeMeter, log: Logbook) -> None:
+    def __init__(
+        self,
+        prober: Prober,
+        clock: Clock,
+        dice: Dice,
+        meter: RoundsMeter,
+        log: Logbook,
+        places: Places | None = None,
+        *,
+        steady: bool = False,
+    ) -> None:
+        """``steady``: a fault that may pass by itself is repeated as quickly as any other."""
         self._prober = prober
+        self._steady = steady
         self._clock = clock
         self._dice = dice
         self._meter = meter
         self._log = log
-        self._places = asyncio.Semaphore(_AT_ONCE)
-        self._memories: dict[Question, _Memory] = {}
+        self._places = places or Seats()
+        self._memories: dict[Question[R], _Memory] = {}
 
-    def keep(self, questions: Collection[Question]) -> None:
+    def keep(self, questions: Collection[Question[R]]) -> None:
         """Remember these, and forget all others."""
         for gone in self._memories.keys() - set(questions):
             del self._memories[gone]
@@ -64,39 +116,39 @@ class Rounds:
             self._memories.setdefault(question, _Memory())
         self._meter.probing({(each.label, each.probe.kind) for each in questions})
 
-    def standing(self, question: Question) -> Standing:
+    def standing(self, question: Question[R]) -> Standing:
         """How it stands by the last tries."""
         memory = self._memories.get(question) or _Memory()
         return Standing(question.probe, memory.tries, memory.weather, memory.since)
 
-    def asked(self, question: Question) -> float:
+    def asked(self, question: Question[R]) -> float:
         """Monotonic seconds at which the last answered try began."""
         memory = self._memories.get(question)
         return memory.begun if memory else float("-inf")
 
-    def start_anew(self, question: Question) -> None:
+    def start_anew(self, question: Question[R]) -> None:
         """What was found so far says nothing any more; ask at once."""
         memory = self._memories.get(question)
         if memory is not None:
             memory.tries, memory.since, memory.weather = (), None, Weather.CLEAR
             memory.nudge.set()
 
-    def hurry(self, question: Question) -> None:
+    def hurry(self, question: Question[R]) -> None:
         """Do not wait any longer before the next try."""
         memory = self._memories.get(question)
         if memory is not None:
             memory.nudge.set()
 
-    async def ask(self, question: Question, *, since: float = float("inf")) -> Standing:
+    async def ask(self, question: Question[R], *, since: float = float("inf")) -> Standing:
         """One try, unless one that began at ``since`` or later (monotonic seconds) is known already."""
         memory = self._memories.setdefault(question, _Memory())
         async with memory.asking:
             if memory.begun < since:
-                async with self._places:
+                async with self._places.place(question.probe, memory.tries[-1] if memory.tries else None):
                     await self._try(question, memory)
         return self.standing(question)
 
-    async def rest(self, question: Question, seconds: float | None = None) -> None:
+    async def rest(self, question: Question[R], seconds: float | None = None) -> None:
         """Wait until the next try, or for ``seconds``; in either case no longer than until it is hurried."""
         memory = self._memories.setdefault(question, _Memory())
         pause = self._pause(question, memory) if seconds is None else seconds
@@ -109,7 +161,7 @@ class Rounds:
             nudged.cancel()
             memory.nudge.clear()
 
-    async def _try(self, question: Question, memory: _Memory) -> None:
+    async def _try(self, question: Question[R], memory: _Memory) -> None:
         began = self._clock.monotonic()
         about = {"SIDECAR_SESSION": question.session} if question.session else {}
         result = await self._prober.probe(question.probe, question.rule.timeout, about)
@@ -124,7 +176,7 @@ class Rounds:
             question.label, question.probe.kind, result.fault or "", result.took, loss(memory.tries)
         )
 
-    def _tell(self, question: Question, memory: _Memory, now: Weather) -> None:
+    def _tell(self, question: Question[R], memory: _Memory, now: Weather) -> None:
         before, memory.weather = memory.weather, now
         if now is before:
             return
@@ -140,7 +192,7 @@ class Rounds:
             loss=round(loss(memory.tries), 3),
         )
 
-    def _pause(self, question: Question, memory: _Memory) -> float:
+    def _pause(self, question: Question[R], memory: _Memory) -> float:
         rule, row = question.rule, failures_in_a_row(memory.tries)
         if not memory.tries:
             # The first time, all of them come in together.
@@ -148,13 +200,13 @@ class Rounds:
         if row == 0:
             pause = rule.interval
         else:
-            attempt = row if passing(memory.tries) else max(row - rule.after + 1, 1)
+            attempt = row if passing(memory.tries) and not self._steady else max(row - rule.after + 1, 1)
             growing = RetryPolicy(1, rule.retry_interval, rule.interval, jitter=Jitter.NONE)
             pause = backoff.delay(growing, attempt, 0.0)
         return pause * (1.0 + _JITTER * (2.0 * self._dice.roll() - 1.0))
 
 
-def questions_of(label: str, rule: Heartbeat, sessions: Collection[str]) -> list[Question]:
+def questions_of(label: str, rule: Heartbeat, sessions: Collection[str]) -> list[Question[Heartbeat]]:
     """What a rule asks while these sessions are there; only a command is asked for each of them."""
     own = [Question(label, rule, rule.command, name) for name in sessions] if rule.command else []
     common = [Question(label, rule, probe) for probe in rule.probes if probe is not rule.command]

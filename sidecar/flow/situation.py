@@ -19,8 +19,10 @@ from sidecar.flow.circuits import Circuits
 from sidecar.flow.claims import gather_claims
 from sidecar.flow.ports import Book, Host
 from sidecar.flow.ward import Case, Ward
+from sidecar.model.check import name_of
 from sidecar.model.incident import IncidentState, Unit
 from sidecar.model.plan import Resumption
+from sidecar.model.policy import Restore
 from sidecar.model.session import Checkpoint, SavedPane, SessionImage, image_of
 
 _BESIDE = "the session that it comes from lives"
@@ -38,6 +40,7 @@ class Surveyor:
 
     async def situation(self, case: Case, incident: IncidentState) -> Situation:
         settings, now = self.ward.settings.recovery, self.clock.wall()
+        checked = case.finding.failure.check
         pace, period = settings.slow_retry, settings.per_session.period
         if not case.tried:
             case.footing = self.ward.footings.get((case.session, case.finding.failure.kind))
@@ -48,9 +51,10 @@ class Surveyor:
         return Situation(
             finding=case.finding,
             asker=case.asker,
-            managed=not case.session or self.ward.manages(case.session, case.before),
+            managed=not _is_session(case) or self.ward.manages(case.session, case.before),
             released=case.session in self.ward.released,
-            restore=self.ward.restore_policy(case.session),
+            # Where a check names a heal, it is the leave for it.
+            restore=Restore.ON_FAILURE if checked else self.ward.restore_policy(case.session),
             mode=settings.mode,
             ladder=self.ward.ladder(case.finding),
             limits=Limits(settings.per_session, settings.overall, pace, settings.circuit, settings.stable),
@@ -71,6 +75,8 @@ class Surveyor:
             footing=case.footing,
             alert=case.alert,
             tried=case.tried,
+            check=self.ward.check(checked),
+            vain=self.ward.vain(checked),
             waits_for=self.ward.waiting.get(case.session, frozenset()),
             maintenance=holding(self.ward.hushes(now), case.session),
             # A folder of a server that does not answer takes its time.
@@ -153,6 +159,11 @@ def image_for(case: Case, situation: Situation) -> SessionImage | None:
     if case.before is not None and case.order is None:
         return image_of(case.before, width=0, height=0)
     return situation.checkpoint.image if situation.checkpoint else None
+
+
+def _is_session(case: Case) -> bool:
+    """Whether it is about one session, and not about the server as a whole or about something else."""
+    return bool(case.session) and not name_of(case.session)
 
 
 def _folders(image: SessionImage) -> set[str]:

@@ -37,7 +37,7 @@ class Verifier:
 
         Where the plan was not carried out as a ``whole``, nothing is waited for.
         """
-        deadline = self.clock.monotonic() + (_SECONDS if whole else 0.0)
+        deadline = self.clock.monotonic() + ((plan.expectation.seconds or _SECONDS) if whole else 0.0)
         pause = _FIRST_PAUSE
         while True:
             after = await self.tmux.look()

@@ -23,6 +23,7 @@ from sidecar.decide.quiet import in_force
 from sidecar.decide.remember import carry
 from sidecar.errors import SidecarError
 from sidecar.model.archive import Order
+from sidecar.model.check import Check, CheckRow
 from sidecar.model.incident import Asker, Broken, Cause, Exit, Failure, FailureKind, Finding, Unit
 from sidecar.model.ladder import Footing, Ladder, ladder_for, rung_of
 from sidecar.model.plan import Difference, Plan, Refusal, RefusalReason, Resort, StepKind, Strategy
@@ -174,6 +175,8 @@ class Ward:
         """What of a declared session is not as its file says, and counts."""
         self.footings: dict[tuple[str, FailureKind], Footing] = {}
         """Where sessions stand on their ladders."""
+        self.checks: dict[str, CheckRow] = {}
+        """What is remembered of checks that fail, or whose heals have not helped, by name."""
         self.spent: dict[str, float] = {}
         """Origins of incidents that were let through lately, with their wall seconds, ahead of the book."""
         self.setbacks: dict[str, Setback] = {}
@@ -187,6 +190,15 @@ class Ward:
         self.silences: dict[int, Silence] = {}
         """Those that people have asked for and that were not ended."""
         self.draining = False
+
+    def check(self, name: str) -> Check | None:
+        """The check of this name; None if there is none."""
+        return next((one for one in self.settings.checks if one.name == name), None)
+
+    def vain(self, check: str) -> int:
+        """How many heals of it in a row have not helped."""
+        row = self.checks.get(check)
+        return row.vain if row else 0
 
     def manages(self, name: str, live: Session | None = None) -> bool:
         """Whether the session may be acted on."""

@@ -34,6 +34,7 @@ from sidecar.flow.ports import Bell, Book, Host, Logbook, Meter, Processes, Sock
 from sidecar.flow.recover import Recoverer
 from sidecar.flow.resume import case_of, mark_of
 from sidecar.flow.ward import Case, Ward
+from sidecar.model.check import name_of
 from sidecar.model.incident import (
     Asker,
     Broken,
@@ -161,6 +162,7 @@ class Watch:
             if row.intent is Intent.FAILURE:
                 self._recorded[row.session] = row
         self._ward.footings.update(await self._t.book.footings())
+        self._ward.checks.update({row.name: row for row in await self._t.book.checks()})
         self._ward.declare()
         for known in remembered:
             entry = self._ward.expected.get(known.name)
@@ -603,6 +605,10 @@ class Watch:
     async def ask(self, name: str) -> tuple[Failure, Look] | Refusal | None:
         """Look at one session on request. None: it is in good order."""
         look = await self._t.tmux.look()
+        check = self._ward.check(name_of(name))
+        if check is not None:
+            finding = await self._t.examination.ask(check, look)
+            return (finding.failure, look) if finding is not None else None
         entry = self._ward.expected.get(name)
         free = {} if entry is None else {name: entry}
         examined = await self._t.examination.examine(look, free)
@@ -648,7 +654,8 @@ class Watch:
 
     def case_for(self, failure: Failure, look: Look, asker: Asker) -> Case:
         """A case on request. A session that is not expected any more has only the request as evidence."""
-        if failure.session in self._ward.expected or not failure.session:
+        known = failure.session in self._ward.expected or not failure.session or bool(failure.check)
+        if known:
             finding = self.diagnose(failure, look)[0]
         else:
             fact = Evidence(asker, "asked for; the session is not there and not expected")

@@ -5,12 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sidecar.model.heal import Heal, PaneTarget
+from sidecar.model.heal import Heal, PaneTarget, target_of
 from sidecar.model.probe import Probe
 
 SUBJECT = "check:"
 """What stands before the name of a check where it is the subject of an incident: no session is called so,
 since tmux has no colon in names."""
+
+
+def name_of(subject: str) -> str:
+    """The name of the check that is the subject; empty where that is a session."""
+    return subject.removeprefix(SUBJECT) if subject.startswith(SUBJECT) else ""
 
 
 class CheckState(StrEnum):
@@ -62,12 +67,47 @@ class Check:
         return self.timeout / 2
 
     @property
+    def about(self) -> str:
+        """The session that has to be there for it to say anything; empty if none has."""
+        target = self.target
+        return self.session or (target.session if target else "")
+
+    @property
     def target(self) -> PaneTarget | None:
-        """The pane that its first heal works on."""
-        return getattr(self.heal[0], "target", None) if self.heal else None
+        """The pane that its heals work on, if any of them works on one."""
+        return next((one for one in map(target_of, self.heal) if one is not None), None)
 
     @property
     def subject(self) -> str:
         """Whose lease a heal takes: the session that it works on, or the check itself."""
-        target = self.target
-        return self.session or (target.session if target else SUBJECT + self.name)
+        return self.about or SUBJECT + self.name
+
+
+@dataclass(frozen=True, slots=True)
+class CheckRow:
+    """What is remembered of a check across restarts."""
+
+    name: str
+    failing: bool
+    vain: int
+    """Heals in a row that have not helped."""
+    at: float
+    """Wall seconds of the last change."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckStatus:
+    """How a check stands, for people."""
+
+    check: Check
+    state: CheckState
+    since: float
+    """Wall seconds."""
+    fact: str = ""
+    """What the last try found; empty before the first."""
+    took: float = 0.0
+    """Seconds that it took."""
+    next_try: float = 0.0
+    """Wall seconds, as far as it is known; 0 while it is being asked."""
+    vain: int = 0
+    """Heals in a row that have not helped."""

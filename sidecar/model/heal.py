@@ -251,3 +251,8 @@ class HealCall:
 def kind_of(heal: Heal) -> HealKind:
     """Which way to heal it is."""
     return HealKind(str(type(heal).__struct_config__.tag))
+
+
+def target_of(heal: Heal) -> PaneTarget | None:
+    """The pane that it works on; None for a heal that works on none."""
+    return heal.target if isinstance(heal, RestartHeal | RespawnHeal | SignalHeal) else None

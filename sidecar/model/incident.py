@@ -28,6 +28,8 @@ class SignalKind(StrEnum):
 class Unit(StrEnum):
     """What is broken, smallest first; only the smallest broken unit is healed."""
 
+    CHECK = "check"
+    """What a check is about, which may be a program in a pane or nothing of tmux at all."""
     SOCKET = "socket"
     TERMINAL = "terminal"
     PROGRAM = "program"
@@ -76,6 +78,7 @@ class Cause(StrEnum):
     HEARTBEAT_MISSED = "heartbeat_missed"
     NETWORK_OUTAGE = "network_outage"
     DEPENDENCY_DOWN = "dependency_down"
+    CHECK_FAILED = "check_failed"
     NEVER_STARTED = "never_started"
     SHAPE_DIFFERS = "shape_differs"
     FOLDER_DIFFERS = "folder_differs"
@@ -143,7 +146,7 @@ class Broken:
 
     unit: Unit
     pane: str = ""
-    """Pane id, for units PANE, PROGRAM and TERMINAL."""
+    """Pane id, for units PANE, PROGRAM and TERMINAL, and for a CHECK whose heal works on a pane."""
     pid: int = 0
     """The process that is gone, so that a later look can tell whether this is still the same break."""
     code: int | None = None
@@ -156,6 +159,10 @@ class Broken:
     """Of a declared session: the positions of the window and the pane in its file."""
     gone: bool = False
     """A pane that was killed and not kept: nothing of it is left in its window, which stands."""
+    check: str = ""
+    """The name of the check that says so, for unit CHECK."""
+    ran: tuple[str, ...] = ()
+    """What ran in front of the pane when the check last passed, where nothing runs there now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +185,11 @@ class Failure:
     def gone(self) -> bool:
         """Whether it is about panes of which nothing is left; parts that are have a finding of their own."""
         return bool(self.broken) and all(part.gone for part in self.broken)
+
+    @property
+    def check(self) -> str:
+        """The name of the check that says so; empty where none does."""
+        return next((part.check for part in self.broken if part.check), "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -246,6 +246,10 @@ class Expectation:
     they were; empty where none moves."""
     server: int = 0
     """The pid of the server that has to be the same afterwards; 0 when none is told."""
+    apart: bool = False
+    """Nothing of tmux is told, not even that its server is there."""
+    seconds: float = 0.0
+    """How long it may take until it shows; 0: as usual."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,6 +306,7 @@ class RefusalReason(StrEnum):
     OCCUPIED = "occupied"
     NO_STRATEGY = "no_strategy"
     EXHAUSTED = "exhausted"
+    HEALS_IN_VAIN = "heals_in_vain"
     SERVER_UNKNOWN = "server_unknown"
     NO_CURE = "no_cure"
     MEMORY_SHORT = "memory_short"

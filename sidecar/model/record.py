@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from sidecar.model.check import CheckRow
 from sidecar.model.incident import Asker, Cause, FailureKind, IncidentState, Intent, Role
 from sidecar.model.ladder import Footing
 from sidecar.model.plan import Difference, Manner, Outcome, Resort, Strategy
@@ -68,6 +69,8 @@ class Action(StrEnum):
     RECOVERY_JOINED = "recovery_joined"
     PANE_CLOSED = "pane_closed"
     PROBE_CHANGED = "probe_changed"
+    CHECK_FAILED = "check_failed"
+    CHECK_PASSED = "check_passed"
     CIRCUIT_MOVED = "circuit_moved"
     ALERT_ACCEPTED = "alert_accepted"
     ALERT_SETTLED = "alert_settled"
@@ -341,6 +344,8 @@ class Ending:
     """It has failed, and something else is tried at once for the same incident."""
     footing: Footing | None = None
     """Where the session stands on its ladder from now on; None: where it stood."""
+    check: CheckRow | None = None
+    """What is remembered of the check that it was about; None where it was about none."""
     there: KnownSession | None = None
     """The session as it is there now; None where it is not, or is remembered so already."""
 

@@ -39,7 +39,7 @@ from sidecar.flow.lanes import Lanes
 from sidecar.flow.notify import Notices
 from sidecar.flow.pace import Pace
 from sidecar.flow.person import Person
-from sidecar.flow.ports import Examiner
+from sidecar.flow.ports import CheckExaminer, Examiner
 from sidecar.flow.quiet import Quiet
 from sidecar.flow.reach import SocketExaminer
 from sidecar.flow.recover import Recoverer
@@ -535,6 +535,7 @@ class Corridor:
         settings: Settings,
         examiners: Sequence[Examiner] = (),
         tmux: ValueTmux | None = None,
+        checks: CheckExaminer | None = None,
     ) -> None:
         self.tmux = tmux or ValueTmux(HandClock())
         self.clock = clock = self.tmux.clock
@@ -560,7 +561,8 @@ class Corridor:
         self.circuits = Circuits(self.store, clock, self.meter, lambda: ward.settings.recovery.circuit)
         executor = Executor(self.store, clock, Certain(), self.meter, self.log, ward.retry)
         socket = SocketExaminer(self.tmux, SteadyFile(), self.host.boot_id)
-        examination = Examination((socket, AbsenceExaminer(ward, self.store, clock), *examiners), self.log)
+        found = (socket, AbsenceExaminer(ward, self.store, clock), *examiners)
+        examination = Examination(found, self.log, checks)
         self.mail = Postman()
         self.notices = Notices(ward, self.store, self.mail, clock, Certain(), self.meter, self.log, "box")
         self.person = Person(
@@ -730,12 +732,14 @@ async def corridor(
     before: Callable[[Corridor], Coroutine[Any, Any, None]] | None = None,
     examiners: Sequence[Examiner] = (),
     tmux: ValueTmux | None = None,
+    checks: CheckExaminer | None = None,
 ) -> AsyncIterator[Corridor]:
     """Opens a corridor, once ``before`` has prepared it. In the same folder it finds the earlier book.
 
-    ``tmux`` is the server, and the clock, of an earlier one.
+    ``tmux`` is the server, and the clock, of an earlier one; ``checks`` is the one of the examiners that
+    can be asked about a check.
     """
-    world = Corridor(folder / "state", settings or Settings(), examiners, tmux)
+    world = Corridor(folder / "state", settings or Settings(), examiners, tmux, checks)
     try:
         if before is not None:
             await before(world)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -17,11 +16,12 @@ from sidecar.flow.rounds import Rounds
 from sidecar.model.heartbeat import Heartbeat, May
 from sidecar.model.incident import IncidentState, SignalKind
 from sidecar.model.policy import BreakerPolicy, Circuit
-from sidecar.model.probe import CommandProbe, HttpProbe, Probe, ProbeFault, ProbeResult, TcpProbe
+from sidecar.model.probe import CommandProbe, HttpProbe, ProbeFault, ProbeResult, TcpProbe
 from sidecar.model.record import Action
 from sidecar.model.session import Pane
 from sidecar.model.vitals import Attitude, Vitals
 from tests.decide.builders import pane, session
+from tests.flow.answers import Answers
 from tests.flow.corridor import Certain, Corridor, HandClock, corridor
 
 HTTP = HttpProbe("http://127.0.0.1:8000/")
@@ -29,28 +29,6 @@ DB = TcpProbe("db.example", 5432)
 GOOD = ProbeResult(None, 0.01, "fine")
 REFUSED = ProbeResult(ProbeFault.REFUSED, 0.001, "connection refused")
 LOST = ProbeResult(ProbeFault.TIMED_OUT, 5.0, "no connection within 5 s")
-
-
-@dataclass
-class Answers:
-    """A prober that gives whatever the test says; what has no answer hangs."""
-
-    clock: HandClock
-    given: dict[Probe, list[ProbeResult]] = field(default_factory=dict)
-    always: dict[Probe, ProbeResult] = field(default_factory=dict)
-    asked: list[tuple[Probe, str]] = field(default_factory=list)
-
-    async def probe(self, what: Probe, seconds: float, about: Mapping[str, str]) -> ProbeResult:
-        self.asked.append((what, about.get("SIDECAR_SESSION", "")))
-        if self.given.get(what):
-            return self.given[what].pop(0)
-        if what in self.always:
-            return self.always[what]
-        await asyncio.Event().wait()
-        raise AssertionError
-
-    def count(self, what: Probe) -> int:
-        return [probe for probe, _ in self.asked].count(what)
 
 
 @dataclass

@@ -21,11 +21,11 @@ _COMMANDS = 4
 class Prober:
     """Asks whatever can be asked. Nothing that is at the other end makes it raise, or take longer."""
 
-    def __init__(self, clock: Clock, resolv_conf: Path = RESOLV_CONF) -> None:
+    def __init__(self, clock: Clock, resolv_conf: Path = RESOLV_CONF, commands: int = _COMMANDS) -> None:
         self._clock = clock
         self._resolv_conf = resolv_conf
         self._resolver = Resolver()
-        self._commands = asyncio.Semaphore(_COMMANDS)
+        self._commands = asyncio.Semaphore(commands)
 
     async def probe(self, what: Probe, seconds: float, about: Mapping[str, str]) -> ProbeResult:
         """One try within ``seconds``; ``about`` are variables that tell a command whom it is for."""

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sidecar.edges.store import footings, journal, mandates
+from sidecar.edges.store import checks, footings, journal, mandates
 from sidecar.edges.store.audit import Transaction, decision
 from sidecar.errors import StoreUnavailable
 from sidecar.model import lifecycle
@@ -226,6 +226,8 @@ def end_recovery(tx: Transaction, ending: Ending) -> None:
     )
     if ending.footing is not None:
         footings.save(tx, row["session"], row["failure"], ending.footing)
+    if ending.check is not None:
+        checks.keep(tx, ending.check)
     failed = IncidentState.GIVEN_UP if ending.given_up else IncidentState.FAILED
     failed = IncidentState.OPEN if ending.goes_on else failed
     state = _AFTER.get(ending.outcome, failed)

@@ -225,6 +225,12 @@ def silenced(db: Database) -> None:
         db.execute("ALTER TABLE notices ADD COLUMN check_name TEXT NOT NULL DEFAULT ''")
 
 
+@_migration
+def checks(db: Database) -> None:
+    """What is remembered of health checks, for databases that were made without."""
+    _create(db, "checks")
+
+
 def _create(db: Database, table: str) -> None:
     """Make a table as it is now, unless it is there."""
     for statement in _statements(schema()):

@@ -100,6 +100,11 @@ SOUND: Mapping[str, Mapping[str, Sound]] = {
         "unit": _word(Unit, Unit.SESSION),
         "at": _NUMBER,
     },
+    "checks": {
+        "failing": _NUMBER,
+        "vain": Sound("typeof({}) = 'integer'", 0),
+        "at": _NUMBER,
+    },
     "rehearsals": {"differences": _json("array", "[]"), "at": _NUMBER},
     "silences": {"begun": _NUMBER, "until": _NUMBER, "hold": _NUMBER},
 }

@@ -165,6 +165,12 @@ CREATE TABLE footings (
   at REAL NOT NULL,
   PRIMARY KEY (session, failure)
 );
+CREATE TABLE checks (
+  name TEXT PRIMARY KEY,
+  failing INTEGER NOT NULL,
+  vain INTEGER NOT NULL,
+  at REAL NOT NULL
+);
 CREATE TABLE answers (
   key TEXT PRIMARY KEY,
   answer TEXT NOT NULL,

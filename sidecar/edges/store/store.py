@@ -20,6 +20,7 @@ from sidecar.clock import Clock
 from sidecar.edges.store import (
     alerts,
     checkpoints,
+    checks,
     circuits,
     clearing,
     codec,
@@ -47,6 +48,7 @@ from sidecar.errand import OUR_OWN, Errand
 from sidecar.errors import StoreUnavailable
 from sidecar.model.archive import Doomed
 from sidecar.model.audit import AuditFilter, Cleared, Head, Pruned, TrailLimits
+from sidecar.model.check import CheckRow
 from sidecar.model.incident import Asker, Evidence, FailureKind, Finding, IncidentState
 from sidecar.model.ladder import Footing
 from sidecar.model.notice import Delivery, Notice, QueuedNotice
@@ -278,6 +280,12 @@ class Store:
 
     async def keep_rehearsal(self, rehearsal: Rehearsal, action: Action | None) -> None:
         await self._write(lambda tx: rehearsals.keep(tx, rehearsal, action))
+
+    async def checks(self) -> tuple[CheckRow, ...]:
+        return await self._read(checks.read_all)
+
+    async def check_turned(self, row: CheckRow, subject: str, fact: str) -> None:
+        await self._write(lambda tx: checks.turned(tx, row, subject, fact))
 
     async def open_incident(self, finding: Finding, first_sign: float, now: float) -> IncidentRow:
         return await self._write(lambda tx: incidents.open_incident(tx, finding, first_sign, now))

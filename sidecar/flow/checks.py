@@ -1,0 +1,299 @@
+"""The examiner of health checks: each asked in its own time, in a task of its own, and judged by its course.
+
+A cycle of the watch only reads what is known. A check about a session says nothing while that is not
+there: what is wrong then is the session's own failure. What runs in a pane gets a moment to start before
+its failures count.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+from sidecar.clock import Clock
+from sidecar.decide.check import Course, broken_part, find_pane, finding, follow, heal_of, is_of
+from sidecar.decide.detect import Expected, instance_of
+from sidecar.errors import SidecarError
+from sidecar.flow.person import Person
+from sidecar.flow.ports import Book, CheckMeter, Dismiss, Logbook, Stopped
+from sidecar.flow.rounds import Question, Rounds
+from sidecar.flow.ward import Ward
+from sidecar.flow.workers import Work, Workers
+from sidecar.model.check import Check, CheckRow, CheckState, CheckStatus
+from sidecar.model.heal import Heal, target_of
+from sidecar.model.incident import Broken, Cause, Finding, IncidentState
+from sidecar.model.notice import Matter
+from sidecar.model.probe import ProbeResult
+from sidecar.model.record import Action, IncidentRow
+from sidecar.model.session import Look, Pane, Presence, Session
+
+_FRESH, _FRESH_COMMAND = 0.25, 1.0
+"""Seconds for which an answer counts as one of now; a command that is run costs more than a question."""
+_STARTING = 10.0
+"""Seconds that what was started in a pane has at least before its failures count."""
+_WAITING = (IncidentState.HELD, IncidentState.GIVEN_UP)
+
+
+@dataclass(slots=True)
+class _Memory:
+    course: Course
+    counts_from: float
+    """Monotonic seconds; failures before that do not count."""
+    heard: float = float("-inf")
+    """When the last try began that is part of the course."""
+    life: Hashable = None
+    """What names the session and the program that it was last asked about."""
+    proven: bool = True
+    """Whether it has passed since it was given time to start."""
+    ran: tuple[str, ...] = ()
+    """What ran in front of its pane when it last passed."""
+    unwritten: str | None = None
+    """What was found at its last turn, if that is not on record yet."""
+
+
+@dataclass(slots=True)
+class Checks:
+    """Finds checks that fail, and sees when they pass again."""
+
+    ward: Ward
+    rounds: Rounds[Check]
+    book: Book
+    stopped: Stopped
+    person: Person
+    clock: Clock
+    meter: CheckMeter
+    log: Logbook
+    notice: Callable[[], None]
+    """Puts a reason to look into the watch's inbox."""
+    dismiss: Dismiss
+    _workers: Workers = field(init=False)
+    _checks: tuple[Check, ...] | None = None
+    """Those that are asked; None before the first look."""
+    _memories: dict[Check, _Memory] = field(default_factory=dict)
+    _look: Look = field(default_factory=lambda: Look(Presence.UNKNOWN, 0.0))
+
+    causes = frozenset({Cause.CHECK_FAILED})
+
+    def __post_init__(self) -> None:
+        self._workers = Workers("check", self._work, self.clock, self.log)
+
+    async def run(self) -> None:
+        """Keep one task for each check, for ever."""
+        await self._workers.run()
+
+    async def examine(self, look: Look, free: Mapping[str, Expected]) -> Sequence[Finding]:
+        if look.presence is not Presence.UNKNOWN:
+            self._look = look
+        await self._follow()
+        for check in self._memories:
+            self._notice_life(check)
+        return [
+            self._finding(check)
+            for check, memory in self._memories.items()
+            if memory.course.state is CheckState.FAILING and (not check.about or check.about in free)
+        ]
+
+    async def still(self, finding: Finding, look: Look) -> bool:
+        check = self.ward.check(finding.failure.check)
+        if check is None or (check.about and _there(check, look) is None):
+            return False
+        return await self._fails(check, _FRESH if check.probe.address else _FRESH_COMMAND)
+
+    async def ask(self, check: Check, look: Look) -> Finding | None:
+        self._look = look
+        return self._finding(check) if await self._fails(check, 0.0) else None
+
+    def statuses(self) -> tuple[CheckStatus, ...]:
+        """How all of them stand now."""
+        return tuple(self._status(check, memory) for check, memory in self._memories.items())
+
+    async def _fails(self, check: Check, fresh: float) -> bool:
+        """Ask once more, unless that was done so many seconds ago; whether it does not pass yet."""
+        await self._ask(check, since=self.clock.monotonic() - fresh)
+        course = self._memory(check).course
+        return course.good == 0 or course.state is CheckState.FAILING
+
+    def _memory(self, check: Check) -> _Memory:
+        now = self.clock.monotonic()
+        return self._memories.setdefault(check, _Memory(Course(since=now), now + check.grace))
+
+    async def _follow(self) -> None:
+        """The checks as they are configured now; the tasks follow, and the memories of others go."""
+        checks = self.ward.settings.checks
+        if checks == self._checks:
+            return
+        self._checks = checks
+        for check in checks:
+            self._memory(check)
+        self._memories = {check: self._memories[check] for check in checks}
+        self.rounds.keep([_question(check) for check in checks])
+        self._workers.follow()
+        # What the book cannot tell now is dismissed by a person, or by a later change.
+        with contextlib.suppress(SidecarError):
+            for row in await self.book.open_incidents():
+                known = any(is_of(check, row.origin) for check in checks)
+                if row.cause is Cause.CHECK_FAILED and not known:
+                    await self.dismiss(row.session, "there is no such check any more")
+
+    def _work(self) -> Work:
+        return {check: partial(self._pursue, check) for check in self._checks or ()}
+
+    async def _pursue(self, check: Check) -> None:
+        """One try, and the rest until the next."""
+        question = _question(check)
+        if not self.rounds.standing(question).tries:
+            await self.rounds.rest(question)
+        if check.about and _there(check, self._look) is None:
+            self._turn_unknown(check)
+            await self.rounds.rest(question, check.interval)
+            return
+        await self._ask(check)
+        await self.rounds.rest(question)
+
+    async def _ask(self, check: Check, since: float = float("inf")) -> None:
+        standing = await self.rounds.ask(_question(check), since=since)
+        memory, begun = self._memory(check), self.rounds.asked(_question(check))
+        if begun > memory.heard:
+            memory.heard = begun
+            self._hear(check, memory, standing.tries[-1], begun)
+        if memory.unwritten is not None:
+            await self._record(check, memory)
+
+    def _hear(self, check: Check, memory: _Memory, result: ProbeResult, begun: float) -> None:
+        before = memory.course
+        memory.course = now = follow(before, check, result, begun, memory.counts_from)
+        if now.state is CheckState.PASSING:
+            memory.proven = True
+            memory.ran = self._program(check) or memory.ran
+        if now.state is before.state:
+            return
+        self.meter.stands(check.name, passing=now.state is not CheckState.FAILING)
+        if now.state is CheckState.FAILING or (now.state is CheckState.PASSING and self._matters(check)):
+            memory.unwritten = result.fact
+            self._say(check, now.state, result.fact)
+            self.notice()
+
+    def _matters(self, check: Check) -> bool:
+        """Whether anybody knows that it failed, of this run or of an earlier one."""
+        return check.name in self.ward.checks
+
+    def _say(self, check: Check, state: CheckState, fact: str) -> None:
+        failing = state is CheckState.FAILING
+        self.log.say(
+            Action.CHECK_FAILED if failing else Action.CHECK_PASSED,
+            level="warning" if failing else "info",
+            session=check.subject,
+            check=check.name,
+            probe=check.probe.describe(),
+            found=fact,
+        )
+
+    async def _record(self, check: Check, memory: _Memory) -> None:
+        """Put its last turn on record; at its next try again if the book cannot take it now."""
+        failing, fact = memory.course.state is CheckState.FAILING, memory.unwritten or ""
+        vain = self.ward.vain(check.name) if failing else 0
+        row = CheckRow(check.name, failing, vain, self.clock.wall())
+        try:
+            await self.book.check_turned(row, check.subject, fact)
+            if not failing:
+                await self._settle(check, fact)
+        except SidecarError as error:
+            self.log.say(Action.TASK_FAILED, level="error", task="check", error=str(error), hint=error.hint)
+            return
+        memory.unwritten = None
+        if failing or vain:
+            self.ward.checks[check.name] = row
+        else:
+            self.ward.checks.pop(check.name, None)
+
+    async def _settle(self, check: Check, fact: str) -> None:
+        """What waits because of it is over; whoever was called is told."""
+        for row in await self.book.open_incidents():
+            if row.state in _WAITING and is_of(check, row.origin):
+                await self.dismiss(row.session, f"check {check.name} passes again")
+                await self._tell(check, row, fact)
+
+    async def _tell(self, check: Check, row: IncidentRow, fact: str) -> None:
+        text = f"check {check.name} passes again: {fact}"
+        await self.person.tell(Matter.CHECK_RECOVERED, row.session, text, row.trace)
+
+    def _notice_life(self, check: Check) -> None:
+        """Give time to start to what is there anew."""
+        if not check.about:
+            return
+        memory, session = self._memories[check], _there(check, self._look)
+        life = _life(check, session, self._look) if session else None
+        before, memory.life = memory.life, life
+        if life == before or life is None:
+            return
+        if memory.course.state is CheckState.UNKNOWN:
+            self.rounds.hurry(_question(check))
+        if before is not None and memory.proven:
+            memory.proven = False
+            time = max(check.grace, _STARTING)
+            memory.counts_from = max(memory.counts_from, self.clock.monotonic() + time)
+
+    def _turn_unknown(self, check: Check) -> None:
+        memory = self._memory(check)
+        now = self.clock.monotonic()
+        memory.course = Course(since=memory.course.since).turn(CheckState.UNKNOWN, now)
+
+    def _finding(self, check: Check) -> Finding:
+        memory, heal = self._memory(check), heal_of(check, self.ward.vain(check.name))
+        result = self.rounds.standing(_question(check)).tries[-1]
+        pane = find_pane(heal, _there(check, self._look))
+        part = broken_part(check, heal, pane, memory.ran)
+        return finding(check, memory.course, result, self._with_start(part))
+
+    def _with_start(self, part: Broken) -> Broken:
+        """The part with the moment at which its process began, by which it is known again."""
+        state = self.stopped.state(part.pid) if part.pid else None
+        return part if state is None else replace(part, started=state.started)
+
+    def _program(self, check: Check) -> tuple[str, ...]:
+        pane = find_pane(_pane_heal(check), _there(check, self._look))
+        return pane.program.argv if pane is not None and pane.program is not None else ()
+
+    def _status(self, check: Check, memory: _Memory) -> CheckStatus:
+        tries = self.rounds.standing(_question(check)).tries
+        now, vain = self.clock.monotonic(), self.ward.vain(check.name)
+        return CheckStatus(
+            check,
+            self._shown(check, memory.course.state, vain),
+            self.clock.wall() - now + memory.course.since,
+            tries[-1].fact if tries else "",
+            tries[-1].took if tries else 0.0,
+            vain=vain,
+        )
+
+    def _shown(self, check: Check, state: CheckState, vain: int) -> CheckState:
+        if state is not CheckState.FAILING:
+            return state
+        case = self.ward.cases.get(check.subject)
+        if case is not None and case.finding.failure.check == check.name:
+            return CheckState.HEALING
+        return CheckState.GIVEN_UP if check.heal and vain >= check.tries else state
+
+
+def _question(check: Check) -> Question[Check]:
+    return Question(check.name, check, check.probe, check.about)
+
+
+def _there(check: Check, look: Look) -> Session | None:
+    """The session that it is about."""
+    return look.find(check.about) if look.presence is Presence.PRESENT and check.about else None
+
+
+def _life(check: Check, session: Session, look: Look) -> Hashable:
+    """What is another once the session, or the program that the check is about, is started anew."""
+    pane: Pane | None = find_pane(_pane_heal(check), session)
+    assert look.server is not None
+    ran = (pane.pid, pane.program.pid if pane.program else 0) if pane else ()
+    return instance_of(look.server, session), ran
+
+
+def _pane_heal(check: Check) -> Heal | None:
+    """The first of its heals that works on a pane."""
+    return next((heal for heal in check.heal if target_of(heal) is not None), None)
