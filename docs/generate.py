@@ -21,17 +21,20 @@ from sidecar import config_read
 from sidecar import config_units as units
 from sidecar.config import AlertRoute, SessionOverride, Settings
 from sidecar.config_fields import unavailable
+from sidecar.config_probes import PROBES
 from sidecar.decide.builtin import BUILTIN
 from sidecar.model.heartbeat import Heartbeat
 from sidecar.model.incident import IncidentState
 from sidecar.model.lifecycle import MOVES
 from sidecar.model.notice import Alertmanager, Channel, Email, Pacing, Webhook
 from sidecar.model.policy import AtOnce, Budget, ResumeRule
+from sidecar.model.probe import ProbeKind
 from sidecar.model.quiet import Window
 
 PAGE = Path(__file__).with_name("configuration.md")
 RECOVERY_PAGE = Path(__file__).with_name("recovery.md")
 AGENTS_PAGE = Path(__file__).with_name("agents.md")
+PROBES_PAGE = Path(__file__).with_name("probes.md")
 
 _RENAMED = {
     "recovery.per_session": "recovery.budget.per_session",
@@ -50,6 +53,7 @@ _ITEMS: Mapping[str, tuple[type, str]] = {
     "quiet": (Window, "quiet[]"),
 }
 _SHARES = {"failure_rate", "slow_rate"}
+_PROBE_SHARES = {"above", "inodes"}
 _CHANNEL_KEYS: tuple[tuple[type, str, str], ...] = (
     (Webhook, "url", "webhook"),
     (Webhook, "token_file", "token_file"),
@@ -66,6 +70,7 @@ _RULES = re.compile(
 _STATES = re.compile(
     r"(?<=<!-- states: written by docs/generate.py -->\n).*(?=<!-- end of states -->)", re.DOTALL
 )
+_KEYS = re.compile(r"(?<=<!-- keys of )(?P<kind>\w+) -->\n.*?(?=<!-- end -->)", re.DOTALL)
 _HEAD = """\
 # Configuration
 
@@ -149,6 +154,30 @@ def recovery_page() -> str:
         lines += [f"    {old} --> {new}" for new in moves] or [f"    {old} --> [*]"]
     drawn = "\n".join([*lines, "```", ""])
     return _STATES.sub(lambda _: drawn, RECOVERY_PAGE.read_text(encoding="utf-8"))
+
+
+def probes_page() -> str:
+    """The page about probes, with the keys of each kind as the readers have them."""
+    return _KEYS.sub(_keys, PROBES_PAGE.read_text(encoding="utf-8"))
+
+
+def _keys(match: re.Match[str]) -> str:
+    kind = ProbeKind(match["kind"])
+    form = PROBES[kind]
+    meanings = _docstrings(form.made)
+    by_name = {{"paths": "path"}.get(one.name, one.name): one for one in fields(form.made)}
+    rows = (
+        f"| `{key}` | {_probe_default(kind, by_name[key])} | {_markdown(meanings[by_name[key].name])} |\n"
+        for key in form.keys
+    )
+    return f"{kind} -->\n| key | default | meaning |\n|---|---|---|\n{''.join(rows)}"
+
+
+def _probe_default(kind: ProbeKind, one: Field[Any]) -> str:
+    default = _default(one)
+    if isinstance(default, float) and one.name in _PROBE_SHARES and kind is not ProbeKind.LOAD:
+        return f"`{default:.0%}`"
+    return f"`{default:g}`" if kind is ProbeKind.LOAD else _show(one.name, default)
 
 
 def _rule_row(rule: ResumeRule) -> str:
@@ -244,3 +273,4 @@ if __name__ == "__main__":
     PAGE.write_text(page(), encoding="utf-8")
     AGENTS_PAGE.write_text(agents_page(), encoding="utf-8")
     RECOVERY_PAGE.write_text(recovery_page(), encoding="utf-8")
+    PROBES_PAGE.write_text(probes_page(), encoding="utf-8")

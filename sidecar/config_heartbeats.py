@@ -24,7 +24,7 @@ from sidecar.config_fields import (
 )
 from sidecar.config_probes import PROBES
 from sidecar.model.heartbeat import Heartbeat, May
-from sidecar.model.probe import ProbeKind
+from sidecar.model.probe import ASKED_OF_PROGRAMS
 
 MOST = 100
 """Rules; each has series of its own."""
@@ -116,7 +116,7 @@ _HEARTBEAT: Mapping[str, Reader[Any]] = {
     "output_age": duration("10s", "30d"),
     "cpu_flat": duration("1s", "30d"),
     "io_flat": duration("1s", "30d"),
-    **{str(kind): PROBES[kind] for kind in (ProbeKind.COMMAND, ProbeKind.HTTP, ProbeKind.TCP, ProbeKind.DNS)},
+    **{str(kind): PROBES[kind] for kind in ASKED_OF_PROGRAMS},
     "interval": duration("100ms", "1d"),
     "retry_interval": duration("50ms", "1d"),
     "timeout": duration("50ms", "10m"),

@@ -18,12 +18,13 @@ from sidecar.config_fields import (
     list_of,
     one_of,
     read_as,
-    record,
     regex,
     switch,
     text,
     whole,
 )
+from sidecar.config_probe_form import Form
+from sidecar.config_probes_machine import MACHINE
 from sidecar.model.probe import (
     CommandProbe,
     DnsProbe,
@@ -90,11 +91,6 @@ def argv(place: Place) -> tuple[str, ...]:
     return found
 
 
-def _short(build: Reader[Any], otherwise: Reader[Any]) -> Reader[Any]:
-    """A plain word, or a mapping for more than that."""
-    return lambda place: otherwise(place) if isinstance(place.node, yaml.MappingNode) else build(place)
-
-
 def _statuses(place: Place) -> tuple[int, ...]:
     found = list_of(whole(100, 599))(place)
     if not isinstance(place.node, yaml.SequenceNode) or not place.node.value:
@@ -114,14 +110,11 @@ _DNS: Mapping[str, Reader[Any]] = {
     "server": read_as(_server),
     "type": one_of(RecordType, "record type"),
 }
-PROBES: Mapping[ProbeKind, Reader[Any]] = {
-    ProbeKind.COMMAND: lambda place: CommandProbe(argv(place)),
-    ProbeKind.HTTP: _short(
-        read_as(lambda word: HttpProbe(_url(word))), record(HttpProbe, _HTTP, required=("url",))
-    ),
-    ProbeKind.TCP: read_as(_address),
-    ProbeKind.DNS: _short(
-        read_as(lambda word: DnsProbe(_dns_name(word))), record(DnsProbe, _DNS, required=("name",))
-    ),
+PROBES: Mapping[ProbeKind, Form] = {
+    ProbeKind.COMMAND: Form(CommandProbe, {"argv": argv}, "argv", required=("argv",)),
+    ProbeKind.HTTP: Form(HttpProbe, _HTTP, "url", required=("url",)),
+    ProbeKind.TCP: Form(TcpProbe, {}, read=read_as(_address)),
+    ProbeKind.DNS: Form(DnsProbe, _DNS, "name", required=("name",)),
+    **MACHINE,
 }
 """By kind, which is also the key in the file."""

@@ -12,6 +12,7 @@ import pytest
 from docs import generate
 from sidecar import config_read
 from sidecar.config import Settings
+from sidecar.config_probes import PROBES
 from sidecar.decide.agents import AGENTS
 from sidecar.decide.builtin import BUILTIN
 from sidecar.decide.causes import RULES
@@ -21,6 +22,7 @@ from sidecar.model.incident import Cause, FailureKind
 from sidecar.model.lifecycle import MOVES
 from sidecar.model.notice import Matter
 from sidecar.model.plan import Outcome, RefusalReason, Strategy
+from sidecar.model.probe import ProbeFault
 from sidecar.model.record import HoldBackReason, SkipReason
 from sidecar.model.saga import TransactionOutcome
 
@@ -47,6 +49,26 @@ def test_every_example_about_recoveries_can_be_loaded() -> None:
     examples = re.findall(r"```yaml\n(.*?)```", generate.RECOVERY_PAGE.read_text(), re.DOTALL)
     assert len(examples) >= 4
     assert {example: _faults(example) for example in examples if _faults(example)} == {}
+
+
+def test_the_keys_of_probes_are_those_of_the_readers() -> None:
+    page = generate.PROBES_PAGE.read_text()
+    assert page == generate.probes_page(), "run `python docs/generate.py`"
+    told = re.findall(r"^<!-- keys of (\w+) -->$", page, re.MULTILINE)
+    assert sorted(told) == sorted(kind for kind in PROBES if PROBES[kind].keys)
+
+
+def test_every_example_about_probes_can_be_loaded() -> None:
+    page = generate.PROBES_PAGE.read_text()
+    sections = dict(re.findall(r"^## (\w+)\n(.*?)(?=^## |\Z)", page, re.MULTILINE | re.DOTALL))
+    examples = {kind: "".join(re.findall(r"```yaml\n(.*?)```", sections[kind], re.DOTALL)) for kind in PROBES}
+    assert {kind: _faults(example) for kind, example in examples.items() if _faults(example)} == {}
+    assert [kind for kind, example in examples.items() if f"{kind}: " not in example] == []
+
+
+def test_every_fault_of_a_probe_is_explained() -> None:
+    pages = generate.PROBES_PAGE.read_text() + generate.PAGE.with_name("heartbeats.md").read_text()
+    assert [fault for fault in ProbeFault if f"\n| `{fault}` | " not in pages] == []
 
 
 def test_every_agent_is_explained() -> None:

@@ -11,10 +11,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from sidecar.edges.pressure import groups_of
+from sidecar.edges.pressure import GROUPS, groups_of
 from sidecar.model.surroundings import MemoryGroup
 
 _KILLS = re.compile(r"^oom_kill (\d+)$", re.MULTILINE)
+_SPENT = re.compile(r"^usage_usec (\d+)$", re.MULTILINE)
 _UNLIMITED = 1 << 60
 _MEMORABLE = 10.0
 """Seconds for which a kill that nobody has accounted for may be that of a process whose end is seen now."""
@@ -42,6 +43,34 @@ def oom_kills(folder: Path) -> int | None:
         if found:
             return int(found[1])
     return None
+
+
+def processor_seconds(folder: Path) -> float | None:
+    """The processor time that a group has used; None where it is not counted."""
+    spent = _SPENT.search(_text(folder / "cpu.stat"))
+    if spent:
+        return int(spent[1]) / 1e6
+    nanoseconds = _text(folder / "cpuacct.usage").strip()
+    return int(nanoseconds) / 1e9 if nanoseconds.isdigit() else None
+
+
+def processors(folder: Path) -> float | None:
+    """How many processors a group may use at most; None without a limit of its own.
+
+    Version 1 may count the time and limit it in two hierarchies; the group of the same name is then asked.
+    """
+    words = _text(folder / "cpu.max").split()
+    if not words:
+        home = folder if (folder / "cpu.cfs_quota_us").exists() else _beside(folder, "cpu")
+        words = [_text(home / f"cpu.cfs_{name}_us").strip() for name in ("quota", "period")]
+    quota, period = words
+    return int(quota) / int(period) if quota.isdigit() and period.isdigit() and int(period) else None
+
+
+def _beside(folder: Path, controller: str) -> Path:
+    """The group of the same name in the hierarchy of another controller."""
+    inner = folder.parts[len(GROUPS.parts) + 1 :]
+    return GROUPS.joinpath(controller, *inner)
 
 
 class Kills:

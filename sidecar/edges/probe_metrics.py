@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from sidecar.model.probe import ProbeFault, ProbeKind
+from sidecar.model.probe import ASKED_OF_PROGRAMS, FAULTS
 
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
@@ -37,9 +37,9 @@ class ProbeMetrics:
         )
         self._asked: set[tuple[str, str]] = set()
         self._rules: set[str] = set()
-        for kind in ProbeKind:
+        for kind in ASKED_OF_PROGRAMS:
             self._duration.labels(kind)
-            for fault in ProbeFault:
+            for fault in FAULTS[kind]:
                 self._faults.labels(kind, fault)
 
     def probing(self, asked: Collection[tuple[str, str]]) -> None:

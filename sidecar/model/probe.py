@@ -6,8 +6,10 @@ program that has stopped working) is for the quiet floor to say.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Protocol
 from urllib.parse import urlsplit
 
 from sidecar import redact
@@ -20,6 +22,13 @@ class ProbeKind(StrEnum):
     TCP = "tcp"
     DNS = "dns"
     COMMAND = "command"
+    MEMORY = "memory"
+    SWAP = "swap"
+    DISK = "disk"
+    CPU = "cpu"
+    PRESSURE = "pressure"
+    LOAD = "load"
+    DESCRIPTORS = "descriptors"
 
 
 class ProbeFault(StrEnum):
@@ -40,6 +49,45 @@ class ProbeFault(StrEnum):
     COMMAND_FAILED = "command_failed"
     COMMAND_HUNG = "command_hung"
     COMMAND_FLOODED = "command_flooded"
+    ABOVE_LIMIT = "above_limit"
+    BELOW_LIMIT = "below_limit"
+    NOT_MEASURED = "not_measured"
+
+
+_FIGURES = (ProbeFault.ABOVE_LIMIT, ProbeFault.NOT_MEASURED)
+_CONNECTING = (
+    ProbeFault.REFUSED,
+    ProbeFault.TIMED_OUT,
+    ProbeFault.NO_ANSWER,
+    ProbeFault.RESET,
+    ProbeFault.UNREACHABLE,
+    ProbeFault.NAME_NOT_FOUND,
+    ProbeFault.NAME_SERVER_FAILED,
+    ProbeFault.NAME_TIMED_OUT,
+    ProbeFault.BAD_ANSWER,
+)
+FAULTS: Mapping[ProbeKind, tuple[ProbeFault, ...]] = {
+    ProbeKind.HTTP: (*_CONNECTING, ProbeFault.TLS_FAULT, ProbeFault.BAD_STATUS, ProbeFault.BODY_MISMATCH),
+    ProbeKind.TCP: _CONNECTING,
+    ProbeKind.DNS: _CONNECTING,
+    ProbeKind.COMMAND: (
+        ProbeFault.COMMAND_FAILED,
+        ProbeFault.COMMAND_HUNG,
+        ProbeFault.COMMAND_FLOODED,
+    ),
+    ProbeKind.MEMORY: (*_FIGURES, ProbeFault.NO_ANSWER),
+    ProbeKind.SWAP: _FIGURES,
+    ProbeKind.DISK: (*_FIGURES, ProbeFault.BELOW_LIMIT, ProbeFault.NO_ANSWER),
+    ProbeKind.CPU: (*_FIGURES, ProbeFault.NO_ANSWER),
+    ProbeKind.PRESSURE: (*_FIGURES, ProbeFault.NO_ANSWER),
+    ProbeKind.LOAD: _FIGURES,
+    ProbeKind.DESCRIPTORS: _FIGURES,
+}
+"""What each kind of probe may find wrong."""
+ASKED_OF_PROGRAMS = (ProbeKind.COMMAND, ProbeKind.HTTP, ProbeKind.TCP, ProbeKind.DNS)
+"""The kinds that say something about one program, and so may be its heartbeat."""
+UNASKED = frozenset({ProbeFault.NOT_MEASURED})
+"""With these, the question could not be put: nothing is known, neither good nor bad."""
 
 
 class RecordType(StrEnum):
@@ -137,26 +185,47 @@ class DnsProbe:
         return f"the {self.type} records of {self.name}" + (f" at {self.server}" if self.server else "")
 
 
+class Local:
+    """A probe of this machine: it depends on no address."""
+
+    __slots__ = ()
+
+    @property
+    def address(self) -> str:
+        return ""
+
+
 @dataclass(frozen=True, slots=True)
-class CommandProbe:
+class CommandProbe(Local):
     """A program that ends with 0 where all is well. No shell is involved."""
 
     argv: tuple[str, ...]
+    """The program and its arguments."""
 
     @property
     def kind(self) -> ProbeKind:
         return ProbeKind.COMMAND
 
-    @property
-    def address(self) -> str:
-        """A command depends on nothing that we know of."""
-        return ""
-
     def describe(self) -> str:
         return f"`{redact.command(self.argv)}`"
 
 
-Probe = HttpProbe | TcpProbe | DnsProbe | CommandProbe
+class Probe(Protocol):
+    """One question. All of them can be compared, and are keys."""
+
+    @property
+    def kind(self) -> ProbeKind: ...
+
+    @property
+    def address(self) -> str:
+        """The address that it depends on, ``HOST:PORT``; empty: none."""
+        ...
+
+    def describe(self) -> str:
+        """What is asked, for people."""
+        ...
+
+    def __hash__(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +240,8 @@ class ProbeResult:
     """What was observed, for people."""
     resent: int = 0
     """Packets that had to be sent again, as far as it is known."""
+    value: float | None = None
+    """The figure that was found, where there is one: a share as 0 to 1, else bytes, seconds or a count."""
 
 
 def join_address(host: str, port: int) -> str:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from sidecar.clock import SystemClock
 from sidecar.edges.probes.prober import Prober
 from sidecar.model.probe import HttpProbe, ProbeFault, ProbeResult, Redirects
 from tests.probes.servers import (
@@ -24,13 +22,6 @@ from tests.probes.servers import (
     silent,
     unused_port,
 )
-
-
-@pytest.fixture
-async def prober() -> AsyncIterator[Prober]:
-    one = Prober(SystemClock())
-    yield one
-    await one.close()
 
 
 async def ask(prober: Prober, port: int, seconds: float = 5.0, **facts: object) -> ProbeResult:

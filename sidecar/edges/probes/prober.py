@@ -10,6 +10,7 @@ from sidecar.clock import Clock
 from sidecar.edges.probes.command import probe_command
 from sidecar.edges.probes.dns import RESOLV_CONF, probe_dns
 from sidecar.edges.probes.http import probe_http
+from sidecar.edges.probes.local import LocalProber
 from sidecar.edges.probes.resolve import Resolver
 from sidecar.edges.probes.tcp import probe_tcp
 from sidecar.model.probe import CommandProbe, DnsProbe, HttpProbe, Probe, ProbeResult, TcpProbe
@@ -26,6 +27,7 @@ class Prober:
         self._resolv_conf = resolv_conf
         self._resolver = Resolver()
         self._commands = asyncio.Semaphore(commands)
+        self._local = LocalProber(clock)
 
     async def probe(self, what: Probe, seconds: float, about: Mapping[str, str]) -> ProbeResult:
         """One try within ``seconds``; ``about`` are variables that tell a command whom it is for."""
@@ -39,7 +41,10 @@ class Prober:
             case CommandProbe():
                 async with self._commands:
                     return await probe_command(what, seconds, self._clock, about)
+            case _:
+                return await self._local.probe(what, seconds)
 
     async def close(self) -> None:
-        """Wait for no name any more."""
+        """Wait for no name and no disk any more."""
         await self._resolver.close()
+        await self._local.close()

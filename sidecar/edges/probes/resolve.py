@@ -7,12 +7,11 @@ not the end of the service.
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import socket
-import threading
+from functools import partial
 from typing import Any
 
+from sidecar.edges.probes.apart import Apart
 from sidecar.edges.probes.faults import NameFault
 from sidecar.model.probe import ProbeFault
 
@@ -20,15 +19,13 @@ _AT_ONCE = 4
 _NOT_FOUND = frozenset({socket.EAI_NONAME, socket.EAI_NODATA, socket.EAI_ADDRFAMILY})
 
 Address = tuple[socket.AddressFamily, tuple[Any, ...]]
-_Key = tuple[str, int, int]
 
 
 class Resolver:
     """Asks for each name once at a time, however many wait for the answer."""
 
     def __init__(self) -> None:
-        self._asked: dict[_Key, asyncio.Task[list[Address]]] = {}
-        self._places = asyncio.Semaphore(_AT_ONCE)
+        self._apart = Apart(_AT_ONCE)
 
     async def resolve(self, host: str, port: int, family: int = socket.AF_UNSPEC) -> list[Address]:
         """The addresses for a stream. Whoever asks limits the time.
@@ -36,55 +33,18 @@ class Resolver:
         Raises:
             NameFault: there are none.
         """
-        key = (host, port, family)
-        if key not in self._asked:
-            task = self._asked[key] = asyncio.create_task(self._look_up(key), name=f"resolve {host}")
-            task.add_done_callback(lambda done: self._forget(key, done))
-        return await asyncio.shield(self._asked[key])
+        return await self._apart.ask((host, port, family), partial(_look_up, host, port, family))
 
     async def close(self) -> None:
         """Wait for nobody any more."""
-        tasks = list(self._asked.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-    def _forget(self, key: _Key, done: asyncio.Task[list[Address]]) -> None:
-        self._asked.pop(key, None)
-        if not done.cancelled():
-            # Marks it as seen: whoever waited may have gone.
-            done.exception()
-
-    async def _look_up(self, key: _Key) -> list[Address]:
-        name = f"resolve {key[0]}"
-        async with self._places:
-            loop = asyncio.get_running_loop()
-            answer: asyncio.Future[list[Address]] = loop.create_future()
-            # A pool would be waited for at the end of the process; nothing hangs on a thread like this one.
-            threading.Thread(target=_ask, args=(loop, answer, key), name=name, daemon=True).start()
-            return await answer
+        await self._apart.close()
 
 
-def _ask(loop: asyncio.AbstractEventLoop, answer: asyncio.Future[list[Address]], key: _Key) -> None:
-    host, port, family = key
-    found: list[Address] = []
-    error: NameFault | None = None
+def _look_up(host: str, port: int, family: int) -> list[Address]:
     try:
-        found = [(one[0], one[4]) for one in socket.getaddrinfo(host, port, family, socket.SOCK_STREAM)]
+        return [(one[0], one[4]) for one in socket.getaddrinfo(host, port, family, socket.SOCK_STREAM)]
     except (OSError, UnicodeError) as problem:
-        error = _name_fault(host, problem)
-    with contextlib.suppress(RuntimeError):
-        # The loop may have ended long before the resolver.
-        loop.call_soon_threadsafe(_settle, answer, found, error)
-
-
-def _settle(answer: asyncio.Future[list[Address]], found: list[Address], error: NameFault | None) -> None:
-    if answer.done():
-        return
-    if error is not None:
-        answer.set_exception(error)
-    else:
-        answer.set_result(found)
+        raise _name_fault(host, problem) from problem
 
 
 def _name_fault(host: str, problem: OSError | UnicodeError) -> NameFault:

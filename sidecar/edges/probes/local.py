@@ -1,0 +1,90 @@
+"""The door to this machine: figures that are read at once, and disks that may not answer."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+from sidecar.clock import Clock
+from sidecar.edges.probes import disk, machine, processor
+from sidecar.edges.probes.apart import Apart
+from sidecar.edges.probes.finding import Finding, Unmeasured
+from sidecar.model.probe import Probe, ProbeFault, ProbeResult
+from sidecar.model.probe_machine import (
+    CpuProbe,
+    DescriptorsProbe,
+    DiskProbe,
+    LoadProbe,
+    MemoryProbe,
+    PressureProbe,
+    SwapProbe,
+)
+
+
+class LocalProber:
+    """Asks the kernel. What takes no time is read on the loop, everything else in a thread of its own."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._apart = Apart()
+        self._rates = processor.Rates()
+
+    async def probe(self, what: Probe, seconds: float) -> ProbeResult:
+        """One look within ``seconds``. Never raises for what it finds."""
+        began = self._clock.monotonic()
+        if isinstance(what, DiskProbe):
+            found = await self._disks(what, seconds)
+        else:
+            found = await _within(seconds, self._look(what), "the kernel")
+        return ProbeResult(found.fault, self._clock.monotonic() - began, found.fact, value=found.value)
+
+    async def close(self) -> None:
+        """Wait for no disk any more."""
+        await self._apart.close()
+
+    async def _look(self, what: Probe) -> Finding:
+        match what:
+            case MemoryProbe():
+                return await self._read(what, partial(machine.memory, what), group=what.cgroup)
+            case SwapProbe():
+                return machine.swap(what)
+            case CpuProbe():
+                read = partial(processor.use, what, self._rates, self._clock.monotonic)
+                return await self._read(what, read, group=what.cgroup)
+            case PressureProbe():
+                return await self._read(what, partial(machine.stall, what), group=what.cgroup)
+            case LoadProbe():
+                return machine.load(what)
+            case DescriptorsProbe():
+                return machine.descriptors(what)
+        raise TypeError(f"no door for {what!r}")
+
+    async def _read(self, what: Probe, read: Callable[[], Finding], *, group: str) -> Finding:
+        # The kernel may have to add up what is below a group.
+        return await self._apart.ask(what, read) if group else read()
+
+    async def _disks(self, probe: DiskProbe, seconds: float) -> Finding:
+        # One that hangs does not hide what is wrong with another.
+        looks = (_within(seconds, self._disk(probe, path), path) for path in probe.paths)
+        return disk.worst(await asyncio.gather(*looks))
+
+    async def _disk(self, probe: DiskProbe, path: str) -> Finding:
+        facts = await self._apart.ask(("disk", path), partial(os.statvfs, path))
+        return disk.judged(probe, path, facts)
+
+
+async def _within(seconds: float, looking: Awaitable[Finding], what: str) -> Finding:
+    try:
+        async with asyncio.timeout(seconds):
+            return await looking
+    except TimeoutError:
+        return Finding(ProbeFault.NO_ANSWER, f"{what} has not answered within {seconds:g} s")
+    except Unmeasured as error:
+        return Finding(ProbeFault.NOT_MEASURED, str(error))
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        return Finding(ProbeFault.NOT_MEASURED, f"{error.filename or what}: {reason}")
+    except (ValueError, LookupError, ArithmeticError) as error:
+        return Finding(ProbeFault.NOT_MEASURED, f"what {what} tells cannot be read: {error}")

@@ -1,0 +1,51 @@
+"""Probes as they are written, and what they mean."""
+
+from __future__ import annotations
+
+import pytest
+
+from sidecar import config_read
+from sidecar.model.probe import Probe
+from sidecar.model.probe_machine import (
+    CpuProbe,
+    DescriptorsProbe,
+    DiskProbe,
+    LoadProbe,
+    MemoryProbe,
+    PressureProbe,
+    Resource,
+    SwapProbe,
+    Waiting,
+)
+
+
+def read(text: str) -> Probe:
+    return config_read.parse(f"checks: [{{name: one, {text}}}]", "f").checks[0].probe
+
+
+@pytest.mark.parametrize(
+    ("text", "probe"),
+    [
+        ("memory: 85%", MemoryProbe()),
+        ("memory: {above: 70.5%, cgroup: own}", MemoryProbe(0.705, "own")),
+        ("memory: {cgroup: /sys/fs/cgroup/a}", MemoryProbe(cgroup="/sys/fs/cgroup/a")),
+        ("swap: 50%", SwapProbe(0.5)),
+        ("disk: /data", DiskProbe(("/data",), 0.9, None, 0.9)),
+        ("disk: [/, /data]", DiskProbe(("/", "/data"))),
+        ("disk: {path: /data}", DiskProbe(("/data",))),
+        ("disk: {path: /data, free: 1GB}", DiskProbe(("/data",), None, 10**9, None)),
+        ("disk: {path: [/, /a], above: 80%, inodes: 70%}", DiskProbe(("/", "/a"), 0.8, None, 0.7)),
+        ("cpu: 95%", CpuProbe(0.95)),
+        ("cpu: {cgroup: own}", CpuProbe(cgroup="own")),
+        ("pressure: memory", PressureProbe(Resource.MEMORY)),
+        (
+            "pressure: {resource: io, waiting: full, above: 5%}",
+            PressureProbe(Resource.IO, Waiting.FULL, 0.05),
+        ),
+        ("load: 2.5", LoadProbe(2.5)),
+        ("load: {minutes: 15}", LoadProbe(minutes=15)),
+        ("descriptors: 70%", DescriptorsProbe(0.7)),
+    ],
+)
+def test_what_it_means(text: str, probe: Probe) -> None:
+    assert read(text) == probe
