@@ -34,8 +34,8 @@ flow/            the corridor: watch (inbox and cycle), recover (THE PIPELINE) w
                  rules ask), furnish (declared sessions), checkpoint,
                  rehearse, archive (what people ask of generations), custody (release, adopt, explain),
                  records, desk (requests), alerts (by session), together (once for many), person (calls),
-                 quiet (silences), pulse (the watchdog), strain and lanes (what is short, and who waits),
-                 pace (turns of programs), ward (what is known)
+                 quiet with foreign (silences), pulse (the watchdog), strain and lanes (what is short,
+                 and who waits), pace (turns of programs), ward (what is known)
 web/             the windows: routes, checkpoints, custody, quiet, records, payload, guard, middleware, views,
                  secrets, reply, problem, replay
 redact, formats  below all floors: no secrets in what is shown, no commands in tmux's formats

@@ -56,6 +56,7 @@ from sidecar.flow.dependencies import Dependencies
 from sidecar.flow.desk import FrontDesk
 from sidecar.flow.examine import Examination
 from sidecar.flow.execute import Executor
+from sidecar.flow.foreign import Foreign
 from sidecar.flow.frozen import ServerExaminer
 from sidecar.flow.heartbeat import Heartbeats
 from sidecar.flow.inquiry import Inquiry
@@ -227,10 +228,10 @@ class Sidecar:
         by_hand = tmux_at(str(runner.socket))
         executor = Executor(store, clock, SystemDice(), self.metrics, log, ward.retry, by_hand)
         self._reloader = Reloader(ward, self._reread, store, clock, log, self._keep_settings)
-        notices = Notices(
-            ward, store, LocalMessenger(), clock, SystemDice(), self.metrics, log, platform.node()
-        )
+        messenger = LocalMessenger()
+        notices = Notices(ward, store, messenger, clock, SystemDice(), self.metrics, log, platform.node())
         person = Person(ward, tmux, store, store.quiet, notices, clock, self.metrics, log)
+        foreign = Foreign(ward, messenger, clock, log, self._unheld)
         self._quiet = Quiet(ward, store, store.quiet, person, clock, log, self._unheld)
         socket = SocketWatch(runner.socket, clock)
         self._undo.callback(socket.close)
@@ -290,6 +291,7 @@ class Sidecar:
         tasks.keep("rehearsal", rehearser.run)
         tasks.keep("notices", notices.run)
         tasks.keep("quiet", self._keep_quiet)
+        tasks.keep("foreign silences", foreign.run)
         tasks.keep("usage", lambda: self._measure(host))
         tasks.keep("incidents", self._follow_incidents)
         tasks.keep("loop lag", self._feel_lag)

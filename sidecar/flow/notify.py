@@ -51,6 +51,11 @@ class Notices:
         self._news: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
         """Set for a channel when it has something new to say."""
 
+    @property
+    def host(self) -> str:
+        """The name that people know this machine by."""
+        return self._host
+
     async def take(self, notice: Notice, hush: Hush | None = None) -> None:
         """Write it down for every channel that wants to hear of its matter. Never fails.
 

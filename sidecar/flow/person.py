@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from sidecar.clock import Clock
+from sidecar.decide.matchers import shown, silencing
 from sidecar.decide.quiet import covering
 from sidecar.errors import SidecarError
 from sidecar.flow.notify import Notices
@@ -17,7 +18,7 @@ from sidecar.flow.picture import health_of
 from sidecar.flow.ports import Book, Logbook, Meter, QuietBook, Tmux
 from sidecar.flow.ward import Ward
 from sidecar.model.check import SUBJECT
-from sidecar.model.notice import GOOD_NEWS, ChannelKind, Delivery, Matter, Notice
+from sidecar.model.notice import GOOD_NEWS, ChannelKind, Delivery, Matter, Notice, labels_of_alerts
 from sidecar.model.quiet import Hush
 from sidecar.model.record import Action
 from sidecar.model.session import Health
@@ -84,7 +85,12 @@ class Person:
             await self._announce(*_in_one_line(wrong), good=False)
 
     def _hush(self, notice: Notice) -> Hush | None:
-        return covering(self._ward.hushes(self._clock.wall()), notice.session, notice.check)
+        now = self._clock.wall()
+        ours = covering(self._ward.hushes(now), notice.session, notice.check)
+        if ours is not None:
+            return ours
+        theirs = silencing(self._ward.foreign, labels_of_alerts(notice, self._notices.host), now)
+        return shown(theirs) if theirs is not None else None
 
     async def _withhold(self, notice: Notice, hush: Hush) -> None:
         self._log.say(

@@ -36,7 +36,7 @@ def picture(
         tmux_version=look.version,
         mode=ward.settings.recovery.mode,
         sessions=tuple(_session(ward, name, last_look, hushes) for name in names),
-        quiet=hushes,
+        quiet=ward.shown_hushes(last_look),
         incidents=tuple(incidents),
         circuits=dict(circuits),
         recoveries_in_progress=len(ward.cases),

@@ -18,11 +18,11 @@ from sidecar.model.extension import OwnCall
 from sidecar.model.heal import HealCall
 from sidecar.model.incident import Asker, Cause, Evidence, FailureKind, Finding, IncidentState
 from sidecar.model.ladder import Footing
-from sidecar.model.notice import Channel, Delivery, Message, Notice, QueuedNotice
+from sidecar.model.notice import Alertmanager, Channel, Delivery, Message, Notice, QueuedNotice
 from sidecar.model.plan import Outcome, Refusal, Resort, Resumption, Start, Step
 from sidecar.model.policy import BreakerState, Retention
 from sidecar.model.probe import Probe, ProbeResult
-from sidecar.model.quiet import Silence, SilenceRequest
+from sidecar.model.quiet import ForeignSilence, Silence, SilenceRequest
 from sidecar.model.reach import Reach, Ring
 from sidecar.model.record import (
     Action,
@@ -619,6 +619,14 @@ class Messenger(Protocol):
 
     async def deliver(self, channel: Channel, message: Message) -> None:
         """Hand a message over. Temporary: it may be taken another time; Permanent: never."""
+
+
+class Silencers(Protocol):
+    """Alertmanagers, as far as they keep quiet."""
+
+    async def silences(self, target: Alertmanager) -> tuple[ForeignSilence, ...]:
+        """Silences that have not ended. Temporary: it gives no answer."""
+        ...
 
 
 class Meter(Protocol):

@@ -101,7 +101,7 @@ class Quiet:
 
     def listed(self) -> tuple[Hush, ...]:
         """What keeps quiet now, what lasts longest first."""
-        return self._ward.hushes(self._clock.wall())
+        return self._ward.shown_hushes(self._clock.wall())
 
     def look_again(self) -> None:
         """The configuration may have changed."""

@@ -19,6 +19,7 @@ from sidecar.decide.detect import (
     killed_windows,
 )
 from sidecar.decide.fitting import fitting
+from sidecar.decide.matchers import shown
 from sidecar.decide.quiet import in_force
 from sidecar.decide.remember import carry
 from sidecar.errors import SidecarError
@@ -28,7 +29,7 @@ from sidecar.model.incident import Asker, Broken, Cause, Exit, Failure, FailureK
 from sidecar.model.ladder import Footing, Ladder, ladder_for, rung_of
 from sidecar.model.plan import Difference, Plan, Refusal, RefusalReason, Resort, StepKind, Strategy
 from sidecar.model.policy import Restore, RetryPolicy, Shape
-from sidecar.model.quiet import Hush, Silence
+from sidecar.model.quiet import ForeignSilence, Hush, Silence
 from sidecar.model.record import (
     IncidentRow,
     KnownSession,
@@ -189,6 +190,8 @@ class Ward:
         """By session, the addresses that it waits for and that are down."""
         self.silences: dict[int, Silence] = {}
         """Those that people have asked for and that were not ended."""
+        self.foreign: tuple[ForeignSilence, ...] = ()
+        """Those of Alertmanagers."""
         self.draining = False
 
     def check(self, name: str) -> Check | None:
@@ -208,6 +211,11 @@ class Ward:
     def hushes(self, now: float) -> tuple[Hush, ...]:
         """What keeps quiet now, what lasts longest first. ``now`` is wall seconds."""
         return in_force(self.settings.quiet, self.silences.values(), now)
+
+    def shown_hushes(self, now: float) -> tuple[Hush, ...]:
+        """The same, and then what Alertmanagers keep quiet."""
+        lasting = (one for one in self.foreign if one.begins <= now < one.until)
+        return (*self.hushes(now), *map(shown, lasting))
 
     def restore_policy(self, name: str) -> Restore:
         override = self.settings.sessions.overrides.get(name)

@@ -36,11 +36,11 @@ class Matter(StrEnum):
     """The check passes again."""
 
 
-ENDS: Mapping[Matter, frozenset[Matter]] = MappingProxyType(
+ENDS: Mapping[Matter, tuple[Matter, ...]] = MappingProxyType(
     {
-        Matter.RECOVERED: frozenset({Matter.RECOVERY_FAILED, Matter.STUCK, Matter.GIVEN_UP, Matter.HELD}),
-        Matter.RESTORABLE: frozenset({Matter.NOT_RESTORABLE}),
-        Matter.CHECK_RECOVERED: frozenset({Matter.CHECK_FAILED, Matter.HEAL_GIVEN_UP}),
+        Matter.RECOVERED: (Matter.RECOVERY_FAILED, Matter.STUCK, Matter.GIVEN_UP, Matter.HELD),
+        Matter.RESTORABLE: (Matter.NOT_RESTORABLE,),
+        Matter.CHECK_RECOVERED: (Matter.CHECK_FAILED, Matter.HEAL_GIVEN_UP),
     }
 )
 """Which matters are over with each good one."""
@@ -90,7 +90,12 @@ class Notice:
         return self.session or (f"{SUBJECT}{self.check}" if self.check else "")
 
 
-def labels_of(notice: Notice, matter: Matter, host: str) -> dict[str, str]:
+def labels_of_alerts(notice: Notice, host: str) -> list[dict[str, str]]:
+    """The labels of the alerts that a notice raises or, being good news, resolves."""
+    return [_labels(notice, matter, host) for matter in ENDS.get(notice.matter, (notice.matter,))]
+
+
+def _labels(notice: Notice, matter: Matter, host: str) -> dict[str, str]:
     """The labels of the alert that tells of this matter of whomever the notice is about."""
     name = "".join(word.capitalize() for word in matter.split("_"))
     check = {"check": notice.check} if notice.check else {}

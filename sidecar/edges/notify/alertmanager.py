@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sidecar.edges.notify.post import post
-from sidecar.model.notice import ENDS, GOOD_NEWS, Alertmanager, Matter, Message, Notice, labels_of
+from sidecar.model.notice import GOOD_NEWS, Alertmanager, Message, Notice, labels_of_alerts
 
 FIRES_FOR = 86_400.0
 """Seconds after which an alert ends by itself, should nobody ever say that it is over."""
@@ -21,21 +21,15 @@ async def deliver(target: Alertmanager, message: Message) -> None:
 
 def alerts_of(notice: Notice, host: str) -> Iterator[dict[str, Any]]:
     """The alerts that a notice begins or ends."""
-    if notice.matter in GOOD_NEWS:
-        # To end an alert that does not fire means nothing to Alertmanager.
-        for matter in sorted(ENDS[notice.matter]):
-            yield _alert(matter, notice, host, notice.at)
-    else:
-        yield _alert(notice.matter, notice, host, notice.at + FIRES_FOR)
-
-
-def _alert(matter: Matter, notice: Notice, host: str, ends: float) -> dict[str, Any]:
-    return {
-        "labels": labels_of(notice, matter, host),
-        "annotations": {"summary": notice.text, "trace": notice.trace},
-        "startsAt": _moment(notice.at),
-        "endsAt": _moment(ends),
-    }
+    # To end an alert that does not fire means nothing to Alertmanager.
+    ends = notice.at + (0.0 if notice.matter in GOOD_NEWS else FIRES_FOR)
+    for labels in labels_of_alerts(notice, host):
+        yield {
+            "labels": labels,
+            "annotations": {"summary": notice.text, "trace": notice.trace},
+            "startsAt": _moment(notice.at),
+            "endsAt": _moment(ends),
+        }
 
 
 def _moment(at: float) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from sidecar.edges.notify import alertmanager, webhook
+from sidecar.edges.notify import alertmanager, silences, webhook
 from sidecar.model.notice import Alertmanager, Channel, Email, Message, Webhook
+from sidecar.model.quiet import ForeignSilence
 
 
 class LocalMessenger:
-    """Implements :class:`sidecar.flow.ports.Messenger`."""
+    """Implements :class:`sidecar.flow.ports.Messenger` and :class:`sidecar.flow.ports.Silencers`."""
 
     async def deliver(self, channel: Channel, message: Message) -> None:
         """Hand it over, within a time limit.
@@ -26,3 +27,7 @@ class LocalMessenger:
                 from sidecar.edges.notify import mail
 
                 await mail.deliver(target, message)
+
+    async def silences(self, target: Alertmanager) -> tuple[ForeignSilence, ...]:
+        """What an Alertmanager keeps quiet; see :mod:`silences`."""
+        return await silences.silences(target)

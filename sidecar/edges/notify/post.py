@@ -11,6 +11,7 @@ import aiohttp
 from sidecar import __version__
 from sidecar.errors import Permanent, Temporary
 
+USER_AGENT = {"User-Agent": f"tmux-sidecar/{__version__}"}
 _SECONDS = 15.0
 _SAID = 200
 """Bytes of a refusal that are told."""
@@ -25,13 +26,12 @@ async def post(url: str, body: Any, headers: Mapping[str, str]) -> None:
         Temporary: nobody answered, or the server has trouble of its own.
         Permanent: it was refused.
     """
-    where = _shown(url)
+    where = shown_url(url)
     timeout = aiohttp.ClientTimeout(total=_SECONDS)
-    agent = {"User-Agent": f"tmux-sidecar/{__version__}"}
     try:
         async with (
             aiohttp.ClientSession(timeout=timeout, cookie_jar=aiohttp.DummyCookieJar()) as session,
-            session.post(url, json=body, headers=agent | dict(headers), allow_redirects=False) as answer,
+            session.post(url, json=body, headers=USER_AGENT | dict(headers), allow_redirects=False) as answer,
         ):
             if answer.ok and answer.status < 300:
                 return
@@ -48,7 +48,7 @@ async def post(url: str, body: Any, headers: Mapping[str, str]) -> None:
     raise Permanent(sentence, hint="Check the address and the token; the notice is not sent again.")
 
 
-def _shown(url: str) -> str:
+def shown_url(url: str) -> str:
     """An address without what may be a secret: chat services put theirs into the path."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.hostname}{f':{parts.port}' if parts.port else ''}"
