@@ -25,14 +25,16 @@ edges/           the doors: tmux/ (run, snapshot, capture, rebuild, birth, doorb
                  (http, tcp, dns, commands, what programs do), heals/ (signals, commands, what checks let
                  be done), process (/proc), process_watch (pidfds),
                  surroundings (kernel_log, cgroup, disks), stopped (what was, and lets it go on), inotify,
-                 host (this machine), folders (that may hang), pressure, memory (of our own), store/ (SQLite),
+                 diagnostics/ (what broken panes still show), host (this machine), folders (that may
+                 hang), pressure, memory (of our own), store/ (SQLite),
                  metrics, logs, systemd
 flow/            the corridor: watch (inbox and cycle), recover (THE PIPELINE) with situation, confirm,
                  verify, conclude and resume, execute and steps (plans), circuits, inquiry (what surrounds
                  a failure), examine (what looks do not show) with reach (the socket), frozen, suspended,
                  terminals and absence (what went unseen), heartbeat with rounds and dependencies (what
                  rules ask), furnish (declared sessions), checkpoint,
-                 rehearse, archive (what people ask of generations), custody (release, adopt, explain),
+                 diagnostics (what is looked at before acting), rehearse, archive (what people ask of
+                 generations), custody (release, adopt, explain),
                  records, desk (requests), alerts (by session), together (once for many), person (calls),
                  quiet with foreign (silences), pulse (the watchdog), strain and lanes (what is short,
                  and who waits), pace (turns of programs), ward (what is known)

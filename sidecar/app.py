@@ -24,6 +24,7 @@ from sidecar.decide import conversation, layout, retain, stress
 from sidecar.decide.by_hand import tmux_at
 from sidecar.edges import process
 from sidecar.edges.aside import is_misplaced, put_aside
+from sidecar.edges.diagnostics import DiagnosticsDoor
 from sidecar.edges.guests import Guests
 from sidecar.edges.heals.door import HealDoor
 from sidecar.edges.host import LocalHost
@@ -252,6 +253,7 @@ class Sidecar:
         recoverer = Recoverer(
             ward, tmux, store, host, clock, self.metrics, log, checkpointer, executor, self._circuits, person,
             Pace(clock, strain.starts, strain.memory), examination, strain,
+            DiagnosticsDoor(runner, self._environment),
         )  # fmt: skip
         rehearser = Rehearser(
             ward, Props(self._build_stage(host), store, host, clock, SystemDice(), self.metrics, log, person)

@@ -28,6 +28,7 @@ from sidecar.cli_common import (
     strategy_name,
     wait_for,
 )
+from sidecar.cli_incidents import incidents
 from sidecar.cli_quiet import in_words, silence
 from sidecar.cli_records import circuits
 from sidecar.cli_sessions import adopt, explain, release
@@ -186,7 +187,7 @@ def demo() -> None:
     click.get_current_context().exit(show())
 
 
-for command in (checkpoint, explain, release, adopt, silence, audit, circuits):
+for command in (checkpoint, explain, release, adopt, silence, audit, circuits, incidents):
     main.add_command(command)
 
 

@@ -103,6 +103,7 @@ def _show_incident(row: Mapping[str, Any] | None, told: Sequence[Mapping[str, st
     for fact in row["evidence"]:
         if fact not in told:
             click.echo(safe(f"  {fact['source']}: {fact['fact']}"))
+    click.echo(f"  what was seen then: `sidecar incidents show {row['id']}`")
 
 
 def _because(row: Mapping[str, Any]) -> str:

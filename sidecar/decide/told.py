@@ -69,6 +69,12 @@ def _moved(detail: Detail) -> str:
     return f"{detail['from']} → {detail['to']}{because}"
 
 
+def _looked_at(detail: Detail) -> str:
+    seen = ", ".join(f"{detail[what]} {what}" for what in ("panes", "processes", "stacks") if detail[what])
+    missing = f"; {detail['missing']} not captured" if detail["missing"] else ""
+    return f"before anything was done: {seen or 'the machine'}{missing}"
+
+
 def _ended(detail: Detail) -> str:
     seconds = detail["seconds"]
     after = f", after {seconds:.3f} s" if seconds is not None else ""
@@ -85,6 +91,7 @@ _SENTENCES: Mapping[str, Callable[[Detail], str]] = {
     Action.INCIDENT_OPENED: _opened,
     Action.INCIDENT_MOVED: _moved,
     Action.CIRCUIT_MOVED: _moved,
+    Action.DIAGNOSTICS_TAKEN: _looked_at,
     Action.REFUSED: lambda detail: str(detail["sentence"]),
     Action.DRY_RUN: lambda detail: str(detail["sentence"]),
     Action.RECOVERY_BEGUN: lambda detail: "; ".join(detail["steps"]),

@@ -33,6 +33,7 @@ def account(folder: Path) -> MemoryGroup:
         oom_kills=oom_kills(folder),
         limit=_number(folder, "memory.max", "memory.limit_in_bytes"),
         peak=_number(folder, "memory.peak", "memory.max_usage_in_bytes"),
+        used=_number(folder, "memory.current", "memory.usage_in_bytes"),
     )
 
 

@@ -14,6 +14,7 @@ from sidecar.decide.detect import Expected
 from sidecar.model.archive import Doomed, GenerationFilter, GenerationRow
 from sidecar.model.audit import AuditFilter, Cleared, Head, Pruned, TrailLimits
 from sidecar.model.check import Check, CheckRow
+from sidecar.model.diagnostics import Diagnostics, Machine, PythonStack, Subject, Tail, Tree
 from sidecar.model.extension import OwnCall
 from sidecar.model.heal import HealCall
 from sidecar.model.incident import Asker, Cause, Evidence, FailureKind, Finding, IncidentState
@@ -119,6 +120,15 @@ class Book(Protocol):
 
     async def add_evidence(self, session: str, facts: Sequence[Evidence], now: float) -> None:
         """What was learnt about the newest incident of this session after it had been decided."""
+
+    async def keep_diagnostics(self, incident: int, found: Diagnostics, now: float) -> None:
+        """Put what was seen with its incident, instead of what was seen before.
+
+        Cut to a bearable size, and without what looks like a secret in the texts.
+        """
+
+    async def diagnostics(self, incident: int) -> Diagnostics | None:
+        """What was seen; None if nothing was, or it is damaged."""
 
     async def open_incidents(self) -> tuple[IncidentRow, ...]:
         """Those that are not closed, oldest first."""
@@ -539,6 +549,26 @@ class Senses(Protocol):
 
     async def measure(self, panes: Iterable[Pane]) -> Mapping[str, Vitals]:
         """Of what runs in front in these panes, by pane id; those that have gone are left out."""
+        ...
+
+
+class Instruments(Protocol):
+    """What broken panes and the machine still show. Nothing here changes anything."""
+
+    async def tails(self, panes: Sequence[str]) -> Mapping[str, Tail]:
+        """The last lines of those that are there, by pane id, as they are."""
+        ...
+
+    async def processes(self, subjects: Sequence[Subject]) -> tuple[Mapping[str, Tree], str]:
+        """What each subject is, by its key, as far as it came in time; and what did not, if anything."""
+        ...
+
+    async def stacks(self, pids: Sequence[int]) -> tuple[PythonStack, ...]:
+        """What the threads of these Python processes do; of very many, only the first are asked."""
+        ...
+
+    async def machine(self, folders: Sequence[str], groups: Sequence[str]) -> tuple[Machine | None, str]:
+        """The machine, the disks of these folders, and these memory groups; and what did not come in time."""
         ...
 
 

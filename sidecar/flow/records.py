@@ -8,6 +8,7 @@ from sidecar.flow.ports import Book
 from sidecar.flow.ward import Ward
 from sidecar.flow.watch import Watch
 from sidecar.model.audit import AuditFilter
+from sidecar.model.diagnostics import Diagnostics
 from sidecar.model.incident import SignalKind
 from sidecar.model.plan import RefusalReason, Strategy
 from sidecar.model.record import Action, AuditRow, CircuitRow, IncidentRow, RecoveryRow
@@ -42,6 +43,10 @@ class Records:
     async def incident(self, number: int) -> tuple[IncidentRow, tuple[RecoveryRow, ...]] | None:
         """One with its recoveries, oldest first."""
         return await self._book.incident(number)
+
+    async def diagnostics(self, number: int) -> Diagnostics | None:
+        """What was seen at an incident before anything was done."""
+        return await self._book.diagnostics(number)
 
     def circuits(self) -> tuple[CircuitRow, ...]:
         """Every strategy's circuit, also of those that never failed, and the others that were used lately."""

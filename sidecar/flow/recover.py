@@ -21,11 +21,12 @@ from sidecar.flow.checkpoint import Checkpointer
 from sidecar.flow.circuits import Circuits, permit_for
 from sidecar.flow.conclude import Concluder, Conclusion, Run
 from sidecar.flow.confirm import Confirmer
+from sidecar.flow.diagnostics import Diagnostician, Looking
 from sidecar.flow.examine import Examination
 from sidecar.flow.execute import Executor, Result, insist
 from sidecar.flow.pace import Pace
 from sidecar.flow.person import Person
-from sidecar.flow.ports import Book, Host, Logbook, Meter, Tmux
+from sidecar.flow.ports import Book, Host, Instruments, Logbook, Meter, Tmux
 from sidecar.flow.resume import mandate_of, mark_of, resumed, too_often
 from sidecar.flow.situation import Surveyor, image_for
 from sidecar.flow.strain import Strain
@@ -59,6 +60,7 @@ class Recoverer:
         pace: Pace,
         examination: Examination,
         strain: Strain,
+        instruments: Instruments,
     ) -> None:
         self._ward = ward
         self._tmux = tmux
@@ -74,6 +76,7 @@ class Recoverer:
         self._strain = strain
         self._surveyor = Surveyor(ward, book, host, clock, circuits)
         self._confirmer = Confirmer(tmux, examination, checkpointer, self._surveyor)
+        self._diagnostician = Diagnostician(ward, instruments, book, clock, log, checkpointer.private)
         self._verifier = Verifier(tmux, clock, examination)
         self._concluder = Concluder(ward, book, clock, meter, log, checkpointer, circuits, person)
 
@@ -91,6 +94,10 @@ class Recoverer:
 
     async def _attempt(self, case: Case, incident: IncidentRow) -> bool:
         """One way to bring it back. Whether another is to be tried."""
+        async with self._diagnostician.looking(case, incident) as looking:
+            return await self._try(case, incident, looking)
+
+    async def _try(self, case: Case, incident: IncidentRow, looking: Looking) -> bool:
         decision = await self._decide(case, incident.state, pays=True)
         if isinstance(decision, Plan):
             decision = await self._confirmer.confirm(case, decision)
@@ -98,9 +105,12 @@ class Recoverer:
             decision = await self._lend(incident, decision)
         if isinstance(decision, Refusal):
             self._surveyor.pay_back(case)
+            await looking.before_refusing(decision)
             await self._concluder.refuse(case, incident, decision)
             return False
-        return await self._carry_out(await self._begin(case, incident, decision))
+        run = await self._begin(case, incident, decision)
+        await looking.before_acting()
+        return await self._carry_out(run)
 
     async def dry_run(self, case: Case, *, recorded: bool = False) -> DryRun | Refusal:
         """What would be done, without doing it: no lease, no incident; on record only when that is wanted."""

@@ -56,6 +56,7 @@ class Action(StrEnum):
     INCIDENT_OPENED = "incident_opened"
     INCIDENT_MOVED = "incident_moved"
     EVIDENCE_ADDED = "evidence_added"
+    DIAGNOSTICS_TAKEN = "diagnostics_taken"
     REFUSED = "refused"
     DRY_RUN = "dry_run"
     RECOVERY_BEGUN = "recovery_begun"

@@ -42,6 +42,8 @@ class MemoryGroup:
     """Bytes; None without a limit."""
     peak: int | None = None
     """The most bytes that it has held."""
+    used: int | None = None
+    """Bytes that it holds now."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from sidecar.model.archive import (
 )
 from sidecar.model.audit import AuditFilter
 from sidecar.model.care import Care, Explanation
+from sidecar.model.diagnostics import Diagnostics
 from sidecar.model.plan import Refusal
 from sidecar.model.quiet import Hush, Silence, SilenceRequest, UnknownTarget
 from sidecar.model.record import (
@@ -134,6 +135,9 @@ class Records(Protocol):
 
     async def incident(self, number: int) -> tuple[IncidentRow, Sequence[RecoveryRow]] | None:
         """One with its recoveries, oldest first."""
+
+    async def diagnostics(self, number: int) -> Diagnostics | None:
+        """What was seen at an incident before anything was done; None if nothing was."""
 
     def circuits(self) -> Sequence[CircuitRow]:
         """Every strategy's circuit, also of those that never failed, and the others that were used lately."""

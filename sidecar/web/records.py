@@ -13,6 +13,7 @@ from sidecar.decide.told import line
 from sidecar.errors import SidecarError
 from sidecar.model.audit import AuditFilter
 from sidecar.model.circuits import is_name
+from sidecar.model.diagnostics import Diagnostics
 from sidecar.model.plan import Strategy
 from sidecar.model.record import Action, AuditRow, IncidentRow, RecoveryRow
 from sidecar.web.payload import check_json, moment, one_of, positive, read_number, yes
@@ -82,9 +83,10 @@ class _Records:
     async def incident(self, request: web.Request) -> web.Response:
         number = read_number(request.match_info["id"])
         found = None if number is None else await self._records.incident(number)
-        if found is None:
+        if number is None or found is None:
             raise _not_there("incident", request.match_info["id"], "GET /api/v1/incidents lists them.")
-        return await shown(lambda: _incident(*found))
+        seen = await self._records.diagnostics(number)
+        return await shown(lambda: _incident(*found, seen))
 
     async def circuits(self, request: web.Request) -> web.Response:
         return as_json({"circuits": self._records.circuits()})
@@ -115,8 +117,8 @@ def _lines(rows: Sequence[AuditRow]) -> bytes:
     return "".join(f"{line(row)}\n" for row in rows).encode("utf-8", "backslashreplace")
 
 
-def _incident(row: IncidentRow, tried: Sequence[RecoveryRow]) -> dict[str, Any]:
-    return {"incident": row, "recoveries": tried}
+def _incident(row: IncidentRow, tried: Sequence[RecoveryRow], seen: Diagnostics | None) -> dict[str, Any]:
+    return {"incident": row, "recoveries": tried, "diagnostics": seen}
 
 
 def _next(rows: Sequence[AuditRow | IncidentRow], limit: int) -> int | None:

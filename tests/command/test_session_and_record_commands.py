@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -209,6 +211,7 @@ async def test_an_explanation_with_all_its_parts(stand: Stand) -> None:
         "    - /proc/vmstat: nothing was killed",
         "incident 7: held, opened -: it is held",
         "  disk: full",
+        "  what was seen then: `sidecar incidents show 7`",
         "by itself: nothing (cause_unknown): held",
         "  hint: Ask.",
         "on request: restore_checkpoint",
@@ -245,3 +248,41 @@ def test_without_the_service_one_line_says_so(tmp_path: Path, words: tuple[str, 
     done = service.run(tmp_path, *words)
     assert done.exit_code == 1
     assert done.stderr.startswith("sidecar: no sidecar has run with the state folder")
+
+
+def test_incidents_and_what_was_seen_before_anything_was_done(tmux: TmuxBox, sidecar: SidecarBox) -> None:
+    command = "trap '' HUP; echo last words --token=abcdefgh; sleep 5006 & exec sleep 5007"
+    tmux.run("new-session", "-d", "-s", "web", "-x", "90", "-y", "20", command)
+    sidecar.stored("web")
+    pid = int(eventually(lambda: tmux.show("=web:", "#{pane_pid}")))
+    eventually(lambda: b"5007" in Path(f"/proc/{pid}/cmdline").read_bytes())
+    assert service.run(sidecar.state, "incidents").output == "no incidents\n"
+    os.kill(pid, signal.SIGKILL)
+    sidecar.verified("web")
+    head, row = service.run(sidecar.state, "incidents").output.splitlines()
+    assert head.split()[:3] == ["ID", "OPENED", "SESSION"]
+    assert row.split()[0] == "1"
+    assert "recovered" in row
+    (line,) = json.loads(service.run(sidecar.state, "incidents", "list", "web", "--json").output)["incidents"]
+    assert line["state"] == "recovered"
+    assert service.run(sidecar.state, "incidents", "list", "--waiting").output == "no incidents\n"
+    done = service.run(sidecar.state, "incidents", "show", "1")
+    assert done.exit_code == 0, done.output
+    lines = done.output.splitlines()
+    assert lines[0] == "incident 1: web crashed (pane), recovered"
+    assert "cause: process_killed, intent failure" in lines[2]
+    assert any(line.startswith("recovery 1: respawn_pane, verified after ") for line in lines)
+    assert f"  pane %0, process {pid}: process {pid} was ended by SIGKILL" in lines
+    assert "      | last words --token=***" in lines
+    assert "abcdefgh" not in done.output
+    assert any("sleep 5006" in line and f"{os.getpid()}" not in line.split()[:1] for line in lines)
+    assert any(line.startswith("  machine: load ") for line in lines)
+    assert any(line.startswith("  newest checkpoint: ") for line in lines)
+    assert not [line for line in lines if "not captured" in line]
+    seen = json.loads(service.run(sidecar.state, "incidents", "show", "1", "--json").output)["diagnostics"]
+    assert seen["seconds"] < 0.25
+    survivor = next(one for one in seen["panes"][0]["tree"]["processes"] if one["command"] == "sleep 5006")
+    os.kill(survivor["pid"], signal.SIGKILL)
+    assert service.run(sidecar.state, "incidents", "show", "99").exit_code == 1
+    assert "last words" not in sidecar.log.read_text()
+    assert "last words" not in json.dumps(sidecar.get("/api/v1/audit"))

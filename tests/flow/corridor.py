@@ -68,6 +68,7 @@ from sidecar.model.stress import Room
 from sidecar.model.surroundings import Question, Surroundings
 from sidecar.model.workspace import Beside, Command, DeclaredPane, Pairs, Workspace
 from tests.decide.builders import SERVER, pane, session
+from tests.flow.bedside import Bedside
 
 _CALM = 40
 """Turns of the loop without a thread at work, after which everybody is taken to wait."""
@@ -564,6 +565,7 @@ class Corridor:
         found = (socket, AbsenceExaminer(ward, self.store, clock), *examiners)
         examination = Examination(found, self.log, checks)
         self.mail = Postman()
+        self.bedside = Bedside()
         self.notices = Notices(ward, self.store, self.mail, clock, Certain(), self.meter, self.log, "box")
         self.person = Person(
             ward, self.tmux, self.store, self.store.quiet, self.notices, clock, self.meter, self.log
@@ -572,7 +574,7 @@ class Corridor:
         self.recoverer = Recoverer(
             ward, self.tmux, self.store, self.host, clock, self.meter, self.log, self.checkpointer, executor,
             self.circuits, self.person, Pace(clock, self.strain.starts, self.strain.memory), examination,
-            self.strain,
+            self.strain, self.bedside,
         )  # fmt: skip
         tools = Tools(
             self.tmux, self.bell, self.store, self.host, self.processes, SteadyFile(), clock, self.log,

@@ -18,6 +18,7 @@ from sidecar.config import AlertRoute, Settings
 from sidecar.errors import SidecarError
 from sidecar.model.archive import GenerationFilter, RestoreRequest
 from sidecar.model.audit import AuditFilter
+from sidecar.model.diagnostics import Diagnostics
 from sidecar.model.incident import Asker, Cause, FailureKind, IncidentState, Intent
 from sidecar.model.plan import Strategy
 from sidecar.model.policy import BreakerState, Circuit
@@ -202,6 +203,7 @@ class FakeRecords:
 
     answer: Any = ()
     asked: list[tuple[Any, ...]] = field(default_factory=list)
+    seen: Diagnostics | None = None
 
     async def audit(self, *asked: Any) -> Any:
         self.asked.append(("audit", *asked))
@@ -221,6 +223,9 @@ class FakeRecords:
     async def incident(self, number: int) -> Any:
         self.asked.append(("incident", number))
         return self.answer
+
+    async def diagnostics(self, number: int) -> Diagnostics | None:
+        return self.seen
 
     def circuits(self) -> Any:
         return self.answer

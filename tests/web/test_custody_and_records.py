@@ -13,6 +13,7 @@ from yarl import URL
 from sidecar.errors import StoreUnavailable
 from sidecar.model.audit import AuditFilter
 from sidecar.model.care import Care, Duty, Explanation, Subject
+from sidecar.model.diagnostics import Diagnostics, PaneFacts, Tail
 from sidecar.model.incident import (
     Broken,
     Cause,
@@ -153,6 +154,10 @@ async def test_incidents(windows: Windows) -> None:
     windows.records.answer = (incident(), (recovery(),))
     status, body = await get(windows, "/api/v1/incidents/1")
     assert (status, body["incident"]["cause"], body["recoveries"][0]["id"]) == (200, "process_killed", 7)
+    assert body["diagnostics"] is None
+    windows.records.seen = Diagnostics(1.0, panes=(PaneFacts("%1", 5, tail=Tail(("bye",))),))
+    _, body = await get(windows, "/api/v1/incidents/1")
+    assert body["diagnostics"]["panes"][0]["tail"]["lines"] == ["bye"]
 
 
 async def test_circuits(windows: Windows) -> None:

@@ -57,6 +57,7 @@ def _horizon(tx: Transaction, now: float) -> float:
 def _remove_incidents(tx: Transaction, incidents: Sequence[int], recoveries: Sequence[int]) -> None:
     _remove(tx, "steps", "recovery", recoveries)
     _remove(tx, "recoveries", "id", recoveries)
+    _remove(tx, "diagnostics", "incident", incidents)
     _remove(tx, "incidents", "id", incidents)
 
 

@@ -231,6 +231,12 @@ def checks(db: Database) -> None:
     _create(db, "checks")
 
 
+@_migration
+def diagnostics(db: Database) -> None:
+    """What was seen before anything was done, for databases that were made without."""
+    _create(db, "diagnostics")
+
+
 def _create(db: Database, table: str) -> None:
     """Make a table as it is now, unless it is there."""
     for statement in _statements(schema()):

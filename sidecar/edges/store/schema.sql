@@ -56,6 +56,13 @@ CREATE TABLE incidents (
   sentence TEXT NOT NULL DEFAULT ''
 );
 CREATE INDEX incidents_open ON incidents (session) WHERE closed IS NULL;
+CREATE TABLE diagnostics (
+  incident INTEGER PRIMARY KEY REFERENCES incidents (id),
+  at REAL NOT NULL,
+  checkpoint INTEGER,
+  size INTEGER NOT NULL,
+  packed BLOB NOT NULL
+);
 CREATE TABLE recoveries (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
   incident INTEGER NOT NULL REFERENCES incidents (id),

@@ -25,6 +25,7 @@ from sidecar.edges.store import (
     clearing,
     codec,
     counters,
+    diagnostics,
     footings,
     incidents,
     journal,
@@ -49,6 +50,7 @@ from sidecar.errors import StoreUnavailable
 from sidecar.model.archive import Doomed
 from sidecar.model.audit import AuditFilter, Cleared, Head, Pruned, TrailLimits
 from sidecar.model.check import CheckRow
+from sidecar.model.diagnostics import Diagnostics
 from sidecar.model.incident import Asker, Evidence, FailureKind, Finding, IncidentState
 from sidecar.model.ladder import Footing
 from sidecar.model.notice import Delivery, Notice, QueuedNotice
@@ -292,6 +294,14 @@ class Store:
 
     async def add_evidence(self, session: str, facts: Sequence[Evidence], now: float) -> None:
         await self._write(lambda tx: incidents.add_evidence(tx, session, facts, now))
+
+    async def keep_diagnostics(self, incident: int, found: Diagnostics, now: float) -> None:
+        packed = await asyncio.to_thread(diagnostics.pack, found)
+        await self._write(lambda tx: diagnostics.keep(tx, incident, found, packed, now))
+
+    async def diagnostics(self, incident: int) -> Diagnostics | None:
+        row = await self._read(lambda tx: diagnostics.read(tx, incident))
+        return await asyncio.to_thread(diagnostics.unpack, row) if row is not None else None
 
     async def open_incidents(self) -> tuple[IncidentRow, ...]:
         rows = await self._read(lambda tx: tx.all("SELECT * FROM incidents WHERE closed IS NULL ORDER BY id"))
