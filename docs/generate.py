@@ -164,8 +164,10 @@ def probes_page() -> str:
 def _keys(match: re.Match[str]) -> str:
     kind = ProbeKind(match["kind"])
     form = PROBES[kind]
-    meanings = _docstrings(form.made)
-    by_name = {{"paths": "path"}.get(one.name, one.name): one for one in fields(form.made)}
+    meanings, by_name = {}, {}
+    for made in (form.made, *form.parts):
+        meanings |= _docstrings(made)
+        by_name |= {{"paths": "path"}.get(one.name, one.name): one for one in fields(made)}
     rows = (
         f"| `{key}` | {_probe_default(kind, by_name[key])} | {_markdown(meanings[by_name[key].name])} |\n"
         for key in form.keys
@@ -177,7 +179,8 @@ def _probe_default(kind: ProbeKind, one: Field[Any]) -> str:
     default = _default(one)
     if isinstance(default, float) and one.name in _PROBE_SHARES and kind is not ProbeKind.LOAD:
         return f"`{default:.0%}`"
-    return f"`{default:g}`" if kind is ProbeKind.LOAD else _show(one.name, default)
+    plain = kind is ProbeKind.LOAD and isinstance(default, int | float)
+    return f"`{default:g}`" if plain else _show(one.name, default)
 
 
 def _rule_row(rule: ResumeRule) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from sidecar.config_fields import Place, Reader, section
+from sidecar.config_fields import Place, Reader, Told, section
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +24,18 @@ class Form:
     required: tuple[str, ...] = ()
     build: Callable[..., Any] | None = None
     """What makes the probe of the values of the mapping, where the type itself does not."""
+    parts: tuple[type, ...] = ()
+    """What else the keys are fields of."""
     read: Reader[Any] | None = None
     """What makes it of a plain value that stands for no key."""
 
     def __call__(self, place: Place) -> Any:
         if self.keys and isinstance(place.node, yaml.MappingNode):
+            known = len(place.report.faults)
             values = section(place, self.keys, self.required)
+            if len(place.report.faults) > known:
+                # What is left of a probe with faults may seem to have others.
+                raise Told
         elif self.read is not None:
             return self.read(place)
         else:

@@ -25,6 +25,7 @@ from sidecar.config_fields import (
 )
 from sidecar.config_probe_form import Form
 from sidecar.config_probes_machine import MACHINE
+from sidecar.config_probes_process import PROCESSES
 from sidecar.model.probe import (
     CommandProbe,
     DnsProbe,
@@ -116,5 +117,6 @@ PROBES: Mapping[ProbeKind, Form] = {
     ProbeKind.TCP: Form(TcpProbe, {}, read=read_as(_address)),
     ProbeKind.DNS: Form(DnsProbe, _DNS, "name", required=("name",)),
     **MACHINE,
+    **PROCESSES,
 }
 """By kind, which is also the key in the file."""

@@ -25,7 +25,6 @@ from sidecar.model.probe import ProbeKind
 from sidecar.model.probe_machine import (
     OWN,
     CpuProbe,
-    DescriptorsProbe,
     DiskProbe,
     LoadProbe,
     MemoryProbe,
@@ -87,6 +86,5 @@ MACHINE: Mapping[ProbeKind, Form] = {
     ProbeKind.CPU: Form(CpuProbe, _OF_GROUP, "above"),
     ProbeKind.PRESSURE: Form(PressureProbe, _PRESSURE, "resource", required=("resource",)),
     ProbeKind.LOAD: Form(LoadProbe, _LOAD, "above"),
-    ProbeKind.DESCRIPTORS: Form(DescriptorsProbe, _SHARE, "above"),
 }
 """By kind, which is also the key in the file."""

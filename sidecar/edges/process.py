@@ -108,6 +108,20 @@ def stat_fields(pid: int) -> list[bytes]:
     return _stat(pid)
 
 
+def named_stat(pid: int) -> tuple[bytes, list[bytes]]:
+    """What the kernel calls it, 15 bytes at most, beside :func:`stat_fields`."""
+    raw = _read(f"/proc/{pid}/stat")
+    if not raw:
+        return b"", []
+    end = raw.rindex(b")")
+    return raw[raw.index(b"(") + 1 : end], raw[end + 2 :].split()
+
+
+def arguments(pid: int) -> tuple[str, ...]:
+    """Its command line as it is, secrets included; empty for a zombie, or one that is gone."""
+    return _argv(pid)
+
+
 def terminal_of(pid: int) -> int:
     """The device number of the process's controlling terminal; 0 if it has none, or is gone."""
     fields = _stat(pid)
@@ -258,8 +272,7 @@ def _tracer(pid: int) -> int:
 
 def _stat(pid: int) -> list[bytes]:
     """The fields of /proc/PID/stat after ``comm``; empty when there is no such process."""
-    raw = _read(f"/proc/{pid}/stat")
-    return raw[raw.rindex(b")") + 2 :].split() if raw else []
+    return named_stat(pid)[1]
 
 
 def _reaped_status(pidfd: int) -> int | None:

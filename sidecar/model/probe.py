@@ -29,6 +29,7 @@ class ProbeKind(StrEnum):
     PRESSURE = "pressure"
     LOAD = "load"
     DESCRIPTORS = "descriptors"
+    PROCESS = "process"
 
 
 class ProbeFault(StrEnum):
@@ -52,6 +53,11 @@ class ProbeFault(StrEnum):
     ABOVE_LIMIT = "above_limit"
     BELOW_LIMIT = "below_limit"
     NOT_MEASURED = "not_measured"
+    NOT_RUNNING = "not_running"
+    TOO_MANY = "too_many"
+    TOO_OLD = "too_old"
+    TOO_YOUNG = "too_young"
+    BAD_STATE = "bad_state"
 
 
 _FIGURES = (ProbeFault.ABOVE_LIMIT, ProbeFault.NOT_MEASURED)
@@ -75,13 +81,21 @@ FAULTS: Mapping[ProbeKind, tuple[ProbeFault, ...]] = {
         ProbeFault.COMMAND_HUNG,
         ProbeFault.COMMAND_FLOODED,
     ),
-    ProbeKind.MEMORY: (*_FIGURES, ProbeFault.NO_ANSWER),
+    ProbeKind.MEMORY: _FIGURES,
     ProbeKind.SWAP: _FIGURES,
     ProbeKind.DISK: (*_FIGURES, ProbeFault.BELOW_LIMIT, ProbeFault.NO_ANSWER),
-    ProbeKind.CPU: (*_FIGURES, ProbeFault.NO_ANSWER),
-    ProbeKind.PRESSURE: (*_FIGURES, ProbeFault.NO_ANSWER),
+    ProbeKind.CPU: _FIGURES,
+    ProbeKind.PRESSURE: _FIGURES,
     ProbeKind.LOAD: _FIGURES,
-    ProbeKind.DESCRIPTORS: _FIGURES,
+    ProbeKind.DESCRIPTORS: (*_FIGURES, ProbeFault.NOT_RUNNING),
+    ProbeKind.PROCESS: (
+        *_FIGURES,
+        ProbeFault.NOT_RUNNING,
+        ProbeFault.TOO_MANY,
+        ProbeFault.TOO_OLD,
+        ProbeFault.TOO_YOUNG,
+        ProbeFault.BAD_STATE,
+    ),
 }
 """What each kind of probe may find wrong."""
 ASKED_OF_PROGRAMS = (ProbeKind.COMMAND, ProbeKind.HTTP, ProbeKind.TCP, ProbeKind.DNS)

@@ -141,21 +141,6 @@ class LoadProbe(Local):
         return f"load of {self.minutes} min below {self.above:g} for each processor"
 
 
-@dataclass(frozen=True, slots=True)
-class DescriptorsProbe(Local):
-    """Open files of the whole machine."""
-
-    above: float = 0.8
-    """The share of what the kernel allows from which on it is too much."""
-
-    @property
-    def kind(self) -> ProbeKind:
-        return ProbeKind.DESCRIPTORS
-
-    def describe(self) -> str:
-        return f"open files below {_percent(self.above)}"
-
-
 def _of(cgroup: str) -> str:
     return f" of {'the own group' if cgroup == OWN else cgroup}" if cgroup else ""
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from sidecar import config_read
+from sidecar.errors import ConfigInvalid
 from sidecar.model.probe import Probe
 from sidecar.model.probe_machine import (
     CpuProbe,
-    DescriptorsProbe,
     DiskProbe,
     LoadProbe,
     MemoryProbe,
@@ -17,6 +17,7 @@ from sidecar.model.probe_machine import (
     SwapProbe,
     Waiting,
 )
+from sidecar.model.probe_process import DescriptorsProbe, Never, ProcessProbe, Which
 
 
 def read(text: str) -> Probe:
@@ -45,7 +46,33 @@ def read(text: str) -> Probe:
         ("load: 2.5", LoadProbe(2.5)),
         ("load: {minutes: 15}", LoadProbe(minutes=15)),
         ("descriptors: 70%", DescriptorsProbe(0.7)),
+        ("descriptors: {name: api, most: 500}", DescriptorsProbe(None, 500, Which("api"))),
+        ("descriptors: {cmdline: '^api', above: 50%}", DescriptorsProbe(0.5, None, Which(cmdline="^api"))),
+        ("process: nginx", ProcessProbe(Which("nginx"))),
+        ("process: {pidfile: /run/a.pid}", ProcessProbe(Which(pidfile="/run/a.pid"))),
+        ("process: {name: cron, most: 0}", ProcessProbe(Which("cron"), 0, 0)),
+        (
+            "process: {cmdline: 'worker', cgroup: /sys/fs/cgroup/a, least: 2, most: 4, younger: 1d, "
+            "older: 5s, rss: 2GB, cpu: 250%, never: [zombie, blocked]}",
+            ProcessProbe(
+                Which(cmdline="worker", cgroup="/sys/fs/cgroup/a"),
+                2,
+                4,
+                86_400.0,
+                5.0,
+                2 * 10**9,
+                2.5,
+                (Never.ZOMBIE, Never.BLOCKED),
+            ),
+        ),
     ],
 )
 def test_what_it_means(text: str, probe: Probe) -> None:
     assert read(text) == probe
+
+
+def test_an_unknown_probe() -> None:
+    with pytest.raises(ConfigInvalid) as caught:
+        read("proccess: nginx")
+    (fault,) = caught.value.faults
+    assert fault.sentence.startswith("'proccess' is an unknown key; did you mean process? There are: ")

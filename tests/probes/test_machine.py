@@ -20,7 +20,6 @@ from sidecar.edges.probes.prober import Prober
 from sidecar.model.probe import FAULTS, Probe, ProbeFault, ProbeKind, ProbeResult
 from sidecar.model.probe_machine import (
     CpuProbe,
-    DescriptorsProbe,
     DiskProbe,
     LoadProbe,
     MemoryProbe,
@@ -29,6 +28,7 @@ from sidecar.model.probe_machine import (
     SwapProbe,
     Waiting,
 )
+from sidecar.model.probe_process import DescriptorsProbe
 from tests.clocks import SetClock
 
 MEMINFO = "MemTotal: 1000000 kB\nMemFree: 1 kB\nMemAvailable:  {available} kB\n"
@@ -327,10 +327,10 @@ def test_a_share_is_never_negative(readings: list[tuple[float, float]]) -> None:
 
 def test_rates_are_not_kept_for_ever() -> None:
     rates = processor.Rates()
-    for number in range(2_000):
+    for number in range(11_000):
         rates.share(number, 0.0, 0.0)
     assert rates.share(0, 1.0, 1.0) is None
-    assert rates.share(1_999, 1.0, 1.0) == 1.0
+    assert rates.share(10_999, 1.0, 1.0) == 1.0
 
 
 def test_figures_for_people() -> None:

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
-from sidecar.edges.probes.finding import Finding, below, limit, percent, size
-from sidecar.model.probe import UNASKED, ProbeFault
+from sidecar.edges.probes.finding import Finding, below, limit, percent, size, worst
+from sidecar.model.probe import ProbeFault
 from sidecar.model.probe_machine import DiskProbe
 
 
 def judged(probe: DiskProbe, path: str, facts: os.statvfs_result) -> Finding:
     """The worst that is found about one of the paths."""
     return worst(list(_findings(probe, path, facts)))
-
-
-def worst(findings: Sequence[Finding]) -> Finding:
-    """One that is bad, else one of which nothing is known, else the one with the highest figure."""
-    return max(findings, key=lambda one: (one.fault is not None, one.fault not in UNASKED, one.value or 0.0))
 
 
 def _findings(probe: DiskProbe, path: str, facts: os.statvfs_result) -> Iterator[Finding]:

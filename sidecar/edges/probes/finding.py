@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sidecar.model.probe import ProbeFault
+from sidecar.model.probe import UNASKED, ProbeFault
 
 _UNITS = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 _SPANS = ((86_400.0, "d"), (3_600.0, "h"), (60.0, "min"))
@@ -28,6 +29,11 @@ def below(value: float, limit: float, fact: str, shown: str) -> Finding:
     if value < limit:
         return Finding(None, fact, value)
     return Finding(ProbeFault.ABOVE_LIMIT, f"{fact}; the limit is {shown}", value)
+
+
+def worst(findings: Sequence[Finding]) -> Finding:
+    """One that is bad, else one of which nothing is known, else the one with the highest figure."""
+    return max(findings, key=lambda one: (one.fault is not None, one.fault not in UNASKED, one.value or 0.0))
 
 
 def percent(share: float) -> str:

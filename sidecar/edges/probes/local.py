@@ -8,19 +8,20 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 
 from sidecar.clock import Clock
-from sidecar.edges.probes import disk, machine, processor
+from sidecar.edges.probes import condition, disk, machine, processor, search, select
 from sidecar.edges.probes.apart import Apart
-from sidecar.edges.probes.finding import Finding, Unmeasured
+from sidecar.edges.probes.finding import Finding, Unmeasured, worst
+from sidecar.edges.probes.processes import Crowd, Processes, Seen
 from sidecar.model.probe import Probe, ProbeFault, ProbeResult
 from sidecar.model.probe_machine import (
     CpuProbe,
-    DescriptorsProbe,
     DiskProbe,
     LoadProbe,
     MemoryProbe,
     PressureProbe,
     SwapProbe,
 )
+from sidecar.model.probe_process import DescriptorsProbe, ProcessProbe, Which
 
 
 class LocalProber:
@@ -30,6 +31,7 @@ class LocalProber:
         self._clock = clock
         self._apart = Apart()
         self._rates = processor.Rates()
+        self._everybody = Processes(clock.monotonic)
 
     async def probe(self, what: Probe, seconds: float) -> ProbeResult:
         """One look within ``seconds``. Never raises for what it finds."""
@@ -37,14 +39,14 @@ class LocalProber:
         if isinstance(what, DiskProbe):
             found = await self._disks(what, seconds)
         else:
-            found = await _within(seconds, self._look(what), "the kernel")
+            found = await _within(seconds, self._look(what, seconds), "the kernel", ProbeFault.NOT_MEASURED)
         return ProbeResult(found.fault, self._clock.monotonic() - began, found.fact, value=found.value)
 
     async def close(self) -> None:
         """Wait for no disk any more."""
         await self._apart.close()
 
-    async def _look(self, what: Probe) -> Finding:
+    async def _look(self, what: Probe, seconds: float) -> Finding:
         match what:
             case MemoryProbe():
                 return await self._read(what, partial(machine.memory, what), group=what.cgroup)
@@ -57,30 +59,54 @@ class LocalProber:
                 return await self._read(what, partial(machine.stall, what), group=what.cgroup)
             case LoadProbe():
                 return machine.load(what)
-            case DescriptorsProbe():
+            case DescriptorsProbe(which=which) if not which.named:
                 return machine.descriptors(what)
+            case DescriptorsProbe(which=which):
+                found, _ = await self._processes(which, seconds)
+                living = [one for one in found if one.lives]
+                return await self._apart.ask(what, partial(condition.descriptors, what, living))
+            case ProcessProbe():
+                return condition.judged(what, *await self._processes(what.which, seconds), self._rates)
         raise TypeError(f"no door for {what!r}")
 
     async def _read(self, what: Probe, read: Callable[[], Finding], *, group: str) -> Finding:
         # The kernel may have to add up what is below a group.
         return await self._apart.ask(what, read) if group else read()
 
+    async def _processes(self, which: Which, seconds: float) -> tuple[list[Seen], Crowd]:
+        """Those that are meant, among all."""
+        found, lines, crowd = await self._apart.ask(which, partial(self._select, which))
+        if which.cmdline:
+            hits = await search.among(which.cmdline, lines, seconds)
+            if hits is None:
+                raise Unmeasured(f"the search for {which.cmdline!r} in command lines came to no end")
+            found = [one for number, one in enumerate(found) if number in hits]
+        return found, crowd
+
+    def _select(self, which: Which) -> tuple[list[Seen], list[str], Crowd]:
+        crowd = self._everybody.look()
+        found = select.selected(which, crowd)
+        return found, select.command_lines(found, crowd) if which.cmdline else [], crowd
+
     async def _disks(self, probe: DiskProbe, seconds: float) -> Finding:
         # One that hangs does not hide what is wrong with another.
-        looks = (_within(seconds, self._disk(probe, path), path) for path in probe.paths)
-        return disk.worst(await asyncio.gather(*looks))
+        looks = (
+            _within(seconds, self._disk(probe, path), path, ProbeFault.NO_ANSWER) for path in probe.paths
+        )
+        return worst(await asyncio.gather(*looks))
 
     async def _disk(self, probe: DiskProbe, path: str) -> Finding:
         facts = await self._apart.ask(("disk", path), partial(os.statvfs, path))
         return disk.judged(probe, path, facts)
 
 
-async def _within(seconds: float, looking: Awaitable[Finding], what: str) -> Finding:
+async def _within(seconds: float, looking: Awaitable[Finding], what: str, silence: ProbeFault) -> Finding:
+    """What is found in time; ``silence`` is what is wrong where nothing is."""
     try:
         async with asyncio.timeout(seconds):
             return await looking
     except TimeoutError:
-        return Finding(ProbeFault.NO_ANSWER, f"{what} has not answered within {seconds:g} s")
+        return Finding(silence, f"{what} has not answered within {seconds:g} s")
     except Unmeasured as error:
         return Finding(ProbeFault.NOT_MEASURED, str(error))
     except OSError as error:

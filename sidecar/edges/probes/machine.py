@@ -14,12 +14,12 @@ from sidecar.edges import pressure
 from sidecar.edges.probes.finding import Finding, Unmeasured, below, limit, percent, size
 from sidecar.model.probe_machine import (
     OWN,
-    DescriptorsProbe,
     LoadProbe,
     MemoryProbe,
     PressureProbe,
     SwapProbe,
 )
+from sidecar.model.probe_process import DescriptorsProbe
 
 PROC = Path("/proc")
 _SWAP = re.compile(r"^(SwapTotal|SwapFree): +(\d+) kB$", re.MULTILINE)
@@ -85,4 +85,5 @@ def descriptors(probe: DescriptorsProbe, proc: Path = PROC) -> Finding:
     """Open files of all processes together."""
     held, _, most = map(int, (proc / "sys/fs/file-nr").read_text().split())
     fact = f"{held} of {most} open files, {percent(held / most)}"
-    return below(held / most, probe.above, fact, limit(probe.above))
+    share = held / most
+    return below(share, probe.above, fact, limit(probe.above)) if probe.above else Finding(None, fact, share)

@@ -14,7 +14,7 @@ from sidecar.model.probe_machine import OWN, CpuProbe
 
 _LEAST = 0.2
 """Seconds between two readings that say anything: the kernel counts in hundredths."""
-_KEPT = 1_000
+_KEPT = 10_000
 _IDLE = slice(3, 5)
 """Among the numbers of the first line of /proc/stat: idle, and waiting for a disk."""
 _COUNTED = 8
