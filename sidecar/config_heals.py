@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pwd
 import signal
 from collections.abc import Collection, Mapping
@@ -41,7 +40,7 @@ from sidecar.model.heal import (
     RestartHeal,
     SignalHeal,
 )
-from sidecar.model.heal_folders import forbidden
+from sidecar.model.heal_folders import forbidden, plain
 
 
 def heals(place: Place) -> tuple[Heal, ...]:
@@ -138,7 +137,7 @@ def _signal_heal(place: Place) -> SignalHeal:
 
 
 def _folder(place: Place) -> str:
-    return os.path.normpath(read_as(_full_path)(place))
+    return plain(read_as(_full_path)(place))
 
 
 def _refuse_some(folder: str, *, deep: bool) -> None:

@@ -33,11 +33,18 @@ _ALONE = frozenset(
 _LOCAL = "/usr/local/"
 
 
+def plain(path: str) -> str:
+    """A full path in one spelling: no slash too many, no dots that mean nothing."""
+    return "/" + "/".join(part for part in path.split("/") if part not in ("", "."))
+
+
 def forbidden(folder: str, homes: Collection[str], *, deep: bool) -> str:
     """Why nothing may be done in this folder; empty if its name speaks against nothing.
 
-    ``folder`` is a full path without ``..``, repeated slashes or one at its end; ``homes`` are the users'.
+    ``folder`` is a :func:`plain` path; ``homes`` are the users'.
     """
+    if ".." in folder.split("/"):
+        return f"{folder} has .. in it; name the folder where it is"
     if folder in _ALONE:
         return f"{folder} is a folder of the system; name one of your own in it"
     tree = next((each for each in _TREES if (folder + "/").startswith(each + "/")), "")

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sidecar.errors import Permanent
-from sidecar.model.heal_folders import forbidden
+from sidecar.model.heal_folders import forbidden, plain
 
 _WAY = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
@@ -75,7 +75,7 @@ def opened(path: str, state: Path, *, deep: bool = False) -> Iterator[Ground]:
     Raises:
         Permanent: it is not there, is reached through a link, or is one in which nothing may be done.
     """
-    path = os.path.normpath(path)
+    path = plain(path)
     homes = {each.pw_dir.rstrip("/") for each in pwd.getpwall()}
     if why := forbidden(path, homes, deep=deep):
         raise Permanent(why, hint="Nothing was touched. Name the folder that the files themselves are in.")
