@@ -24,6 +24,7 @@ from sidecar.config_fields import (
     regex,
     scalar,
     section,
+    size,
     switch,
     text,
     unknown_word,
@@ -38,6 +39,7 @@ from sidecar.model.heal import (
     PaneTarget,
     RespawnHeal,
     RestartHeal,
+    RotateHeal,
     SignalHeal,
 )
 from sidecar.model.heal_folders import forbidden, plain
@@ -168,6 +170,12 @@ def _delete(place: Place) -> DeleteHeal:
     return heal
 
 
+def _rotate(place: Place) -> RotateHeal:
+    heal = RotateHeal(**_values(place, _ROTATE, required=("folder", "match", "larger")))
+    _refuse_some(heal.folder, deep=False)
+    return heal
+
+
 _COMMAND: Mapping[str, Reader[Any]] = {
     "argv": argv,
     "shell": text,
@@ -188,6 +196,13 @@ _DELETE: Mapping[str, Reader[Any]] = {
     "keep": whole(0, 10_000),
     "deep": switch,
 }
+_ROTATE: Mapping[str, Reader[Any]] = {
+    "folder": _folder,
+    "match": _file_globs,
+    "larger": size("1kB", "1TB"),
+    "keep": whole(1, 100),
+    "truncate": switch,
+}
 
 HEALS: Mapping[HealKind, Reader[Any]] = {
     HealKind.RESTART: read_as(lambda word: RestartHeal(pane_target(word))),
@@ -195,5 +210,6 @@ HEALS: Mapping[HealKind, Reader[Any]] = {
     HealKind.COMMAND: _command,
     HealKind.SIGNAL: _signal_heal,
     HealKind.DELETE: _delete,
+    HealKind.ROTATE: _rotate,
 }
 """By kind, which is also the key in the file."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from sidecar.clock import Clock
-from sidecar.edges.heals import commands, delete, signals
+from sidecar.edges.heals import commands, delete, rotate, signals
 from sidecar.edges.heals.notes import Notes
-from sidecar.model.heal import CommandHeal, DeleteHeal, HealCall, SignalHeal
+from sidecar.model.heal import CommandHeal, DeleteHeal, HealCall, RotateHeal, SignalHeal
 
 
 class HealDoor:
@@ -33,6 +33,8 @@ class HealDoor:
                 return await signals.send(heal, call, self._notes)
             case DeleteHeal() as heal:
                 return await delete.delete(heal, self._state, self._clock)
+            case RotateHeal() as heal:
+                return await rotate.rotate(heal, self._state, self._clock)
         raise AssertionError(f"{call.heal} is done elsewhere")
 
     async def take_back(self, call: HealCall) -> str:
