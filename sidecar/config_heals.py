@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pwd
+import re
 import signal
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -20,6 +21,7 @@ from sidecar.config_fields import (
     duration,
     entries,
     list_of,
+    one_of,
     read_as,
     regex,
     scalar,
@@ -30,6 +32,7 @@ from sidecar.config_fields import (
     unknown_word,
     whole,
 )
+from sidecar.config_notify import server_url
 from sidecar.config_probes import argv
 from sidecar.model.heal import (
     CommandHeal,
@@ -41,6 +44,9 @@ from sidecar.model.heal import (
     RestartHeal,
     RotateHeal,
     SignalHeal,
+    UnitHeal,
+    UnitManager,
+    WebhookHeal,
 )
 from sidecar.model.heal_folders import forbidden, plain
 
@@ -176,6 +182,35 @@ def _rotate(place: Place) -> RotateHeal:
     return heal
 
 
+_UNIT_NAME = re.compile(r"[A-Za-z0-9:_.\\@-]{1,255}")
+
+
+def _unit_name(word: str) -> str:
+    if word.startswith("-") or not _UNIT_NAME.fullmatch(word):
+        raise ValueError(f"{word!r} is no name of a unit; write it as systemctl shows it, as api.service")
+    return word
+
+
+def _unit(place: Place) -> UnitHeal:
+    if not isinstance(place.node, yaml.MappingNode):
+        return UnitHeal(read_as(_unit_name)(place))
+    values = _values(place, _UNIT, required=("unit",))
+    return UnitHeal(
+        values["unit"],
+        values.get("manager", UnitManager.SYSTEM),
+        values.get("timeout", UnitHeal("").seconds),
+    )
+
+
+def _webhook(place: Place) -> WebhookHeal:
+    if not isinstance(place.node, yaml.MappingNode):
+        return WebhookHeal(read_as(server_url)(place))
+    values = _values(place, _WEBHOOK, required=("url",))
+    return WebhookHeal(
+        values["url"], values.get("timeout", WebhookHeal("").seconds), values.get("token_file", "")
+    )
+
+
 _COMMAND: Mapping[str, Reader[Any]] = {
     "argv": argv,
     "shell": text,
@@ -203,6 +238,16 @@ _ROTATE: Mapping[str, Reader[Any]] = {
     "keep": whole(1, 100),
     "truncate": switch,
 }
+_UNIT: Mapping[str, Reader[Any]] = {
+    "unit": read_as(_unit_name),
+    "manager": one_of(UnitManager, "manager of units"),
+    "timeout": duration("1s", "1h"),
+}
+_WEBHOOK: Mapping[str, Reader[Any]] = {
+    "url": read_as(server_url),
+    "timeout": duration("100ms", "10m"),
+    "token_file": read_as(_full_path),
+}
 
 HEALS: Mapping[HealKind, Reader[Any]] = {
     HealKind.RESTART: read_as(lambda word: RestartHeal(pane_target(word))),
@@ -211,5 +256,7 @@ HEALS: Mapping[HealKind, Reader[Any]] = {
     HealKind.SIGNAL: _signal_heal,
     HealKind.DELETE: _delete,
     HealKind.ROTATE: _rotate,
+    HealKind.RESTART_UNIT: _unit,
+    HealKind.WEBHOOK: _webhook,
 }
 """By kind, which is also the key in the file."""

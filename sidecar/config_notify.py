@@ -73,12 +73,19 @@ def _built(kind: ChannelKind, target: Any, values: dict[str, Any]) -> Channel:
     return Channel(name, target, replace(Pacing(), **values), template)
 
 
-def _url(word: str) -> str:
+def server_url(word: str) -> str:
+    """The address of a server of HTTP.
+
+    Raises:
+        ValueError: it is none.
+    """
     parts = urlsplit(word)
     if parts.scheme not in ("http", "https"):
         raise ValueError(f"{word!r} is no address of a server; it begins with http:// or https://")
     if not parts.hostname:
         raise ValueError(f"{word!r} names no host")
+    if parts.port == 0:
+        raise ValueError(f"{word!r} has the port 0, where nothing can listen")
     return word
 
 
@@ -127,8 +134,8 @@ _EMAIL: Mapping[str, Reader[Any]] = {
 }
 _TARGETS: Mapping[ChannelKind, Reader[Any]] = {
     ChannelKind.TMUX: switch,
-    ChannelKind.WEBHOOK: read_as(_url),
-    ChannelKind.ALERTMANAGER: read_as(_url),
+    ChannelKind.WEBHOOK: read_as(server_url),
+    ChannelKind.ALERTMANAGER: read_as(server_url),
     ChannelKind.EMAIL: record(_email, _EMAIL, required=("to", "from")),
 }
 _CHANNEL: Mapping[str, Reader[Any]] = {

@@ -199,6 +199,8 @@ class WebhookHeal(msgspec.Struct, frozen=True, tag=HealKind.WEBHOOK.value):
 
     url: str
     seconds: float = 10.0
+    token_file: str = ""
+    """Full path of a file whose first line is sent as a bearer token; empty for none."""
 
     def describe(self) -> str:
         return f"POST to {self.host}"

@@ -5,9 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 from sidecar.clock import Clock
-from sidecar.edges.heals import commands, delete, rotate, signals
+from sidecar.edges.heals import commands, delete, rotate, signals, units, webhook
 from sidecar.edges.heals.notes import Notes
-from sidecar.model.heal import CommandHeal, DeleteHeal, HealCall, RotateHeal, SignalHeal
+from sidecar.model.heal import (
+    CommandHeal,
+    DeleteHeal,
+    HealCall,
+    RotateHeal,
+    SignalHeal,
+    UnitHeal,
+    WebhookHeal,
+)
 
 
 class HealDoor:
@@ -35,6 +43,10 @@ class HealDoor:
                 return await delete.delete(heal, self._state, self._clock)
             case RotateHeal() as heal:
                 return await rotate.rotate(heal, self._state, self._clock)
+            case UnitHeal() as heal:
+                return await units.restart(heal, call, self._notes, self._clock)
+            case WebhookHeal() as heal:
+                return await webhook.ask(heal, call)
         raise AssertionError(f"{call.heal} is done elsewhere")
 
     async def take_back(self, call: HealCall) -> str:
