@@ -15,6 +15,7 @@
         ├── TmuxAbsent            there is no server behind the socket
         ├── TmuxRefused           tmux answered: it will not do this
         ├── Stopped               a recovery is not wanted any more, so nothing new is begun
+        ├── HealInVain            what was done about a check that fails has not helped
         ├── GivenUp               a recovery was cut off so often that it is not taken up again
         ├── ExtensionUnusable     a user's own strategy gave up, is not there, or answered nonsense
         ├── PlanUnreadable        a stored plan is not one that this release can carry out
@@ -27,7 +28,7 @@
         └── ServiceRefused        the running service answered a command: it will not do this
 
 Retry, breaker and HTTP status all follow from the branch, so a new error has to
-choose one. Permanent errors never count towards a breaker.
+choose one. Permanent errors never count towards a breaker, but for a heal in vain.
 """
 
 from __future__ import annotations
@@ -98,6 +99,10 @@ class TmuxRefused(Permanent):
 
 class Stopped(Permanent):
     """Whoever asked for the recovery does not want it any more."""
+
+
+class HealInVain(Permanent):
+    """A check fails after its heal as before it."""
 
 
 class GivenUp(Permanent):

@@ -13,6 +13,7 @@ from sidecar.decide.by_hand import asking
 from sidecar.decide.detect import NOT_RUNNING
 from sidecar.decide.shells import is_shell
 from sidecar.decide.situation import Situation
+from sidecar.decide.targets import pane_of
 from sidecar.model.check import SUBJECT, Check, CheckState
 from sidecar.model.heal import Heal, NotifyHeal, RespawnHeal, RestartHeal, target_of
 from sidecar.model.incident import (
@@ -77,16 +78,7 @@ def heal_of(check: Check, vain: int) -> Heal | None:
 def find_pane(heal: Heal | None, session: Session | None) -> Pane | None:
     """The pane that the heal works on, as it is now."""
     target = target_of(heal) if heal is not None else None
-    if target is None or session is None:
-        return None
-    panes = [
-        pane
-        for window in session.windows
-        if target.window in (window.name, str(window.index))
-        for pane in window.panes
-        if target.pane in (None, pane.index)
-    ]
-    return next((pane for pane in panes if pane.active), panes[0] if panes else None)
+    return pane_of(session, target) if target is not None and session is not None else None
 
 
 def broken_part(check: Check, heal: Heal | None, pane: Pane | None, ran: tuple[str, ...]) -> Broken:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from sidecar.decide.check import heal_of, works_on_pane
 from sidecar.decide.detect import NOT_RUNNING
 from sidecar.decide.firm import firm_plan
+from sidecar.decide.heal_steps import heal_step
 from sidecar.decide.restore import Resume
 from sidecar.decide.situation import Situation
 from sidecar.model.check import Check
@@ -31,7 +32,7 @@ def heal_plan(
     heal = heal_of(check, situation.vain)
     assert heal is not None
     steps, expectation = (
-        _pane_plan(situation, check, resume, comes_back) if works_on_pane(heal) else _plain_plan(heal)
+        _pane_plan(situation, check, resume, comes_back) if works_on_pane(heal) else _plain_plan(heal, check)
     )
     return steps, replace(expectation, seconds=_patience(check))
 
@@ -40,8 +41,11 @@ def _patience(check: Check) -> float:
     return min(max(_SHOWS, check.grace), _LONGEST)
 
 
-def _plain_plan(heal: Heal) -> tuple[tuple[Step, ...], Expectation]:
-    return (Step(StepKind.HEAL, heal=heal),), Expectation(None, apart=True)
+def _plain_plan(heal: Heal, check: Check) -> tuple[tuple[Step, ...], Expectation]:
+    step = heal_step(heal, check.name)
+    # What can be taken back is, unless the check passes after it.
+    proof = (Step(StepKind.PROVE, what=check.name),) if step.kind is StepKind.HEAL_TRIAL else ()
+    return (step, *proof), Expectation(None, apart=True)
 
 
 def _pane_plan(

@@ -10,7 +10,7 @@ from sidecar.decide import climb
 from sidecar.decide.breaker import BreakerEvent
 from sidecar.decide.fallback import WHOLE
 from sidecar.decide.remember import await_entry, recall
-from sidecar.errors import Permanent, SidecarError, Stopped, StoreUnavailable
+from sidecar.errors import HealInVain, Permanent, SidecarError, Stopped, StoreUnavailable
 from sidecar.flow.checkpoint import Checkpointer
 from sidecar.flow.circuits import Circuits, permit_for
 from sidecar.flow.execute import Result, insist
@@ -317,7 +317,8 @@ def _footing(run: Run, found: Conclusion, now: float) -> Footing | None:
 def _circuit_event(found: Conclusion) -> BreakerEvent:
     if found.verified:
         return BreakerEvent.SUCCESS
-    return BreakerEvent.CANCELLED if isinstance(found.error, Permanent) else BreakerEvent.FAILURE
+    cancelled = isinstance(found.error, Permanent) and not isinstance(found.error, HealInVain)
+    return BreakerEvent.CANCELLED if cancelled else BreakerEvent.FAILURE
 
 
 def _standstill(case: Case, reason: RefusalReason, sentence: str, retry_at: float | None) -> Standstill:

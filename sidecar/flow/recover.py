@@ -74,6 +74,7 @@ class Recoverer:
         self._circuits = circuits
         self._pace = pace
         self._strain = strain
+        self._examination = examination
         self._surveyor = Surveyor(ward, book, host, clock, circuits)
         self._confirmer = Confirmer(tmux, examination, checkpointer, self._surveyor)
         self._diagnostician = Diagnostician(ward, instruments, book, clock, log, checkpointer.private)
@@ -207,6 +208,7 @@ class Recoverer:
         surgery = Surgery(
             self._tmux, self._book, self._host, self._checkpointer, self._pace, self._clock, run.case,
             run.plan, mark, say=partial(self._say, run), ward=self._ward, person=self._concluder.person,
+            still=partial(self._examination.still, run.case.finding),
         )  # fmt: skip
         result = await self._executor.run(surgery, run.record, run.journal)
         result = replace(result, error=run.fault or result.error)

@@ -132,6 +132,7 @@ STEPS: Mapping[StepKind, Deed] = {
         nothing_to_undo="what a heal has done stays done; one that can be taken back is a trial",
         seconds=61 * _MINUTES,
     ),
+    StepKind.PROVE: Deed(steps_heal.prove, nothing_to_undo="it only asks", seconds=2 * _MINUTES),
     StepKind.HEAL_TRIAL: Deed(steps_heal.heal, steps_heal.take_back, seconds=61 * _MINUTES),
     StepKind.BUILD_WORKSPACE: Deed(build_workspace, remove_built, seconds=5 * _MINUTES, pivot=True),
     # The file says how long it waits between its lines.

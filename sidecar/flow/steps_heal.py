@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from sidecar.decide import shells
 from sidecar.decide.targets import pane_of
-from sidecar.errors import Permanent, Temporary, TmuxUnknown
+from sidecar.errors import HealInVain, Permanent, Temporary, TmuxUnknown
 from sidecar.flow.surgery import Surgery
 from sidecar.model.heal import HealCall, PaneTarget, SignalHeal
 from sidecar.model.plan import Step
 from sidecar.model.running import ProcessState
 from sidecar.model.session import Look, Pane, Presence
+
+_POLL = 0.1
 
 
 async def heal(surgery: Surgery, step: Step) -> None:
@@ -20,6 +22,21 @@ async def heal(surgery: Surgery, step: Step) -> None:
 async def take_back(surgery: Surgery, step: Step) -> None:
     """Undo it, and say so."""
     _said(surgery, await surgery.host.healer.take_back(await _call(surgery, step)))
+
+
+async def prove(surgery: Surgery, step: Step) -> None:
+    """Ask until the check passes, for as long as a heal may take to show.
+
+    Raises:
+        HealInVain: it does not.
+    """
+    deadline = surgery.clock.monotonic() + surgery.plan.expectation.seconds
+    while await surgery.still(await surgery.tmux.look()):
+        if surgery.clock.monotonic() >= deadline:
+            raise HealInVain(
+                f"check {step.what} still fails after its heal", hint="What was done is taken back."
+            )
+        await surgery.clock.sleep(_POLL)
 
 
 def _said(surgery: Surgery, words: str) -> None:

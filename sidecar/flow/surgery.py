@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from sidecar.clock import Clock
@@ -12,7 +12,11 @@ from sidecar.flow.person import Person
 from sidecar.flow.ports import Book, Host, Tmux
 from sidecar.flow.ward import Case, Ward
 from sidecar.model.plan import Difference, Plan
-from sidecar.model.session import Session
+from sidecar.model.session import Look, Session
+
+
+async def _never(look: Look) -> bool:
+    return False
 
 
 @dataclass(slots=True)
@@ -57,6 +61,8 @@ class Surgery:
     """What is known, for steps that work on more than one session."""
     person: Person | None = None
     """Whom to call, for a step that does."""
+    still: Callable[[Look], Awaitable[bool]] = field(default=_never)
+    """Whether it is still so at this look, for a step that proves another."""
 
     @property
     def living(self) -> Session:

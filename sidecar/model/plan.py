@@ -119,6 +119,8 @@ class StepKind(StrEnum):
     """What a check lets be done, beyond what is done to panes; it has no way back."""
     HEAL_TRIAL = "heal_trial"
     """The same with a way back: it is undone where it has not helped."""
+    PROVE = "prove"
+    """Whether the check passes after a trial."""
 
 
 class Entry(StrEnum):

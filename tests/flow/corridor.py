@@ -439,6 +439,8 @@ class Host:
     """Set: an answer does not come before this."""
     stopped: Any = None
     """What processes do and how they are signalled, where a test needs it."""
+    healer: Any = None
+    """What is done beyond tmux, where a test needs it."""
 
     def missing_folders(self, paths: Iterable[str]) -> tuple[str, ...]:
         return ()

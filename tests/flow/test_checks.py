@@ -8,19 +8,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from sidecar.config import RecoverySettings, Settings
-from sidecar.flow import steps
 from sidecar.flow.checks import Checks
 from sidecar.flow.places import Room
 from sidecar.flow.rounds import Rounds
-from sidecar.flow.steps import Deed
-from sidecar.flow.surgery import Surgery
 from sidecar.model.check import Check, CheckState
-from sidecar.model.heal import CommandHeal, Heal, NotifyHeal, PaneTarget, RespawnHeal, RestartHeal
+from sidecar.model.heal import CommandHeal, Heal, HealCall, NotifyHeal, PaneTarget, RespawnHeal, RestartHeal
 from sidecar.model.incident import Asker, IncidentState, SignalKind
-from sidecar.model.plan import Refusal, RefusalReason, Step, StepKind
+from sidecar.model.plan import Refusal, RefusalReason
 from sidecar.model.policy import Budget, Mode
 from sidecar.model.probe import CommandProbe, HttpProbe, ProbeFault, ProbeResult
 from sidecar.model.record import Action
@@ -67,6 +62,23 @@ class Programs:
 
 
 @dataclass
+class Healer:
+    """Notes what is done beyond tmux."""
+
+    worlds: list[World]
+
+    async def heal(self, call: HealCall) -> str:
+        [here] = self.worlds
+        here.heals.append(call.heal.describe())
+        here.on_heal()
+        return "done"
+
+    async def take_back(self, call: HealCall) -> str:
+        self.worlds[0].heals.append("taken back")
+        return "taken back"
+
+
+@dataclass
 class World:
     corridor: Corridor
     answers: Answers
@@ -96,7 +108,6 @@ class World:
 @asynccontextmanager
 async def world(
     folder: Path,
-    monkeypatch: pytest.MonkeyPatch,
     *checks: Check,
     live: Session | None = None,
     recovery: RecoverySettings | None = None,
@@ -122,6 +133,7 @@ async def world(
 
     async def prepare(one: Corridor) -> None:
         one.host.stopped = programs
+        one.host.healer = Healer(made)
         meter = one.meter.checks
         rounds: Rounds[Check] = Rounds(answers, one.clock, Certain(), meter, one.log, Room(), steady=True)
 
@@ -135,12 +147,6 @@ async def world(
         made.append(World(one, answers, programs, found))
         one.spawn("checks", found.run())
 
-    async def heal(surgery: Surgery, step: Step) -> None:
-        assert step.heal is not None
-        made[0].heals.append(step.heal.describe())
-        made[0].on_heal()
-
-    monkeypatch.setitem(steps.STEPS, StepKind.HEAL, Deed(heal, nothing_to_undo="a test"))  # type: ignore[index]
     settings = Settings(checks=checks, recovery=recovery or RecoverySettings())
     late = Late()
     async with corridor(folder, settings, prepare, (late,), tmux, late) as one:
@@ -155,10 +161,8 @@ def api(*heal: Heal, **more: Any) -> Check:
     return replace(Check("api", HTTP, heal), **more)
 
 
-async def test_what_passes_is_asked_at_its_interval_and_leads_to_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async with world(tmp_path, monkeypatch, api(COMMAND)) as here:
+async def test_what_passes_is_asked_at_its_interval_and_leads_to_nothing(tmp_path: Path) -> None:
+    async with world(tmp_path, api(COMMAND)) as here:
         here.answers.always[HTTP] = GOOD
         await here.pass_time(600.0)
         assert 19 <= here.answers.count(HTTP) <= 23
@@ -167,8 +171,8 @@ async def test_what_passes_is_asked_at_its_interval_and_leads_to_nothing(
         assert here.metric("health_check_status", check="api") == 1.0
 
 
-async def test_a_refused_port_needs_no_repeat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    async with world(tmp_path, monkeypatch, api(COMMAND)) as here:
+async def test_a_refused_port_needs_no_repeat(tmp_path: Path) -> None:
+    async with world(tmp_path, api(COMMAND)) as here:
         here.answers.given[HTTP] = [GOOD]
         here.answers.always[HTTP] = REFUSED
         here.on_heal = lambda: here.answers.always.update({HTTP: GOOD})
@@ -186,10 +190,8 @@ async def test_a_refused_port_needs_no_repeat(tmp_path: Path, monkeypatch: pytes
         assert here.metric("failures_total", session="check:api", failure="unhealthy") in (1.0, None)
 
 
-async def test_a_bad_answer_is_repeated_before_it_counts(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async with world(tmp_path, monkeypatch, api(COMMAND)) as here:
+async def test_a_bad_answer_is_repeated_before_it_counts(tmp_path: Path) -> None:
+    async with world(tmp_path, api(COMMAND)) as here:
         here.answers.given[HTTP] = [BAD, BAD, GOOD, BAD]
         here.answers.always[HTTP] = GOOD
         await here.pass_time(120.0)
@@ -203,10 +205,8 @@ async def test_a_bad_answer_is_repeated_before_it_counts(
         assert len(here.heals) == 1
 
 
-async def test_the_program_of_a_pane_is_ended_and_started_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async with world(tmp_path, monkeypatch, api(RestartHeal(WEB))) as here:
+async def test_the_program_of_a_pane_is_ended_and_started_again(tmp_path: Path) -> None:
+    async with world(tmp_path, api(RestartHeal(WEB))) as here:
         here.answers.always[HTTP] = GOOD
         await here.pass_time(5.0)
         here.answers.always[HTTP] = BAD
@@ -219,11 +219,9 @@ async def test_the_program_of_a_pane_is_ended_and_started_again(
         assert await here.incidents() == [("web", "check_failed", IncidentState.RECOVERED)]
 
 
-async def test_a_program_in_a_shell_is_ended_and_typed_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_program_in_a_shell_is_ended_and_typed_again(tmp_path: Path) -> None:
     live = session(pane(1, program=900))
-    async with world(tmp_path, monkeypatch, api(RestartHeal(WEB)), live=live) as here:
+    async with world(tmp_path, api(RestartHeal(WEB)), live=live) as here:
         here.answers.always[HTTP] = GOOD
         await here.pass_time(5.0)
         here.answers.always[HTTP] = BAD
@@ -233,11 +231,9 @@ async def test_a_program_in_a_shell_is_ended_and_typed_again(
         assert here.corridor.tmux.effects == [("SIGTERM", 900), ("enter", "top")]
 
 
-async def test_a_program_that_has_ended_by_itself_is_typed_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_program_that_has_ended_by_itself_is_typed_again(tmp_path: Path) -> None:
     live = session(pane(1, program=900))
-    async with world(tmp_path, monkeypatch, api(RestartHeal(WEB)), live=live) as here:
+    async with world(tmp_path, api(RestartHeal(WEB)), live=live) as here:
         here.answers.always[HTTP] = GOOD
         await here.pass_time(35.0)
         here.answers.always[HTTP] = REFUSED
@@ -251,11 +247,9 @@ async def test_a_program_that_has_ended_by_itself_is_typed_again(
         assert (row.strategy, row.state) == ("heal_check", "verified")
 
 
-async def test_whoever_uses_the_pane_for_something_else_is_left_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_whoever_uses_the_pane_for_something_else_is_left_alone(tmp_path: Path) -> None:
     live = session(pane(1, program=900))
-    async with world(tmp_path, monkeypatch, api(RestartHeal(WEB)), live=live) as here:
+    async with world(tmp_path, api(RestartHeal(WEB)), live=live) as here:
         here.answers.always[HTTP] = GOOD
         await here.pass_time(35.0)
         here.corridor.tmux.change("%1", program=Process(901, ("vim", "notes")))
@@ -266,11 +260,9 @@ async def test_whoever_uses_the_pane_for_something_else_is_left_alone(
         assert "something else runs in pane %1 than when it passed: `vim notes`" in said
 
 
-async def test_a_respawn_ends_what_is_in_front_and_the_shell(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_respawn_ends_what_is_in_front_and_the_shell(tmp_path: Path) -> None:
     live = session(pane(1, program=900))
-    async with world(tmp_path, monkeypatch, api(RespawnHeal(WEB)), live=live) as here:
+    async with world(tmp_path, api(RespawnHeal(WEB)), live=live) as here:
         here.answers.always[HTTP] = REFUSED
         here.programs.on_end = lambda: here.answers.always.update({HTTP: GOOD})
         await here.pass_time(5.0)
@@ -278,10 +270,8 @@ async def test_a_respawn_ends_what_is_in_front_and_the_shell(
         assert here.corridor.tmux.effects == [("SIGTERM", 900), ("SIGKILL", 201), ("respawn", "%1")]
 
 
-async def test_heals_that_do_not_help_end_with_a_call_to_a_person(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async with world(tmp_path, monkeypatch, api(COMMAND, CommandHeal(("reboot",)))) as here:
+async def test_heals_that_do_not_help_end_with_a_call_to_a_person(tmp_path: Path) -> None:
+    async with world(tmp_path, api(COMMAND, CommandHeal(("reboot",)))) as here:
         here.answers.always[HTTP] = REFUSED
         await here.pass_time(3_000.0)
         assert here.heals == ["run `systemctl restart api`", "run `reboot`", "run `reboot`"]
@@ -303,15 +293,13 @@ async def test_heals_that_do_not_help_end_with_a_call_to_a_person(
         assert len(here.heals) > 4, "it counts from the beginning"
 
 
-async def test_what_was_in_vain_is_known_after_a_restart(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async with world(tmp_path, monkeypatch, api(COMMAND)) as here:
+async def test_what_was_in_vain_is_known_after_a_restart(tmp_path: Path) -> None:
+    async with world(tmp_path, api(COMMAND)) as here:
         here.answers.always[HTTP] = REFUSED
         await here.pass_time(300.0)
         assert len(here.heals) == 3
         tmux = here.corridor.tmux
-    async with world(tmp_path, monkeypatch, api(COMMAND), tmux=tmux) as again:
+    async with world(tmp_path, api(COMMAND), tmux=tmux) as again:
         again.answers.always[HTTP] = REFUSED
         await again.pass_time(1_000.0)
         assert again.heals == []
@@ -321,11 +309,9 @@ async def test_what_was_in_vain_is_known_after_a_restart(
         assert (await again.incidents())[-1][2] is IncidentState.DISMISSED
 
 
-async def test_without_a_heal_a_person_is_told_once_and_when_it_passes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_without_a_heal_a_person_is_told_once_and_when_it_passes(tmp_path: Path) -> None:
     for heal in ((), (NotifyHeal("the door is shut"),)):
-        async with world(tmp_path / str(len(heal)), monkeypatch, api(*heal)) as here:
+        async with world(tmp_path / str(len(heal)), api(*heal)) as here:
             here.answers.always[HTTP] = REFUSED
             await here.pass_time(2_000.0)
             [said] = here.calls()
@@ -342,10 +328,8 @@ async def test_without_a_heal_a_person_is_told_once_and_when_it_passes(
             assert answer.reason is RefusalReason.HEALTHY
 
 
-async def test_a_heal_that_has_to_show_in_several_answers(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async with world(tmp_path, monkeypatch, api(COMMAND, recovers=3)) as here:
+async def test_a_heal_that_has_to_show_in_several_answers(tmp_path: Path) -> None:
+    async with world(tmp_path, api(COMMAND, recovers=3)) as here:
         here.answers.always[HTTP] = REFUSED
 
         def healed() -> None:
@@ -358,8 +342,8 @@ async def test_a_heal_that_has_to_show_in_several_answers(
         assert here.state() is CheckState.PASSING
 
 
-async def test_grace_holds_failures_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    async with world(tmp_path, monkeypatch, api(COMMAND, grace=60.0)) as here:
+async def test_grace_holds_failures_back(tmp_path: Path) -> None:
+    async with world(tmp_path, api(COMMAND, grace=60.0)) as here:
         here.answers.always[HTTP] = REFUSED
         await here.pass_time(58.0)
         assert here.heals == []
@@ -371,18 +355,16 @@ async def test_grace_holds_failures_back(tmp_path: Path, monkeypatch: pytest.Mon
         assert (await here.incidents())[-1][2] is IncidentState.RECOVERED
 
 
-async def test_observe_mode_and_budgets_hold_for_checks_too(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_observe_mode_and_budgets_hold_for_checks_too(tmp_path: Path) -> None:
     observe = RecoverySettings(mode=Mode.OBSERVE)
-    async with world(tmp_path / "1", monkeypatch, api(COMMAND), recovery=observe) as here:
+    async with world(tmp_path / "1", api(COMMAND), recovery=observe) as here:
         here.answers.always[HTTP] = REFUSED
         await here.pass_time(60.0)
         assert here.heals == []
         [row] = await here.corridor.store.incidents(5)
         assert row.reason == "observe_mode"
     few = RecoverySettings(per_session=Budget(2, 600.0))
-    async with world(tmp_path / "2", monkeypatch, api(COMMAND), recovery=few) as here:
+    async with world(tmp_path / "2", api(COMMAND), recovery=few) as here:
         here.answers.given[HTTP] = [REFUSED]
         here.answers.always[HTTP] = GOOD
         for _ in range(4):
@@ -393,10 +375,8 @@ async def test_observe_mode_and_budgets_hold_for_checks_too(
         assert len(here.heals) == 2
 
 
-async def test_a_session_that_is_not_there_has_no_say(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async with world(tmp_path, monkeypatch, api(session="other")) as here:
+async def test_a_session_that_is_not_there_has_no_say(tmp_path: Path) -> None:
+    async with world(tmp_path, api(session="other")) as here:
         here.answers.always[HTTP] = REFUSED
         await here.pass_time(90.0)
         assert here.answers.count(HTTP) == 0
@@ -407,10 +387,8 @@ async def test_a_session_that_is_not_there_has_no_say(
         assert (await here.incidents())[-1][:2] == ("other", "check_failed")
 
 
-async def test_what_was_started_a_moment_ago_has_time_to_start(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async with world(tmp_path, monkeypatch, api(RespawnHeal(WEB), interval=5.0, timeout=2.0)) as here:
+async def test_what_was_started_a_moment_ago_has_time_to_start(tmp_path: Path) -> None:
+    async with world(tmp_path, api(RespawnHeal(WEB), interval=5.0, timeout=2.0)) as here:
         here.answers.always[HTTP] = GOOD
         await here.pass_time(20.0)
         here.corridor.kill_pane_process()
@@ -421,10 +399,8 @@ async def test_what_was_started_a_moment_ago_has_time_to_start(
         assert [row.strategy for row in await here.corridor.recoveries()] == ["respawn_pane"]
 
 
-async def test_a_person_who_asks_heals_what_does_not_count_yet(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async with world(tmp_path, monkeypatch, api(COMMAND, grace=600.0)) as here:
+async def test_a_person_who_asks_heals_what_does_not_count_yet(tmp_path: Path) -> None:
+    async with world(tmp_path, api(COMMAND, grace=600.0)) as here:
         here.answers.always[HTTP] = REFUSED
         await here.pass_time(5.0)
         found = await here.corridor.desk.request(RecoverRequest("check:api", dry_run=True))
@@ -436,14 +412,14 @@ async def test_a_person_who_asks_heals_what_does_not_count_yet(
         assert (row.asker, row.state) == (Asker.OPERATOR, "verified")
 
 
-async def test_hanging_checks_delay_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_hanging_checks_delay_no_other(tmp_path: Path) -> None:
     hanging = [Check(f"h{n}", CommandProbe(("sleep", str(n)))) for n in range(6)]
     hanging += [Check(f"w{n}", HttpProbe(f"http://127.0.0.1:{n}/")) for n in range(1, 101)]
     good = [
         Check(f"g{n}", HttpProbe(f"http://127.0.0.1:{n}/"), interval=5.0, timeout=2.0)
         for n in range(1_001, 1_101)
     ]
-    async with world(tmp_path, monkeypatch, *hanging, *good) as here:
+    async with world(tmp_path, *hanging, *good) as here:
         here.answers.always.update({one.probe: GOOD for one in good})
         await here.pass_time(30.0)
         counts = [here.answers.count(one.probe) for one in good]
@@ -451,11 +427,9 @@ async def test_hanging_checks_delay_no_other(tmp_path: Path, monkeypatch: pytest
         assert await here.incidents() == []
 
 
-async def test_a_reload_keeps_what_is_known_of_the_unchanged(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_reload_keeps_what_is_known_of_the_unchanged(tmp_path: Path) -> None:
     other = Check("other", HttpProbe("http://127.0.0.1:1/"))
-    async with world(tmp_path, monkeypatch, api(), other) as here:
+    async with world(tmp_path, api(), other) as here:
         here.answers.always.update({HTTP: REFUSED, other.probe: REFUSED})
         await here.pass_time(60.0)
         since = {one.check.name: one.since for one in here.checks.statuses()}
@@ -469,8 +443,8 @@ async def test_a_reload_keeps_what_is_known_of_the_unchanged(
         assert here.metric("health_check_status", check="api") is None
 
 
-async def test_turns_are_on_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    async with world(tmp_path, monkeypatch, api()) as here:
+async def test_turns_are_on_record(tmp_path: Path) -> None:
+    async with world(tmp_path, api()) as here:
         here.answers.given[HTTP] = [REFUSED] * 4
         here.answers.always[HTTP] = GOOD
         await here.pass_time(120.0)
@@ -478,3 +452,19 @@ async def test_turns_are_on_record(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         words = [row.action for row in reversed(rows)]
         assert words.index(Action.CHECK_FAILED) < words.index(Action.CHECK_PASSED)
         assert here.corridor.log.of(Action.CHECK_FAILED)[0]["found"] == "connection refused"
+
+
+async def test_what_has_not_helped_is_taken_back_where_it_can_be(tmp_path: Path) -> None:
+    undoable = CommandHeal(("scale", "up"), undo=("scale", "down"))
+    async with world(tmp_path, api(undoable)) as here:
+        here.answers.always[HTTP] = REFUSED
+        await here.pass_time(400.0)
+        assert here.heals == ["run `scale up`", "taken back"] * 3
+        states = {row.state for row in await here.corridor.recoveries("check:api")}
+        assert states == {"compensated"}
+        assert here.state() is CheckState.GIVEN_UP
+    async with world(tmp_path / "helps", api(undoable)) as here:
+        here.answers.always[HTTP] = REFUSED
+        here.on_heal = lambda: here.answers.always.update({HTTP: GOOD})
+        await here.pass_time(60.0)
+        assert here.heals == ["run `scale up`"]
