@@ -32,14 +32,14 @@ flow/            the corridor: watch (inbox and cycle), recover (THE PIPELINE) w
                  verify, conclude and resume, execute and steps (plans), circuits, inquiry (what surrounds
                  a failure), examine (what looks do not show) with reach (the socket), frozen, suspended,
                  terminals and absence (what went unseen), heartbeat with rounds and dependencies (what
-                 rules ask), furnish (declared sessions), checkpoint,
-                 diagnostics (what is looked at before acting), rehearse, archive (what people ask of
-                 generations), custody (release, adopt, explain),
+                 rules ask), checks with places (health checks), workers (a task for each of many),
+                 furnish (declared sessions), checkpoint, diagnostics (what is looked at before acting),
+                 rehearse, archive (what people ask of generations), custody (release, adopt, explain),
                  records, desk (requests), alerts (by session), together (once for many), person (calls),
                  quiet with foreign (silences), pulse (the watchdog), strain and lanes (what is short,
                  and who waits), pace (turns of programs), ward (what is known)
-web/             the windows: routes, checkpoints, custody, quiet, records, payload, guard, middleware, views,
-                 secrets, reply, problem, replay
+web/             the windows: routes, checkpoints, checks, custody, quiet, records, payload, guard, middleware,
+                 views, secrets, reply, problem, replay
 redact, formats  below all floors: no secrets in what is shown, no commands in tmux's formats
 strategies       below all floors: what a package imports that brings a strategy of its own; ``guest`` is
                  the process that runs it, behind ``edges/guests`` and ``edges/catalogue``

@@ -238,7 +238,7 @@ class Sidecar:
         self._undo.callback(socket.close)
         server_examiner = ServerExaminer(ward, tmux, host.stopped, clock, self._notice)
         heartbeats = self._build_heartbeats()
-        checks = self._build_checks(person, host.stopped)
+        checks = self._checks = self._build_checks(person, host.stopped)
         examiners = (
             server_examiner,
             SocketExaminer(tmux, socket, host.boot_id),
@@ -463,6 +463,7 @@ class Sidecar:
             archive=self._archive,
             custody=self._custody,
             quiet=self._quiet,
+            checks=self._checks,
             records=self._records,
             settings=lambda: self._ward.settings,
             reload=self.reload,
@@ -596,6 +597,7 @@ class Sidecar:
             self._ward,
             incidents=self._incidents,
             circuits=self._circuits.states,
+            checks=self._checks.states(),
             alerts_pending=self._desk.pending_alerts,
             store_bytes=self._store.size_bytes(),
             started=self._status.started or self._clock.wall(),

@@ -16,6 +16,8 @@ from sidecar import __version__, client, config_lastgood, config_read
 from sidecar import config_units as units
 from sidecar.cli_audit import audit
 from sidecar.cli_checkpoints import checkpoint
+from sidecar.cli_checks import checks
+from sidecar.cli_checks import in_words as in_one_line
 from sidecar.cli_common import (
     PATH,
     Commands,
@@ -140,6 +142,8 @@ def status(service: client.Client, as_json: bool) -> None:
         click.echo(safe(f"workspace file {fault}"))
     for hush in body.get("quiet", ()):
         click.echo(safe(f"quiet: {in_words(hush)}"))
+    if words := in_one_line(body.get("checks", {})):
+        click.echo(safe(words))
     if body["sessions"]:
         click.echo(table(_HEAD, [_session_row(session, now) for session in body["sessions"]]))
     else:
@@ -187,7 +191,7 @@ def demo() -> None:
     click.get_current_context().exit(show())
 
 
-for command in (checkpoint, explain, release, adopt, silence, audit, circuits, incidents):
+for command in (checkpoint, explain, release, adopt, silence, audit, circuits, incidents, checks):
     main.add_command(command)
 
 

@@ -41,7 +41,7 @@ def explain(service: client.Client, session: str, as_json: bool) -> None:
         for fact in body["evidence"]:
             click.echo(safe(f"  {fact['source']}: {fact['fact']}"))
         _show_considered(body["hypotheses"])
-    elif body["health"] == "healthy":
+    elif body["health"] in ("healthy", "passing"):
         click.echo("nothing is wrong")
     _show_incident(body["incident"], body["evidence"])
     _show_decision("by itself", body["by_itself"])

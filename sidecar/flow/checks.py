@@ -109,6 +109,25 @@ class Checks:
         """How all of them stand now."""
         return tuple(self._status(check, memory) for check, memory in self._memories.items())
 
+    def states(self) -> Mapping[str, CheckState]:
+        """The same in one word for each."""
+        return {
+            check.name: self._shown(check, memory.course.state, self.ward.vain(check.name))
+            for check, memory in self._memories.items()
+        }
+
+    async def run_now(self, name: str) -> CheckStatus | None:
+        """Ask one now, and how it stands after that. None: there is none of this name.
+
+        A check about a session that is not there is not asked.
+        """
+        check = self.ward.check(name)
+        if check is None:
+            return None
+        if not check.about or _there(check, self._look) is not None:
+            await self._ask(check)
+        return self._status(check, self._memory(check))
+
     async def _fails(self, check: Check, fresh: float) -> bool:
         """Ask once more, unless that was done so many seconds ago; whether it does not pass yet."""
         await self._ask(check, since=self.clock.monotonic() - fresh)
@@ -217,7 +236,7 @@ class Checks:
 
     async def _tell(self, check: Check, row: IncidentRow, fact: str) -> None:
         text = f"check {check.name} passes again: {fact}"
-        await self.person.tell(Matter.CHECK_RECOVERED, row.session, text, row.trace)
+        await self.person.tell(Matter.CHECK_RECOVERED, row.session, text, row.trace, check.name)
 
     def _notice_life(self, check: Check) -> None:
         """Give time to start to what is there anew."""
@@ -258,13 +277,15 @@ class Checks:
 
     def _status(self, check: Check, memory: _Memory) -> CheckStatus:
         tries = self.rounds.standing(_question(check)).tries
-        now, vain = self.clock.monotonic(), self.ward.vain(check.name)
+        ahead = self.clock.wall() - self.clock.monotonic()
+        vain, due = self.ward.vain(check.name), self.rounds.due(_question(check))
         return CheckStatus(
             check,
             self._shown(check, memory.course.state, vain),
-            self.clock.wall() - now + memory.course.since,
+            ahead + memory.course.since,
             tries[-1].fact if tries else "",
             tries[-1].took if tries else 0.0,
+            next_try=0.0 if due is None else ahead + due,
             vain=vain,
         )
 

@@ -142,7 +142,7 @@ class Concluder:
         if given_up or helpless or in_vain:
             matter = Matter.GIVEN_UP if given_up else _held(case)
             text = f"{refusal.sentence}. {refusal.hint}"
-            await self.person.tell(matter, case.session, text, incident.trace)
+            await self.person.tell(matter, case.session, text, incident.trace, case.finding.failure.check)
 
     async def end(self, run: Run, found: Conclusion) -> bool:
         """Write it down. Whether something else is to be tried at once, for the same incident."""
@@ -222,15 +222,16 @@ class Concluder:
 
     async def _tell_a_person(self, run: Run, found: Conclusion) -> None:
         name, trace = run.case.session, run.incident.trace
+        check = run.case.finding.failure.check
         what = name or "the tmux server"
         if found.outcome not in _AS_WANTED:
             matter = Matter.STUCK if found.outcome is Outcome.STUCK else Matter.RECOVERY_FAILED
             text = f"recovery of {what} {found.outcome}: {found.sentence}"
-            await self.person.tell(matter, name, text, trace)
+            await self.person.tell(matter, name, text, trace, check)
         elif found.verified:
             tried = f"; in vain: {', '.join(map(str, run.case.tried))}" if run.case.tried else ""
             text = f"{what} is back by {_resort(run.plan)}: {found.sentence}{tried}"
-            await self.person.tell(Matter.RECOVERED, name, text, trace)
+            await self.person.tell(Matter.RECOVERED, name, text, trace, check)
 
     def _rest(self, case: Case, now: float, stuck: str = "") -> None:
         """The watcher leaves the session alone for a while after this."""

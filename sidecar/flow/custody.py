@@ -14,6 +14,7 @@ from sidecar.flow.ports import Book, Logbook, Meter, Tmux
 from sidecar.flow.ward import DRAINING, Case, Ward, busy
 from sidecar.flow.watch import Watch
 from sidecar.model.care import Care, Duty, Explanation, Subject
+from sidecar.model.check import Check, CheckState, name_of
 from sidecar.model.incident import Asker, Failure, Finding, SignalKind
 from sidecar.model.plan import Refusal, RefusalReason
 from sidecar.model.record import Action, KnownSession, Standing
@@ -83,6 +84,9 @@ class Custody:
 
     async def explain(self, name: str) -> Explanation | UnknownSession:
         """What is wrong, why, and what would be done: by itself, and on request. Changes nothing."""
+        check = self._ward.check(name_of(name))
+        if check is not None:
+            return await self._explain_check(check, name)
         case = self._ward.cases.get(name)
         newest = await self._book.newest_checkpoint(name)
         live = self._ward.look.find(name)
@@ -91,14 +95,26 @@ class Custody:
         health, duty = health_of(self._ward, name, live), self._duty(name, live)
         quiet = covering(self._ward.hushes(self._clock.wall()), name)
         subject = Subject(name, health, duty, live is not None, newest, quiet)
-        found = await self._explained(subject, case)
+        asked = None if case is not None else await self._watch.ask(name)
+        found = await self._explained(subject, case, asked)
         return replace(found, incident=next(iter(await self._book.incidents(1, None, name, True)), None))
 
-    async def _explained(self, subject: Subject, case: Case | None) -> Explanation:
+    async def _explain_check(self, check: Check, name: str) -> Explanation:
+        quiet = covering(self._ward.hushes(self._clock.wall()), check.about, check.name)
+        case = self._ward.cases.get(check.subject)
+        asked = None if case is not None else await self._watch.ask(name)
+        health = CheckState.HEALING if case else CheckState.FAILING if asked else CheckState.PASSING
+        subject = Subject(name, health, Duty.EXPECTED, live=True, checkpoint=None, quiet=quiet)
+        found = await self._explained(subject, case, asked)
+        waiting = await self._book.incidents(1, None, check.subject, True)
+        return replace(found, incident=next(iter(waiting), None))
+
+    async def _explained(
+        self, subject: Subject, case: Case | None, asked: tuple[Failure, Look] | Refusal | None
+    ) -> Explanation:
         name = subject.name
         if case is not None:
             return Explanation(subject, case.finding, busy(name), busy(name))
-        asked = await self._watch.ask(name)
         if isinstance(asked, Refusal):
             return Explanation(subject, None, asked, asked)
         if asked is None:

@@ -8,6 +8,7 @@ from sidecar.decide import climb
 from sidecar.decide.by_hand import asking
 from sidecar.decide.quiet import covering, holding
 from sidecar.flow.ward import Ward
+from sidecar.model.check import CheckState
 from sidecar.model.incident import FailureKind
 from sidecar.model.plan import RefusalReason, Verdict
 from sidecar.model.policy import BreakerState
@@ -22,6 +23,7 @@ def picture(
     *,
     incidents: Iterable[IncidentRow],
     circuits: Mapping[str, BreakerState],
+    checks: Mapping[str, CheckState],
     alerts_pending: int,
     store_bytes: int,
     started: float,
@@ -40,6 +42,7 @@ def picture(
         incidents=tuple(incidents),
         circuits=dict(circuits),
         recoveries_in_progress=len(ward.cases),
+        checks=checks,
         alerts_pending=alerts_pending,
         store_bytes=store_bytes,
         stress=ward.stress,

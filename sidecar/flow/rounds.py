@@ -79,6 +79,8 @@ class _Memory:
     begun: float = float("-inf")
     """Monotonic seconds at which the last finished try began."""
     since: float | None = None
+    due: float | None = None
+    """Monotonic seconds of the next try; None while it is under way."""
     weather: Weather = Weather.CLEAR
     asking: asyncio.Lock = field(default_factory=asyncio.Lock)
     nudge: asyncio.Event = field(default_factory=asyncio.Event)
@@ -126,6 +128,11 @@ class Rounds(Generic[R]):
         memory = self._memories.get(question)
         return memory.begun if memory else float("-inf")
 
+    def due(self, question: Question[R]) -> float | None:
+        """Monotonic seconds of the next try; None while it is under way."""
+        memory = self._memories.get(question)
+        return memory.due if memory else None
+
     def start_anew(self, question: Question[R]) -> None:
         """What was found so far says nothing any more; ask at once."""
         memory = self._memories.get(question)
@@ -152,6 +159,7 @@ class Rounds(Generic[R]):
         """Wait until the next try, or for ``seconds``; in either case no longer than until it is hurried."""
         memory = self._memories.setdefault(question, _Memory())
         pause = self._pause(question, memory) if seconds is None else seconds
+        memory.due = self._clock.monotonic() + pause
         waited = asyncio.ensure_future(self._clock.sleep(pause))
         nudged = asyncio.ensure_future(memory.nudge.wait())
         try:
@@ -160,6 +168,7 @@ class Rounds(Generic[R]):
             waited.cancel()
             nudged.cancel()
             memory.nudge.clear()
+            memory.due = None
 
     async def _try(self, question: Question[R], memory: _Memory) -> None:
         began = self._clock.monotonic()

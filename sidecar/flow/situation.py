@@ -78,7 +78,7 @@ class Surveyor:
             check=self.ward.check(checked),
             vain=self.ward.vain(checked),
             waits_for=self.ward.waiting.get(case.session, frozenset()),
-            maintenance=holding(self.ward.hushes(now), case.session),
+            maintenance=holding(self.ward.hushes(now), case.session, checked),
             # A folder of a server that does not answer takes its time.
             missing=await asyncio.to_thread(self.host.missing_folders, folders | declared),
             folders=await asyncio.to_thread(self.host.real_folders, declared) if declared else (),

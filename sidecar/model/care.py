@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from sidecar.model.check import CheckState
 from sidecar.model.incident import Finding
 from sidecar.model.plan import Refusal
 from sidecar.model.quiet import Hush
@@ -39,10 +40,10 @@ class Duty(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """The session that an explanation is about."""
+    """The session, or the check, that an explanation is about."""
 
     name: str
-    health: Health
+    health: Health | CheckState
     duty: Duty
     live: bool
     checkpoint: Checkpoint | None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from sidecar.model.check import CheckState
 from sidecar.model.incident import FailureKind
 from sidecar.model.plan import Difference, Refusal, Strategy
 from sidecar.model.policy import BreakerState, Mode
@@ -71,6 +72,8 @@ class Status:
     alerts_pending: int = 0
     quiet: tuple[Hush, ...] = ()
     """What keeps people from being told now."""
+    checks: Mapping[str, CheckState] = field(default_factory=dict)
+    """How each health check stands, by name."""
     store_bytes: int = 0
     stress: Stress = field(default_factory=Stress)
     """What the machine is short of."""

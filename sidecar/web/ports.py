@@ -17,6 +17,7 @@ from sidecar.model.archive import (
 )
 from sidecar.model.audit import AuditFilter
 from sidecar.model.care import Care, Explanation
+from sidecar.model.check import CheckStatus
 from sidecar.model.diagnostics import Diagnostics
 from sidecar.model.plan import Refusal
 from sidecar.model.quiet import Hush, Silence, SilenceRequest, UnknownTarget
@@ -102,6 +103,17 @@ class Custody(Protocol):
 
     async def explain(self, name: str) -> Explanation | UnknownSession:
         """What is wrong, why, and what would be done: by itself, and on request. Changes nothing."""
+
+
+class Checks(Protocol):
+    """Health checks."""
+
+    def statuses(self) -> Sequence[CheckStatus]:
+        """How all of them stand now."""
+        ...
+
+    async def run_now(self, name: str) -> CheckStatus | None:
+        """Ask one now, and how it stands after that. None: there is none of this name."""
 
 
 class Quiet(Protocol):

@@ -12,7 +12,7 @@ from sidecar.clock import Clock
 from sidecar.config import Settings
 from sidecar.model.plan import Refusal, RefusalReason
 from sidecar.model.status import Answer, RecoverRequest, Status
-from sidecar.web import checkpoints, custody, quiet, records, views
+from sidecar.web import checkpoints, checks, custody, quiet, records, views
 from sidecar.web.guard import read_body, refuse_open_listener
 from sidecar.web.middleware import Observe, framed, guarded
 from sidecar.web.payload import (
@@ -25,7 +25,7 @@ from sidecar.web.payload import (
     read_number,
     read_recover,
 )
-from sidecar.web.ports import Archive, Custody, Desk, Quiet, Records
+from sidecar.web.ports import Archive, Checks, Custody, Desk, Quiet, Records
 from sidecar.web.problem import Rejected
 from sidecar.web.replay import Replays
 from sidecar.web.reply import answer_of, as_json, page_limit, shown
@@ -49,6 +49,7 @@ class Service:
     archive: Archive
     custody: Custody
     quiet: Quiet
+    checks: Checks
     records: Records
     settings: Callable[[], Settings]
     status: Callable[[], Status]
@@ -88,6 +89,7 @@ def make_app(service: Service) -> web.Application:
             *checkpoints.routes(service.archive),
             *custody.routes(service.custody),
             *quiet.routes(service.quiet),
+            *checks.routes(service.checks),
             *records.routes(service.records),
         ]
     )

@@ -29,6 +29,7 @@ def overview(status: Status) -> dict[str, Any]:
         "recoveries_in_progress": status.recoveries_in_progress,
         "alerts_pending": status.alerts_pending,
         "quiet": status.quiet,
+        "checks": status.checks,
         "store_bytes": status.store_bytes,
         "checkpoint_mode": status.stress.checkpoints,
         "short": {one: why for one in Resource if (why := status.stress.why(one))},

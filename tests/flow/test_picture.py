@@ -17,7 +17,14 @@ from tests.decide.builders import SERVER, session
 
 def seen(ward: Ward) -> SessionStatus:
     drawn = picture(
-        ward, incidents=(), circuits={}, alerts_pending=0, store_bytes=0, started=0.0, last_look=0.0
+        ward,
+        incidents=(),
+        circuits={},
+        checks={},
+        alerts_pending=0,
+        store_bytes=0,
+        started=0.0,
+        last_look=0.0,
     )
     [row] = drawn.sessions
     return row

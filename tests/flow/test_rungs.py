@@ -104,7 +104,14 @@ async def test_status_shows_the_rung_of_who_does_not_stand_on_the_first(tmp_path
 def climbed(world: Corridor) -> dict[str, str]:
     now = world.clock.wall()
     seen = picture(
-        world.ward, incidents=(), circuits={}, alerts_pending=0, store_bytes=0, started=now, last_look=now
+        world.ward,
+        incidents=(),
+        circuits={},
+        checks={},
+        alerts_pending=0,
+        store_bytes=0,
+        started=now,
+        last_look=now,
     )
     return dict(seen.sessions[0].climbed)
 

@@ -198,6 +198,21 @@ class FakeQuiet:
 
 
 @dataclass
+class FakeChecks:
+    """Implements ``sidecar.web.ports.Checks``: gives what it was given, and notes what it was asked."""
+
+    answer: Any = ()
+    asked: list[str] = field(default_factory=list)
+
+    def statuses(self) -> Any:
+        return self.answer
+
+    async def run_now(self, name: str) -> Any:
+        self.asked.append(name)
+        return self.answer
+
+
+@dataclass
 class FakeRecords:
     """Implements ``sidecar.web.ports.Records``: gives what it was given, and notes what it was asked."""
 
@@ -255,6 +270,7 @@ class Windows:
     client: TestClient[web.Request, web.Application]
     desk: FakeDesk
     observed: list[tuple[str, str, int]]
+    checks: FakeChecks
 
     async def get(self, path: Any, **headers: str) -> ClientResponse:
         return await self.client.get(path, headers={"Authorization": f"Bearer {TOKEN}", **headers})
@@ -292,7 +308,7 @@ def open_windows(aiohttp_client: AiohttpClient) -> Open:
 
     async def serve(**parts: Any) -> Windows:
         desk, archive, custody, records = FakeDesk(), FakeArchive(), FakeCustody(), FakeRecords()
-        quiet = FakeQuiet()
+        quiet, found = FakeQuiet(), FakeChecks()
         observed: list[tuple[str, str, int]] = []
         usual: dict[str, Any] = {
             "desk": desk,
@@ -300,6 +316,7 @@ def open_windows(aiohttp_client: AiohttpClient) -> Open:
             "custody": custody,
             "records": records,
             "quiet": quiet,
+            "checks": found,
             "settings": lambda: Settings(alerts=ROUTES),
             "status": status,
             "ready": lambda: True,
@@ -311,7 +328,7 @@ def open_windows(aiohttp_client: AiohttpClient) -> Open:
             "reload": _reload,
         }
         client = await aiohttp_client(make_app(Service(**usual | parts)))
-        return Windows(archive, custody, records, quiet, client, desk, observed)
+        return Windows(archive, custody, records, quiet, client, desk, observed, found)
 
     return serve
 
