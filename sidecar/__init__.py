@@ -11,12 +11,12 @@ cli, client      commands (``cli_checkpoints`` and others beside it); the servic
                  calls; ``terminal`` prints for people, ``times`` reads their words for moments
 demo             a private server, four injuries, the transcript
 app              composition root: one straight line, teardown in reverse; ``serve`` runs it as a
-                 process, ``tasks`` are those that it keeps
+                 process, ``tasks`` are those that it keeps, ``entrance`` is the service's own door
 config           the settings, frozen; ``config_read`` reads YAML and names every fault, with
                  ``config_yaml``, ``config_fields`` (walking the nodes) and ``config_units``
                  (durations, sizes); ``config_lastgood`` keeps what was last in force;
-                 ``config_workspaces`` reads the files that declare sessions, with
-                 ``config_tmuxp`` (one session) and ``config_yesman`` (its folder)
+                 ``config_web`` reads users and certificates, ``config_workspaces`` the files that
+                 declare sessions, with ``config_tmuxp`` (one session) and ``config_yesman`` (its folder)
 model/           nouns: session, workspace, incident, plan, saga (journals), policy, record (rows), status
 decide/          the quiet floor: detect with lost and remember, diagnose (causes: the table of
                  clues), disconnect, confirm, choose (with fitting, material, limits, plans), judge,
@@ -38,8 +38,9 @@ flow/            the corridor: watch (inbox and cycle), recover (THE PIPELINE) w
                  records, desk (requests), alerts (by session), together (once for many), person (calls),
                  quiet with foreign (silences), pulse (the watchdog), strain and lanes (what is short,
                  and who waits), pace (turns of programs), ward (what is known)
-web/             the windows: routes, checkpoints, checks, custody, quiet, records, payload, guard, middleware,
-                 views, secrets, reply, problem, replay
+web/             the windows: routes, checkpoints, checks, custody, quiet, records, payload, middleware, views,
+                 secrets, reply, problem, replay; guard (what a request has to be) and gate (who asks) with
+                 tokens, passwords and throttle; doorman (connections), tls, rereading (files that change)
 redact, formats  below all floors: no secrets in what is shown, no commands in tmux's formats
 strategies       below all floors: what a package imports that brings a strategy of its own; ``guest`` is
                  the process that runs it, behind ``edges/guests`` and ``edges/catalogue``

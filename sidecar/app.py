@@ -13,7 +13,6 @@ import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from sidecar import __version__, config_lastgood, errand
@@ -45,6 +44,7 @@ from sidecar.edges.tmux.socket_watch import SocketWatch
 from sidecar.edges.tmux.sole import claim
 from sidecar.edges.tmux.stage import Stage, stage_folder
 from sidecar.edges.transcripts import Rules, Transcripts
+from sidecar.entrance import Entrance, Telling
 from sidecar.errors import ConfigInvalid, Permanent, SidecarError
 from sidecar.flow import places
 from sidecar.flow.absence import AbsenceExaminer
@@ -88,8 +88,8 @@ from sidecar.model.record import Action, IncidentRow
 from sidecar.model.session import Look, Presence
 from sidecar.model.status import Status
 from sidecar.tasks import Tasks
-from sidecar.web.guard import TokenDamaged, ensure_token
 from sidecar.web.routes import Service, make_app
+from sidecar.web.tokens import TokenDamaged, ensure_token
 
 CONVERSATIONS = Rules(conversation.agent_name, conversation.named, conversation.alone, conversation.written)
 
@@ -177,12 +177,22 @@ class Sidecar:
         """
         self._manager.reloading(self._clock.monotonic())
         try:
-            await self._reloader.reload()
+            await self._reload_all()
             self._quiet.look_again()
             self._watch.signal(SignalKind.REQUEST)
         finally:
             self._manager.ready()
             self._redraw()
+
+    async def _reload_all(self) -> None:
+        files = self._entrance.files
+        try:
+            web_config = await files.check()
+        except ConfigInvalid as error:
+            await files.refuse(error)
+            raise
+        await self._reloader.reload()
+        await files.take_up(web_config)
 
     def adopt_library_logs(self) -> None:
         """What libraries log takes the form of our own lines from now on, in the whole process."""
@@ -458,6 +468,15 @@ class Sidecar:
     async def _listen(self) -> None:
         token_file = Path(self.settings.http.token_file or self._state / "token")
         self.token = await self._own_token(token_file)
+        self._entrance = entrance = Entrance(
+            self.settings.http,
+            self._state,
+            self.token,
+            self._clock,
+            Telling(self._log, self._store),
+            self.metrics.connection,
+        )
+        await entrance.files.begin()
         service = Service(
             desk=self._desk,
             archive=self._archive,
@@ -473,26 +492,17 @@ class Sidecar:
             render=self.metrics.render,
             observe=self.metrics.request,
             clock=self._clock,
-            token=self.token,
+            gate=entrance.gate,
         )
-        runner = web.AppRunner(make_app(service), access_log=None, shutdown_timeout=5.0)
-        await runner.setup()
-        self._undo.push_async_callback(runner.cleanup)
-        site = web.TCPSite(runner, self.settings.http.host, self.settings.http.port)
-        try:
-            await site.start()
-        except OSError as error:
-            raise Permanent(
-                f"{self._ward.settings.http.listen} cannot be listened on: {os.strerror(error.errno or 0)}",
-                hint="Another program may use the port; choose another with --listen.",
-            ) from error
-        host, port = runner.addresses[0][:2]
-        self.address = f"{host}:{port}"
+        self._undo.push_async_callback(entrance.close)
+        addresses = await entrance.open(make_app(service))
+        self.address = addresses[0].partition(" ")[0]
+        self._tasks.keep("web files", entrance.files.run)
         address_file = self._state / "address"
         if address_file.is_symlink() or is_misplaced(address_file):
             await self._put_aside(address_file)
         try:
-            address_file.write_text(self.address + "\n")
+            address_file.write_text("\n".join(addresses) + "\n")
         except OSError as error:
             raise Permanent(
                 f"{address_file} cannot be written: {error.strerror}", hint="Check the disk and its folder."

@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from sidecar import __version__, client, config_lastgood, config_read
+from sidecar import __version__, client, config_lastgood, config_read, config_web
 from sidecar import config_units as units
 from sidecar.cli_audit import audit
 from sidecar.cli_checkpoints import checkpoint
@@ -34,6 +34,7 @@ from sidecar.cli_incidents import incidents
 from sidecar.cli_quiet import in_words, silence
 from sidecar.cli_records import circuits
 from sidecar.cli_sessions import adopt, explain, release
+from sidecar.cli_tokens import token
 from sidecar.clock import SystemClock
 from sidecar.config import Settings
 from sidecar.errors import ConfigInvalid
@@ -68,6 +69,16 @@ def _checked(read: Callable[[str], str]) -> Callable[..., str | None]:
     return check_option
 
 
+def _each_checked(read: Callable[[str], str]) -> Callable[..., tuple[str, ...]]:
+    """The same for an option that may be given several times."""
+    check_one = _checked(read)
+
+    def check_option(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(checked for value in values if (checked := check_one(ctx, param, value)))
+
+    return check_option
+
+
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="sidecar")
 def main() -> None:
@@ -78,8 +89,13 @@ def main() -> None:
 @config_option
 @state_option
 @click.option(
-    "--listen", metavar="HOST:PORT", callback=_checked(units.address), help="Address of the HTTP service."
+    "--listen",
+    metavar="ADDRESS",
+    multiple=True,
+    callback=_each_checked(units.listen_address),
+    help="HOST:PORT or unix:PATH of the HTTP service; may be given several times.",
 )
+@click.option("--web-config-file", type=PATH, help="TLS and users, as Prometheus's own --web.config.file.")
 @click.option("--tmux-socket-name", metavar="NAME", callback=_checked(units.socket_name), help="As tmux -L.")
 @click.option("--tmux-socket-path", metavar="PATH", callback=_checked(units.socket_path), help="As tmux -S.")
 @click.option("--observe", is_flag=True, help="Decide and record everything, do nothing.")
@@ -89,7 +105,8 @@ def main() -> None:
 def run(
     config_file: Path | None,
     state: Path,
-    listen: str | None,
+    listen: tuple[str, ...],
+    web_config_file: Path | None,
     tmux_socket_name: str | None,
     tmux_socket_path: str | None,
     observe: bool,
@@ -100,6 +117,7 @@ def run(
         raise click.UsageError("--tmux-socket-name and --tmux-socket-path name two servers; give one.")
     # A reload comes from anywhere: a relative path has to mean the same file then.
     file = config_file.absolute() if config_file else None
+    web_file = str(web_config_file.absolute()) if web_config_file else None
 
     def as_asked(settings: Settings) -> Settings:
         if tmux_socket_name or tmux_socket_path:
@@ -107,6 +125,8 @@ def run(
             settings = replace(settings, tmux=tmux)
         if listen:
             settings = replace(settings, http=replace(settings.http, listen=listen))
+        if web_file:
+            settings = replace(settings, http=replace(settings.http, web_config_file=web_file))
         if observe:
             settings = replace(settings, recovery=replace(settings.recovery, mode=Mode.OBSERVE))
         return settings
@@ -191,7 +211,7 @@ def demo() -> None:
     click.get_current_context().exit(show())
 
 
-for command in (checkpoint, explain, release, adopt, silence, audit, circuits, incidents, checks):
+for command in (checkpoint, explain, release, adopt, silence, audit, circuits, incidents, checks, token):
     main.add_command(command)
 
 
@@ -205,9 +225,15 @@ def config() -> None:
 def check(file: Path | None) -> None:
     """Name every fault of FILE, or of the default file, and of its workspace files, with its line."""
     path = file or config_read.default_path()
-    declared = config_read.load(path).declared
-    if declared.faults:
-        raise ConfigInvalid(declared.faults)
+    settings = config_read.load(path)
+    faults = list(settings.declared.faults)
+    if settings.http.web_config_file:
+        try:
+            config_web.load(Path(settings.http.web_config_file))
+        except ConfigInvalid as error:
+            faults += error.faults
+    if faults:
+        raise ConfigInvalid(faults)
     click.echo(f"{safe(str(path))}: ok")
 
 

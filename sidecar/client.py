@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
+import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
-from sidecar.config import Settings
+from sidecar.config import UNIX, Settings
 from sidecar.errors import ServiceRefused, ServiceUnreachable
 
 _SECONDS = 15.0
@@ -21,12 +23,52 @@ _LARGEST_ANSWER = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Where the service listens."""
+
+    shown: str
+    """For people: ``HOST:PORT``, or the path of a socket file."""
+    host: str = "localhost"
+    port: int = 0
+    socket: str = ""
+    """The path of a socket file; empty for a host and a port."""
+    tls: bool = False
+    certificate: str = ""
+    """The file with the service's own certificate, if it is known; else the system's authorities decide."""
+
+    def connection(self) -> http.client.HTTPConnection:
+        """Not connected yet.
+
+        Raises:
+            OSError: the certificate cannot be read.
+        """
+        if self.socket:
+            return _SocketConnection(self.socket)
+        if self.tls:
+            context = _pinned(self.certificate) if self.certificate else ssl.create_default_context()
+            return http.client.HTTPSConnection(self.host, self.port, timeout=_SECONDS, context=context)
+        return http.client.HTTPConnection(self.host, self.port, timeout=_SECONDS)
+
+
+class _SocketConnection(http.client.HTTPConnection):
+    """HTTP through a socket file."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__("localhost", timeout=_SECONDS)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
+@dataclass(frozen=True, slots=True)
 class Client:
     """Knows where the service listens and which token it wants."""
 
-    host: str
-    port: int
-    token: str
+    place: Place
+    token: str = field(repr=False)
 
     def status(self) -> Mapping[str, Any]:
         """Sessions, open incidents and circuits.
@@ -94,26 +136,35 @@ class Client:
         return self._call("DELETE", path)
 
     def _call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
-        connection = http.client.HTTPConnection(self.host, self.port, timeout=_SECONDS)
-        headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
+        headers = {"Content-Type": "application/json"}
+        if self.token:
+            headers["Authorization"] = f"Bearer {self.token}"
+        connection = None
         try:
+            connection = self.place.connection()
             connection.request(method, path, json.dumps(body) if body is not None else None, headers)
             response = connection.getresponse()
             raw = response.read(_LARGEST_ANSWER)
         except TimeoutError as error:
             raise ServiceUnreachable(
-                f"the sidecar at {self._address} did not answer within {_SECONDS:g} s",
+                f"the sidecar at {self.place.shown} did not answer within {_SECONDS:g} s",
                 hint="Its log says what it is busy with.",
+            ) from error
+        except ssl.SSLError as error:
+            raise ServiceUnreachable(
+                f"the sidecar at {self.place.shown} cannot be spoken to with TLS: {error.reason or error}",
+                hint="A socket file needs no certificate: add `unix:PATH` to http.listen.",
             ) from error
         except OSError as error:
             raise ServiceUnreachable(
-                f"no sidecar answers at {self._address} ({error.strerror or error})",
+                f"no sidecar answers at {self.place.shown} ({error.strerror or error})",
                 hint="Start it with `sidecar run`, or name its state folder with --state.",
             ) from error
         except (http.client.HTTPException, ValueError) as error:
             raise self._stranger(str(error) or type(error).__name__) from error
         finally:
-            connection.close()
+            if connection is not None:
+                connection.close()
         return self._read(response.status, raw)
 
     def _read(self, status: int, raw: bytes) -> Mapping[str, Any]:
@@ -131,13 +182,9 @@ class Client:
 
     def _stranger(self, what: str) -> ServiceUnreachable:
         return ServiceUnreachable(
-            f"what answers at {self._address} is no sidecar ({what})",
+            f"what answers at {self.place.shown} is no sidecar ({what})",
             hint="Name the right one with --url or --state.",
         )
-
-    @property
-    def _address(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 def find(settings: Settings, state: Path, url: str | None = None) -> Client:
@@ -149,8 +196,12 @@ def find(settings: Settings, state: Path, url: str | None = None) -> Client:
     Raises:
         ServiceUnreachable: there is no address, or no token that may be read.
     """
-    host, port = _split(url or f"http://{_running_address(state) or settings.http.listen}")
+    place = _place(_own_address(state, settings, url))
     token_file = Path(settings.http.token_file or state / "token")
+    return Client(place, "" if place.socket and not token_file.exists() else _token(token_file, state))
+
+
+def _token(token_file: Path, state: Path) -> str:
     try:
         token = token_file.read_text("ascii").strip()
     except FileNotFoundError as error:
@@ -165,24 +216,49 @@ def find(settings: Settings, state: Path, url: str | None = None) -> Client:
         ) from error
     if not token.isprintable():
         raise ServiceUnreachable(f"{token_file} holds no token", hint="It has to be one line.")
-    return Client(host, port, token)
+    return token
 
 
-def _running_address(state: Path) -> str:
+def _own_address(state: Path, settings: Settings, url: str | None) -> str:
+    """As the service has written it down, with its certificate.
+
+    Without a ``url`` a socket file goes before an address: it needs no token and no certificate.
+    """
     try:
-        return (state / "address").read_text("utf-8").strip()
+        listening = list(filter(None, (state / "address").read_text("utf-8").splitlines()))
     except (OSError, ValueError):
-        return ""
+        listening = []
+    listening = listening or list(settings.http.listen)
+    if url is not None:
+        return next((words for words in listening if words.partition(" ")[0] == url), url)
+    words = next((words for words in listening if words.startswith(UNIX)), listening[0])
+    return words if "://" in words or words.startswith(UNIX) else f"http://{words}"
 
 
-def _split(url: str) -> tuple[str, int]:
+def _place(url: str) -> Place:
+    """From an address, behind which the file of the service's certificate may stand."""
+    if url.startswith(UNIX):
+        path = url.removeprefix(UNIX)
+        return Place(path, socket=path)
+    url, _, certificate = url.partition(" ")
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
     except ValueError:
         host = port = None
-    if host is None or port is None or parts.scheme != "http":
+    if host is None or port is None or parts.scheme not in ("http", "https"):
         raise ServiceUnreachable(
-            f"{url!r} is no address of a sidecar", hint="It has the form http://127.0.0.1:9847."
+            f"{url!r} is no address of a sidecar",
+            hint="It has the form http://127.0.0.1:9847, https://HOST:PORT or unix:PATH.",
         )
-    return host, port
+    shown = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return Place(shown, host, port, tls=parts.scheme == "https", certificate=certificate)
+
+
+def _pinned(certificate: str) -> ssl.SSLContext:
+    """Trusts this certificate alone, whatever names it has: the one in our own file is the right one."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    context.load_verify_locations(certificate)
+    return context

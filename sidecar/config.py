@@ -34,6 +34,9 @@ from sidecar.model.quiet import Window
 from sidecar.model.stress import ResourceLimits
 from sidecar.model.workspace import Workspace
 
+UNIX = "unix:"
+"""Before the path of a socket file."""
+
 
 @dataclass(frozen=True, slots=True)
 class TmuxSettings:
@@ -222,20 +225,33 @@ class NotifySettings:
 
 @dataclass(frozen=True, slots=True)
 class HttpSettings:
-    """The service's own door."""
+    """The service's own door. See security.md."""
 
-    listen: str = "127.0.0.1:9847"
-    """HOST:PORT; port 0 takes a free one."""
+    listen: tuple[str, ...] = ("127.0.0.1:9847",)
+    """``HOST:PORT`` (port 0 takes a free one) or ``unix:PATH``, or a list of both. Who comes through a socket
+    file needs no token, and only this user can. An address that is not loopback needs ``web_config_file``."""
     token_file: str | None = None
     """File with the admin token; by default ``token`` in the state folder, made on first start."""
+    web_config_file: str | None = None
+    """File with certificates, users and headers in the form of Prometheus's exporter-toolkit; it is read
+    again when it or a certificate changes."""
+    hosts: tuple[str, ...] = ()
+    """Host names that the service may be asked by, beside those of loopback and of this machine."""
+    max_connections: int = 256
+    """Connections at the same time; the one that is silent longest makes room for a new one."""
+    access_log: bool = False
+    """Log every request that is answered."""
 
     @property
-    def host(self) -> str:
-        return self.listen.rpartition(":")[0].strip("[]")
+    def sockets(self) -> tuple[Path, ...]:
+        """The socket files of ``listen``."""
+        return tuple(Path(word.removeprefix(UNIX)) for word in self.listen if word.startswith(UNIX))
 
     @property
-    def port(self) -> int:
-        return int(self.listen.rpartition(":")[2])
+    def addresses(self) -> tuple[tuple[str, int], ...]:
+        """Hosts and ports of ``listen``."""
+        parts = (word.rpartition(":") for word in self.listen if not word.startswith(UNIX))
+        return tuple((host.strip("[]"), int(port)) for host, _, port in parts)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import yaml
+
 from sidecar import config_units as units
 from sidecar.config import (
     DEFAULT_LADDERS,
@@ -190,6 +192,16 @@ def _at_once(place: Place) -> AtOnce:
         raise Wrong(str(error)) from error
 
 
+def _listen(place: Place) -> tuple[str, ...]:
+    read = read_as(units.listen_address)
+    if not isinstance(place.node, yaml.SequenceNode):
+        return (read(place),)
+    addresses = list_of(read)(place)
+    if not place.node.value:
+        raise Wrong("names no address")
+    return addresses
+
+
 _TMUX: Mapping[str, Reader[Any]] = {
     "socket_name": read_as(units.socket_name),
     "socket_path": read_as(lambda word: units.socket_path(os.path.expanduser(word))),
@@ -267,9 +279,12 @@ _ALERT: Mapping[str, Reader[Any]] = {
     "strategy": read_strategy,
 }
 HTTP: Mapping[str, Reader[Any]] = {
-    "listen": read_as(units.address),
+    "listen": _listen,
     "token_file": read_as(units.full_path),
-    "web_config_file": unavailable,
+    "web_config_file": read_as(units.full_path),
+    "hosts": list_of(read_as(units.host_name)),
+    "max_connections": whole(8, 4096),
+    "access_log": switch,
 }
 _SETTINGS: Mapping[str, Reader[Any]] = {
     "tmux": record(TmuxSettings, _TMUX),

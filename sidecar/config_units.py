@@ -10,6 +10,7 @@ import ipaddress
 import os
 import re
 
+from sidecar.config import UNIX
 from sidecar.model.amounts import show_seconds as show_seconds
 from sidecar.model.amounts import show_size as show_size
 from sidecar.model.policy import AtOnce, Budget
@@ -25,6 +26,7 @@ _BUDGET = re.compile(r"([0-9]{1,6}) +per +(\S+)")
 _AT_ONCE = re.compile(r"(?:(?P<count>\d{1,6})(?: or (?=\d)|$))?(?:(?P<share>\d{1,3}(?:\.\d{1,4})?) ?%)?")
 _RULE_NAME = re.compile(r"[A-Za-z0-9_.-]{1,60}")
 _ADDRESS = re.compile(r"(?:\[(?P<v6>[^\[\]]+)\]|(?P<name>[A-Za-z0-9._-]+)):(?P<port>[0-9]{1,5})")
+_HOST_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
 _SOCKET_PATH_BYTES = 107
 
 
@@ -97,6 +99,28 @@ def address(text: str) -> str:
     if int(match["port"]) > 65_535:
         raise ValueError(f"the port is {match['port']}; ports end at 65535")
     return text
+
+
+def listen_address(text: str) -> str:
+    """``HOST:PORT``, or ``unix:PATH`` with a full path.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    if not text.startswith(UNIX):
+        return address(text)
+    return UNIX + socket_path(os.path.expanduser(text.removeprefix(UNIX)))
+
+
+def host_name(text: str) -> str:
+    """A host's name as a browser would send it: without a port, in small letters.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if not _HOST_NAME.fullmatch(text):
+        raise ValueError(f"{text!r} is no host name; write it without a scheme and a port")
+    return text.lower()
 
 
 def full_path(text: str) -> str:

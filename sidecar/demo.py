@@ -109,7 +109,7 @@ async def _play(folder: Path) -> int:
         tmux=runner.settings,
         sessions=SessionSettings(restore=Restore.ALWAYS),
         recovery=RecoverySettings(),
-        http=HttpSettings(listen="127.0.0.1:0"),
+        http=HttpSettings(listen=("127.0.0.1:0",)),
     )
     sidecar = Sidecar(settings, folder / "state", environment=environment, log_level="error")
     stage = Stage(runner, sidecar, SystemClock())

@@ -48,7 +48,7 @@ _PATTERNS = tuple(
 _SHAPES = re.compile(
     r"\b(?:sk-[A-Za-z0-9_-]{16,}|(?:gh[pousr]|github_pat)_[A-Za-z0-9_]{16,}|glpat-[A-Za-z0-9_-]{16,}"
     r"|xox[abeprs]-[A-Za-z0-9-]{10,}|(?:AKIA|ASIA)[A-Z0-9]{16}|AIza[A-Za-z0-9_-]{30,}|hf_[A-Za-z0-9]{20,}"
-    r"|npm_[A-Za-z0-9]{30,}|eyJ[A-Za-z0-9_-]{8,500}\.[A-Za-z0-9_-]{8,8000}\.[A-Za-z0-9_-]*)"
+    r"|npm_[A-Za-z0-9]{30,}|sct_[A-Za-z0-9_-]{20,}|eyJ[A-Za-z0-9_-]{8,500}\.[A-Za-z0-9_-]{8,8000}\.[A-Za-z0-9_-]*)"
 )
 """Tokens that are known by their form, wherever they stand."""
 

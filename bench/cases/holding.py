@@ -62,7 +62,7 @@ async def _work(tmux: TmuxBox, rounds: int) -> list[Line]:
 
 
 async def _service(tmux: TmuxBox, rounds: int) -> Line:
-    settings = Settings(tmux=TmuxSettings(socket_name=tmux.name), http=HttpSettings(listen="127.0.0.1:0"))
+    settings = Settings(tmux=TmuxSettings(socket_name=tmux.name), http=HttpSettings(listen=("127.0.0.1:0",)))
     sidecar = Sidecar(settings, tmux.folder / "state", environment=tmux.environment, log_level="error")
     await sidecar.start()
     try:

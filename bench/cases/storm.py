@@ -95,7 +95,9 @@ async def _turn(tmux: TmuxBox, dice: random.Random) -> tuple[float, float, float
     """Our loop's lag and an idle one's, answers to both kinds of calls (p99 each), time to the last end."""
     recovery = RecoverySettings(per_session=_ENOUGH, overall=_ENOUGH)
     settings = Settings(
-        tmux=TmuxSettings(socket_name=tmux.name), http=HttpSettings(listen="127.0.0.1:0"), recovery=recovery
+        tmux=TmuxSettings(socket_name=tmux.name),
+        http=HttpSettings(listen=("127.0.0.1:0",)),
+        recovery=recovery,
     )
     sidecar = Sidecar(settings, tmux.folder / "state", environment=tmux.environment, log_level="error")
     await sidecar.start()

@@ -38,6 +38,7 @@ _FAILURES = frozenset(FailureKind)
 _FAILURES_COUNTED = 5000
 """Counts by session and failure, shown or not; those that came longest ago go first."""
 RECOVERY_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
+_CONNECTIONS = ("accepted", "turned_away", "sent_away", "too_slow", "handshake_failed")
 _FAST_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
 _CAPTURE_ERRORS = (TmuxUnknown, TmuxAbsent, TmuxRefused, StoreUnavailable, DiskFull)
 
@@ -98,6 +99,11 @@ class Metrics:
         self._request_time = histogram(
             "http_request_duration_seconds", "Time to answer.", _FAST_BUCKETS, "method", "route"
         )
+        self._connections = counter(
+            "http_connections", "Connections, by what became of them first.", "outcome"
+        )
+        for outcome in _CONNECTIONS:
+            self._connections.labels(outcome)
         self._writes = histogram(
             "store_write_duration_seconds", "Time of a write transaction.", _FAST_BUCKETS
         )
@@ -245,6 +251,9 @@ class Metrics:
     def request(self, method: str, route: str, status: int, seconds: float) -> None:
         self._requests.labels(method, route, str(status)).inc()
         self._request_time.labels(method, route).observe(seconds)
+
+    def connection(self, outcome: str) -> None:
+        self._connections.labels(outcome).inc()
 
     def forget_session(self, session: str) -> None:
         self._circuits.forget(session)

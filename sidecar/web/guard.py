@@ -1,103 +1,77 @@
-"""Who may ask, and for how much: the token, the Host and Origin checks, the size of a body.
+"""What every request has to be before it is read: from no page elsewhere, of a size, and allowed to ask.
 
 Loopback is shared by all users of a machine, so only the metrics and the health of the service are
-open there; everything that shows command lines or acts needs the token.
+open there; everything that shows command lines or acts needs a token or a user. :data:`EXCEPTIONS` and
+the rule below it are the whole table of who may do what.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hmac
 import ipaddress
-import os
-import secrets
-import stat
-from collections.abc import AsyncIterator
-from pathlib import Path
+from collections.abc import AsyncIterator, Collection, Mapping
+from types import MappingProxyType
 from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from sidecar.errors import Permanent, UnsafeState
+from sidecar.model.access import Scope
 from sidecar.web.problem import Rejected
 
-OPEN_ROUTES = frozenset({"/metrics", "/-/healthy", "/-/ready"})
+PROBES = frozenset({"/-/healthy", "/-/ready"})
+"""Open on every listener: they tell one word."""
+METRICS = "/metrics"
+EXCEPTIONS: Mapping[tuple[str, str], Scope] = MappingProxyType({("POST", "/alerts"): Scope.ALERTS})
+"""By method and route. Everything else that only looks needs ``read``, and what acts needs ``admin``."""
+_LOOKS = frozenset({"GET", "HEAD"})
+_ELSEWHERE = frozenset({"cross-site", "same-site"})
 _PIECE = 1 << 16
 _PATIENCE = 30.0
-_LONGEST_TOKEN = 4096
 
 
-class TokenDamaged(UnsafeState):
-    """What has the token's name is not what was stored there."""
+def scope_for(method: str, route: str) -> Scope | None:
+    """What a request needs; None where it is open to all."""
+    if route in PROBES and method in _LOOKS:
+        return None
+    return EXCEPTIONS.get((method, route), Scope.READ if method in _LOOKS else Scope.ADMIN)
 
 
-def ensure_token(path: Path) -> str:
-    """The admin token: read, or made on first use (mode 0600).
+def check_host(request: web.Request, names: Collection[str], *, any_address: bool = False) -> None:
+    """A page elsewhere must not reach us through a name of its own, nor send us anything.
 
-    Raises:
-        TokenDamaged: it holds no token.
-        UnsafeState: others may read the file, or it is not ours.
-        Permanent: the file can be neither read nor made.
-    """
-    try:
-        return _made_token(path)
-    except FileExistsError:
-        pass
-    except OSError as error:
-        raise _unusable(path, error) from error
-    try:
-        return _read_token(path)
-    except OSError as error:
-        raise _unusable(path, error) from error
-
-
-def refuse_open_listener(host: str) -> None:
-    """Only loopback is served.
-
-    Raises:
-        Permanent: the address could be reached from elsewhere.
-    """
-    if not _is_loopback(host):
-        raise Permanent(
-            f"http.listen is {host}, which is not a loopback address",
-            hint="Listen on 127.0.0.1, and put a proxy that authenticates in front of it.",
-        )
-
-
-def check_host(request: web.Request) -> None:
-    """A page elsewhere must not reach us through a name of its own, nor post to us.
+    ``names`` are those that we have beside loopback's. ``any_address`` takes every IP address for one
+    of ours: a page's own name that leads here is never one.
 
     Raises:
         Rejected: 403.
     """
     given = request.headers.get("Host", "")
-    if not _is_loopback(_host_name(given)):
-        raise Rejected(403, "Forbidden", f"the Host {given!r} is not this service", hint="Use 127.0.0.1.")
-    origin = request.headers.get("Origin")
-    if origin is not None and origin.partition("://")[2] != given:
+    name = host_name(given)
+    if not (is_loopback(name) or name in names or (any_address and _is_address(name))):
         raise Rejected(
             403,
             "Forbidden",
-            f"the request comes from a page elsewhere: {origin!r}",
-            hint="Ask without a browser, or from a page of this service.",
+            f"the Host {given[:80]!r} is not this service",
+            hint="Use 127.0.0.1, or name it in http.hosts.",
         )
 
 
-def check_token(request: web.Request, token: str) -> None:
-    """Compare in constant time.
+def check_origin(request: web.Request) -> None:
+    """A browser says where a request comes from; from a page elsewhere nothing is taken.
 
     Raises:
-        Rejected: 401.
+        Rejected: 403.
     """
-    scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-    right = hmac.compare_digest(given.strip().encode("utf-8", "replace"), token.encode())
-    if scheme.lower() != "bearer" or not right:
+    origin = request.headers.get("Origin")
+    foreign = origin is not None and origin.partition("://")[2] != request.headers.get("Host", "")
+    # A link elsewhere may lead to our pages: what it opens is shown to nobody but the person.
+    followed = request.method == "GET" and request.headers.get("Sec-Fetch-Mode") == "navigate"
+    if foreign or (request.headers.get("Sec-Fetch-Site") in _ELSEWHERE and not followed):
         raise Rejected(
-            401,
-            "Unauthorized",
-            "the bearer token is missing or wrong",
-            hint="It lies in the state folder: `token`.",
-            headers={"WWW-Authenticate": 'Bearer realm="tmux-sidecar"'},
+            403,
+            "Forbidden",
+            f"the request comes from a page elsewhere: {(origin or 'unnamed')[:80]!r}",
+            hint="Ask without a browser, or from a page of this service.",
         )
 
 
@@ -138,50 +112,25 @@ def _too_large(limit: int) -> Rejected:
     )
 
 
-def _made_token(path: Path) -> str:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="ascii") as file:
-        token = secrets.token_urlsafe(32)
-        file.write(token + "\n")
-    return token
-
-
-def _read_token(path: Path) -> str:
-    facts = path.stat()
-    if not stat.S_ISREG(facts.st_mode):
-        raise TokenDamaged(f"{path} is no file", hint="Move it away; a new token is made at the next start.")
-    with path.open("rb") as file:
-        facts = os.fstat(file.fileno())
-        if facts.st_uid != os.getuid():
-            raise UnsafeState(f"{path} belongs to another user", hint=f"Remove it, or chown {path}")
-        if stat.S_IMODE(facts.st_mode) & 0o077:
-            raise UnsafeState(f"{path} can be read by others", hint=f"chmod 600 {path}")
-        raw = file.read(_LONGEST_TOKEN).strip()
-    if not raw:
-        raise TokenDamaged(f"{path} is empty", hint="Remove it; a new token is made at the next start.")
-    token = raw.decode("ascii", "replace")
-    if not token.isascii() or not token.isprintable():
-        raise TokenDamaged(f"{path} holds no token", hint="Remove it; a new one is made at the next start.")
-    return token
-
-
-def _unusable(path: Path, error: Exception) -> Permanent:
-    return Permanent(
-        f"the token file {path} cannot be used: {error}",
-        hint="Name another one as http.token_file, or mend its folder.",
-    )
-
-
-def _host_name(host: str) -> str:
-    """The name without the port; empty for what is no host at all."""
+def host_name(host: str) -> str:
+    """The name in small letters, without the port; empty for what is no host at all."""
     try:
         return urlsplit(f"//{host}").hostname or ""
     except ValueError:
         return ""
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach it."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True

@@ -159,3 +159,17 @@ class Records(Protocol):
 
     async def force_open(self, name: str) -> CircuitRow:
         """Let nothing through this circuit until it is reset."""
+
+
+class Chronicle(Protocol):
+    """The log and the audit trail, for what the windows have to tell themselves."""
+
+    def say(self, action: Action, *, level: str = "info", **detail: object) -> None:
+        """One line in the log; never waits."""
+
+    async def audit(self, action: Action, now: float, *, detail: Mapping[str, Any]) -> None:
+        """One row in the trail; ``now`` is wall seconds.
+
+        Raises:
+            Temporary: the trail cannot take it just now.
+        """

@@ -13,7 +13,8 @@ from sidecar.config import Settings
 from sidecar.model.plan import Refusal, RefusalReason
 from sidecar.model.status import Answer, RecoverRequest, Status
 from sidecar.web import checkpoints, checks, custody, quiet, records, views
-from sidecar.web.guard import read_body, refuse_open_listener
+from sidecar.web.gate import Gate
+from sidecar.web.guard import read_body
 from sidecar.web.middleware import Observe, framed, guarded
 from sidecar.web.payload import (
     ALERTS_LIMIT,
@@ -59,19 +60,17 @@ class Service:
     """The metrics in the format that an Accept header asks for, and its content type. Slow."""
     observe: Observe
     clock: Clock
-    token: str
+    gate: Gate
     reload: Callable[[], Awaitable[None]]
     """Read the configuration again; raises ``ConfigInvalid`` and changes nothing."""
 
 
 def make_app(service: Service) -> web.Application:
-    """All routes, behind the guards.
-
-    Raises:
-        Permanent: the settings name an address that is open to others.
-    """
-    refuse_open_listener(service.settings().http.host)
-    app = web.Application(middlewares=[framed(service.observe, service.clock), guarded(service.token)])
+    """All routes, behind the gate."""
+    gate = service.gate
+    access_log = gate.chronicle if service.settings().http.access_log else None
+    frame = framed(service.observe, service.clock, lambda: gate.settings().headers, access_log)
+    app = web.Application(middlewares=[frame, guarded(gate)])
     windows = _Windows(service)
     app.add_routes(
         [

@@ -65,7 +65,7 @@ async def test_it_comes_back_from_the_newest_checkpoint_that_has_it(
     tmux.run("split-window", "-d", "-t", "=web:5", "sleep 5002")
     tmux.run("select-layout", "-t", "=web:5", "even-horizontal")
     tmux.run("set-option", "-w", "-t", "=web:5", "@mine", "#(touch pwned)")
-    settings = Settings(tmux=TmuxSettings(socket_name=tmux.name), http=HttpSettings(listen="127.0.0.1:0"))
+    settings = Settings(tmux=TmuxSettings(socket_name=tmux.name), http=HttpSettings(listen=("127.0.0.1:0",)))
     sidecar = Sidecar(settings, tmux.folder / "state", environment=tmux.environment, log_level="error")
     await sidecar.start()
     try:

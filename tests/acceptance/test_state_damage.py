@@ -115,7 +115,7 @@ def killed() -> Iterator[tuple[TmuxBox, Path]]:
 
 
 def settings(tmux: TmuxBox) -> Settings:
-    return Settings(tmux=TmuxSettings(socket_name=tmux.name), http=HttpSettings(listen="127.0.0.1:0"))
+    return Settings(tmux=TmuxSettings(socket_name=tmux.name), http=HttpSettings(listen=("127.0.0.1:0",)))
 
 
 def checkpoints(state: Path) -> set[tuple[int, str]]:

@@ -94,7 +94,7 @@ def test_run_reads_the_default_file(served: Served, home: Path) -> None:
     file.parent.mkdir(parents=True)
     file.write_text("http: {listen: '127.0.0.1:1'}\n")
     assert sidecar("run").exit_code == 0
-    assert served.settings.http.port == 1
+    assert served.settings.http.addresses[0][1] == 1
     assert served.settings.source == file
 
 
@@ -116,7 +116,7 @@ def test_run_options_win_over_the_file(served: Served, tmp_path: Path) -> None:
     options = ("--listen", "[::1]:2", "--tmux-socket-name", "work", "--observe", "--state", str(tmp_path))
     assert sidecar("run", "--config", str(file), *options).exit_code == 0
     settings = served.settings
-    assert (settings.http.host, settings.http.port) == ("::1", 2)
+    assert settings.http.addresses == (("::1", 2),)
     assert (settings.tmux.socket_name, settings.tmux.socket_path) == ("work", None)
     assert settings.tmux.timeout == 5.0
     assert settings.recovery.mode is Mode.OBSERVE

@@ -277,9 +277,7 @@ async def test_url_wins_over_the_address_file(stand: Stand) -> None:
     assert (await stand.run("status", "--url", f"http://{address}")).exit_code == 0
 
 
-@pytest.mark.parametrize(
-    "url", ["127.0.0.1:9847", "https://127.0.0.1:1", "http://127.0.0.1", "http://[::1:1"]
-)
+@pytest.mark.parametrize("url", ["127.0.0.1:9847", "ftp://127.0.0.1:1", "http://127.0.0.1", "http://[::1:1"])
 async def test_a_url_that_is_none(stand: Stand, url: str) -> None:
     done = await stand.run("status", "--url", url)
     assert done.exit_code == 1
@@ -303,13 +301,13 @@ def test_a_service_that_is_stuck(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     with socket.create_server(("127.0.0.1", 0)) as listener:
         host, port = listener.getsockname()
         with pytest.raises(ServiceUnreachable, match="did not answer within"):
-            client.Client(host, port, "secret").status()
+            client.Client(client.Place(f"{host}:{port}", host, port), "secret").status()
 
 
 def test_without_an_address_file_the_settings_tell(tmp_path: Path) -> None:
     (tmp_path / "token").write_text("secret")
     found = client.find(Settings(), tmp_path)
-    assert (found.host, found.port, found.token) == ("127.0.0.1", 9847, "secret")
+    assert (found.place.shown, found.token) == ("127.0.0.1:9847", "secret")
 
 
 @pytest.mark.parametrize("token", [b"two\nlines", b"\xff"])

@@ -163,8 +163,8 @@ def test_everything(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (once.start, once.end) == (1_774_746_000.0, 1_774_749_600.0 + 1_800.0)
     assert (once.hold, once.reason) == (True, "the move")
     assert (exact.start, exact.end) == (1_774_751_400.0, 1_774_756_800.0)
-    assert settings.http == HttpSettings("[::1]:0", "/home/me/token")
-    assert (settings.http.host, settings.http.port) == ("::1", 0)
+    assert settings.http == HttpSettings(("[::1]:0",), "/home/me/token")
+    assert settings.http.addresses == (("::1", 0),)
 
 
 @pytest.mark.parametrize("name", ["empty.yml", "blank.yml"])

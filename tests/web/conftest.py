@@ -6,6 +6,7 @@ import asyncio
 import io
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,9 +14,10 @@ from aiohttp import ClientResponse, web
 from aiohttp.test_utils import TestClient
 from pytest_aiohttp import AiohttpClient
 
-from sidecar.clock import SystemClock
+from sidecar.clock import Clock, SystemClock
 from sidecar.config import AlertRoute, Settings
 from sidecar.errors import SidecarError
+from sidecar.model.access import WebSettings
 from sidecar.model.archive import GenerationFilter, RestoreRequest
 from sidecar.model.audit import AuditFilter
 from sidecar.model.diagnostics import Diagnostics
@@ -34,7 +36,10 @@ from sidecar.model.record import (
 )
 from sidecar.model.session import Health
 from sidecar.model.status import Answer, RecoverRequest, SessionStatus, Status, Ticket
+from sidecar.web.gate import Gate
 from sidecar.web.routes import Service, make_app
+from sidecar.web.throttle import Throttle
+from sidecar.web.tokens import Tokens
 
 TOKEN = "right"
 JSON = {"Content-Type": "application/json"}
@@ -111,6 +116,24 @@ class FakeDesk:
 
 
 async def _reload() -> None: ...
+
+
+@dataclass
+class FakeChronicle:
+    """Implements ``sidecar.web.ports.Chronicle``: keeps what it is told."""
+
+    said: list[tuple[Action, Mapping[str, object]]] = field(default_factory=list)
+    audited: list[tuple[Action, Mapping[str, Any]]] = field(default_factory=list)
+
+    def say(self, action: Action, *, level: str = "info", **detail: object) -> None:
+        self.said.append((action, detail))
+
+    async def audit(self, action: Action, now: float, *, detail: Mapping[str, Any]) -> None:
+        self.audited.append((action, detail))
+
+
+def gate_of(state: Path, clock: Clock, chronicle: FakeChronicle, web: WebSettings, names: set[str]) -> Gate:
+    return Gate(Tokens(TOKEN, state), lambda: web, lambda: names, clock, chronicle, Throttle(clock))
 
 
 def _row(number: int, alert: AlertIntake) -> AlertRow:
@@ -271,6 +294,8 @@ class Windows:
     desk: FakeDesk
     observed: list[tuple[str, str, int]]
     checks: FakeChecks
+    chronicle: FakeChronicle
+    state: Path
 
     async def get(self, path: Any, **headers: str) -> ClientResponse:
         return await self.client.get(path, headers={"Authorization": f"Bearer {TOKEN}", **headers})
@@ -303,10 +328,12 @@ Open = Callable[..., Awaitable[Windows]]
 
 
 @pytest.fixture
-def open_windows(aiohttp_client: AiohttpClient) -> Open:
-    """Serve the windows; keyword arguments replace parts of the :class:`Service`."""
+def open_windows(aiohttp_client: AiohttpClient, tmp_path: Path) -> Open:
+    """Serve the windows; keyword arguments replace parts of the :class:`Service`, or of its gate."""
 
-    async def serve(**parts: Any) -> Windows:
+    async def serve(
+        *, web_config: WebSettings | None = None, names: set[str] | None = None, **parts: Any
+    ) -> Windows:
         desk, archive, custody, records = FakeDesk(), FakeArchive(), FakeCustody(), FakeRecords()
         quiet, found = FakeQuiet(), FakeChecks()
         observed: list[tuple[str, str, int]] = []
@@ -324,11 +351,14 @@ def open_windows(aiohttp_client: AiohttpClient) -> Open:
             "render": lambda accept: (f"page for {accept}".encode(), "text/plain; version=0.0.4"),
             "observe": lambda method, route, status, seconds: observed.append((method, route, status)),
             "clock": SystemClock(),
-            "token": TOKEN,
             "reload": _reload,
         }
+        chronicle, clock = FakeChronicle(), parts.get("clock", usual["clock"])
+        usual["gate"] = gate_of(tmp_path, clock, chronicle, web_config or WebSettings(), names or set())
         client = await aiohttp_client(make_app(Service(**usual | parts)))
-        return Windows(archive, custody, records, quiet, client, desk, observed, found)
+        return Windows(
+            archive, custody, records, quiet, client, desk, observed, found, chronicle, tmp_path
+        )
 
     return serve
 

@@ -1,0 +1,89 @@
+"""Socket files to listen on: ours alone, never through a link, and none left over in the way."""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+from pathlib import Path
+
+from sidecar.errors import Permanent, UnsafeState
+
+_ANSWER_SECONDS = 1.0
+
+
+def listen_at(path: Path) -> socket.socket:
+    """A listening socket at this path, which only this user (and root) can connect to.
+
+    Raises:
+        UnsafeState: others could put something else into its folder.
+        Permanent: somebody listens there, something else is there, or it cannot be made.
+    """
+    _see_folder(path.parent)
+    _clear(path)
+    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    try:
+        # The file is born with the mode of the socket: there is no moment in which others may enter.
+        os.fchmod(listening.fileno(), 0o600)
+        listening.bind(os.fsencode(path))
+        listening.setblocking(False)
+    except OSError as error:
+        listening.close()
+        raise _unusable(path, error.strerror or str(error)) from error
+    return listening
+
+
+def identity(path: Path) -> tuple[int, int]:
+    """What tells this file from another one that is put in its place."""
+    facts = path.lstat()
+    return facts.st_dev, facts.st_ino
+
+
+def remove(path: Path, known: tuple[int, int]) -> None:
+    """Remove the file unless it is another one by now."""
+    try:
+        if identity(path) == known:
+            path.unlink()
+    except OSError:
+        pass
+
+
+def _see_folder(folder: Path) -> None:
+    try:
+        facts = folder.stat()
+    except OSError as error:
+        raise _unusable(folder, error.strerror or str(error)) from error
+    others_may_write = stat.S_IMODE(facts.st_mode) & 0o022 and not facts.st_mode & stat.S_ISVTX
+    if facts.st_uid not in (0, os.getuid()) or others_may_write:
+        raise UnsafeState(
+            f"others may change the folder {folder}, and put a socket of theirs in place of ours",
+            hint=f"chmod 700 {folder}, or choose another folder.",
+        )
+
+
+def _clear(path: Path) -> None:
+    """Remove a socket that nobody listens at any more; nothing else is touched."""
+    try:
+        facts = path.lstat()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise _unusable(path, error.strerror or str(error)) from error
+    if not stat.S_ISSOCK(facts.st_mode):
+        raise _unusable(path, "it is there already, and is no socket")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as probe:
+        probe.settimeout(_ANSWER_SECONDS)
+        try:
+            probe.connect(os.fsencode(path))
+        except ConnectionRefusedError:
+            remove(path, (facts.st_dev, facts.st_ino))
+            return
+        except OSError as error:
+            raise _unusable(path, error.strerror or str(error)) from error
+    raise _unusable(path, "another program listens there")
+
+
+def _unusable(path: Path, why: str) -> Permanent:
+    return Permanent(
+        f"{path} cannot be listened on: {why}", hint="Choose another path with --listen unix:PATH."
+    )

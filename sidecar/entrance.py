@@ -1,0 +1,142 @@
+"""The service's own door as a whole: what lets people in, what bounds them, and where it listens."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import platform
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+from sidecar import config_web
+from sidecar.clock import Clock
+from sidecar.config import UNIX, HttpSettings
+from sidecar.edges.listening import identity, listen_at, remove
+from sidecar.edges.logs import JsonLog
+from sidecar.edges.store import Store
+from sidecar.errors import Permanent
+from sidecar.model.record import Action
+from sidecar.web.doorman import Doorman, TlsRules
+from sidecar.web.gate import Gate
+from sidecar.web.guard import is_loopback
+from sidecar.web.rereading import Rereader
+from sidecar.web.throttle import Throttle
+from sidecar.web.tokens import Tokens
+
+_BACKLOG = 64
+"""Connections that are taken in one turn of the loop."""
+_SHUTDOWN_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """Implements ``web.ports.Chronicle``."""
+
+    log: JsonLog
+    book: Store
+
+    def say(self, action: Action, *, level: str = "info", **detail: object) -> None:
+        self.log.say(action, level=level, **detail)  # type: ignore[arg-type]
+
+    async def audit(self, action: Action, now: float, *, detail: Mapping[str, Any]) -> None:
+        await self.book.audit(action, now, detail=detail)
+
+
+class Entrance:
+    """Opened once, closed once."""
+
+    def __init__(
+        self,
+        settings: HttpSettings,
+        state: Path,
+        token: str,
+        clock: Clock,
+        chronicle: Telling,
+        count: Callable[[str], None],
+    ) -> None:
+        """
+        Args:
+            token: the admin's.
+            count: told what became of each connection.
+
+        Raises:
+            Permanent: others reach an address, and nobody would have to say who they are.
+        """
+        self._settings = settings
+        self._chronicle = chronicle
+        self._count = count
+        self._open = [host for host, _ in settings.addresses if not is_loopback(host)]
+        if self._open and settings.web_config_file is None:
+            raise Permanent(
+                f"others can reach {self._open[0]} (http.listen), and no web-config file says who may ask",
+                hint="Name a file with users or client certificates as http.web_config_file, or listen on "
+                "127.0.0.1; docs/security.md has an example.",
+            )
+        tokens = Tokens(token, state)
+        file = Path(settings.web_config_file) if settings.web_config_file else None
+        self.files = Rereader(file, config_web.load, tokens, clock, chronicle, in_the_open=bool(self._open))
+        names = frozenset({*settings.hosts, platform.node().lower()} if self._open else settings.hosts)
+        self.gate = Gate(
+            tokens, lambda: self.files.settings, lambda: names, clock, chronicle, Throttle(clock)
+        )
+        self._undo = AsyncExitStack()
+
+    async def open(self, app: web.Application) -> tuple[str, ...]:
+        """Listen; the addresses as our own commands need them, each with its certificate if it has one.
+
+        Raises:
+            Permanent: an address cannot be listened on.
+        """
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
+        await runner.setup()
+        self._undo.push_async_callback(runner.cleanup)
+        assert runner.server is not None
+        doorman = Doorman(runner.server, self._settings.max_connections, self._tls, self._count)
+        # A door of its own: whoever fills the network's places cannot lock this user out.
+        private = Doorman(runner.server, self._settings.max_connections, lambda: None, self._count)
+        addresses = [await self._listen_tcp(doorman, *address) for address in self._settings.addresses]
+        addresses += [await self._listen_unix(private, path) for path in self._settings.sockets]
+        if self._open and self.files.context is None:
+            self._chronicle.say(
+                Action.LISTENS_UNENCRYPTED,
+                level="warning",
+                address=", ".join(self._open),
+                hint="Passwords and tokens can be read on the way; the web-config file has no TLS.",
+            )
+        return tuple(addresses)
+
+    async def close(self) -> None:
+        await self._undo.aclose()
+
+    def _tls(self) -> TlsRules | None:
+        context, tls = self.files.context, self.files.settings.tls
+        return None if context is None or tls is None else TlsRules(context, tls.client_allowed_sans)
+
+    async def _listen_tcp(self, doorman: Doorman, host: str, port: int) -> str:
+        loop = asyncio.get_running_loop()
+        try:
+            server = await loop.create_server(doorman, host, port, backlog=_BACKLOG)
+        except OSError as error:
+            raise Permanent(
+                f"{host}:{port} cannot be listened on: {os.strerror(error.errno or 0)}",
+                hint="Another program may use the port; choose another with --listen.",
+            ) from error
+        self._undo.callback(server.close)
+        host, port = server.sockets[0].getsockname()[:2]
+        address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        tls = self.files.settings.tls
+        return address if tls is None else f"https://{address} {tls.cert_file}"
+
+    async def _listen_unix(self, doorman: Doorman, path: Path) -> str:
+        listening = await asyncio.to_thread(listen_at, path)
+        self._undo.callback(remove, path, identity(path))
+        server = await asyncio.get_running_loop().create_unix_server(
+            doorman, sock=listening, backlog=_BACKLOG
+        )
+        self._undo.callback(server.close)
+        return f"{UNIX}{path}"
