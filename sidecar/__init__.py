@@ -38,9 +38,10 @@ flow/            the corridor: watch (inbox and cycle), recover (THE PIPELINE) w
                  records, desk (requests), alerts (by session), together (once for many), person (calls),
                  quiet with foreign (silences), pulse (the watchdog), strain and lanes (what is short,
                  and who waits), pace (turns of programs), ward (what is known)
-web/             the windows: routes, checkpoints, checks, custody, quiet, records, payload, middleware, views,
-                 secrets, reply, problem, replay; guard (what a request has to be) and gate (who asks) with
-                 tokens, passwords and throttle; doorman (connections), tls, rereading (files that change)
+web/             the windows: routes, checkpoints, checks, custody, quiet, records, payload, middleware,
+                 views, secrets, reply, problem, replay; guard (what a request has to be) and gate (who
+                 asks) with tokens, passwords and throttle; doorman (connections), tls, rereading (files
+                 that change)
 redact, formats  below all floors: no secrets in what is shown, no commands in tmux's formats
 strategies       below all floors: what a package imports that brings a strategy of its own; ``guest`` is
                  the process that runs it, behind ``edges/guests`` and ``edges/catalogue``

@@ -356,9 +356,7 @@ def open_windows(aiohttp_client: AiohttpClient, tmp_path: Path) -> Open:
         chronicle, clock = FakeChronicle(), parts.get("clock", usual["clock"])
         usual["gate"] = gate_of(tmp_path, clock, chronicle, web_config or WebSettings(), names or set())
         client = await aiohttp_client(make_app(Service(**usual | parts)))
-        return Windows(
-            archive, custody, records, quiet, client, desk, observed, found, chronicle, tmp_path
-        )
+        return Windows(archive, custody, records, quiet, client, desk, observed, found, chronicle, tmp_path)
 
     return serve
 
