@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import pytest
 
@@ -13,8 +13,6 @@ from sidecar import app
 from sidecar.app import Sidecar
 from sidecar.config import HttpSettings, Settings, TmuxSettings
 from sidecar.decide.detect import Expected
-from sidecar.flow.ports import Host
-from sidecar.flow.ward import Ward
 from sidecar.model.incident import Broken, Cause, Evidence, Failure, FailureKind, Finding, Intent, Unit
 from sidecar.model.record import RecoveryRow
 from sidecar.model.session import Look
@@ -24,7 +22,7 @@ from tests.box import TmuxBox
 class Told:
     """Stands in the place of an examiner, and says what a comparison of two looks says of a lost window."""
 
-    def __init__(self, ward: Ward, host: Host, look_after: Callable[[float], None]) -> None:
+    def __init__(self, *doors: object) -> None:
         self._seen = False
 
     @property
