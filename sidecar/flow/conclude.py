@@ -140,7 +140,7 @@ class Concluder:
         helpless = refusal.reason in _TOLD_ONCE and incident.state is IncidentState.OPEN
         in_vain = bool(case.tried) and state is not IncidentState.DISMISSED
         if given_up or helpless or in_vain:
-            matter = Matter.GIVEN_UP if given_up else _held(case)
+            matter = _given_up(refusal) if given_up else _held(case)
             text = f"{refusal.sentence}. {refusal.hint}"
             await self.person.tell(matter, case.session, text, incident.trace, case.finding.failure.check)
 
@@ -293,6 +293,10 @@ class Concluder:
         entry = self.ward.expect(after, live)
         if case.order is not None:
             self.checkpointer.believe(entry.name, entry.instance)
+
+
+def _given_up(refusal: Refusal) -> Matter:
+    return Matter.HEAL_GIVEN_UP if refusal.reason is RefusalReason.HEALS_IN_VAIN else Matter.GIVEN_UP
 
 
 def _held(case: Case) -> Matter:

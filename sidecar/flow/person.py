@@ -110,10 +110,11 @@ class Person:
         await self._notices.take(notice, hush)
 
     def _is_so(self, notice: Notice, open_ones: Collection[str]) -> bool:
-        """Whether it is still as the notice says; of a check, its own good news would have taken it away."""
+        """Whether it is still as the notice says."""
         name = notice.session
         if notice.check:
-            return True
+            row = self._ward.checks.get(notice.check)
+            return row is not None and row.failing
         if notice.matter is Matter.NOT_RESTORABLE:
             rehearsal = self._ward.rehearsals.get(name)
             return rehearsal is None or not rehearsal.restorable

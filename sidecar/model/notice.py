@@ -36,14 +36,22 @@ class Matter(StrEnum):
     """The check passes again."""
 
 
+_OF_A_SUBJECT = (
+    Matter.RECOVERY_FAILED,
+    Matter.STUCK,
+    Matter.GIVEN_UP,
+    Matter.HELD,
+    Matter.CHECK_FAILED,
+    Matter.HEAL_GIVEN_UP,
+)
 ENDS: Mapping[Matter, tuple[Matter, ...]] = MappingProxyType(
     {
-        Matter.RECOVERED: (Matter.RECOVERY_FAILED, Matter.STUCK, Matter.GIVEN_UP, Matter.HELD),
+        Matter.RECOVERED: _OF_A_SUBJECT,
         Matter.RESTORABLE: (Matter.NOT_RESTORABLE,),
-        Matter.CHECK_RECOVERED: (Matter.CHECK_FAILED, Matter.HEAL_GIVEN_UP),
+        Matter.CHECK_RECOVERED: _OF_A_SUBJECT,
     }
 )
-"""Which matters are over with each good one."""
+"""Which matters of the same session, or of the same check, are over with each good one."""
 GOOD_NEWS = frozenset(ENDS)
 """Matters that nobody has to do anything about, and that end what the others began."""
 

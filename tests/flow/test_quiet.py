@@ -10,7 +10,8 @@ import pytest
 
 from sidecar.config import NotifySettings, Settings
 from sidecar.errors import StoreUnavailable
-from sidecar.model.check import Check
+from sidecar.model.check import Check, CheckRow
+from sidecar.model.heal import RestartHeal
 from sidecar.model.incident import Asker, FailureKind
 from sidecar.model.notice import Alertmanager, Channel, Matter, Webhook
 from sidecar.model.plan import Refusal, RefusalReason
@@ -20,6 +21,8 @@ from sidecar.model.record import Action
 from sidecar.model.status import RecoverRequest, Ticket
 from tests.decide.builders import pane, session
 from tests.flow.corridor import Corridor, corridor
+from tests.flow.test_checks import COMMAND, GOOD, HTTP, REFUSED, WEB, api
+from tests.flow.test_checks import world as checked
 from tests.flow.test_notices import telling, told
 
 OPS = Channel("ops", Webhook("http://127.0.0.1/ops"))
@@ -74,9 +77,11 @@ async def test_what_is_still_wrong_is_told_as_one_when_it_ends(tmp_path: Path) -
         await say(world)
         await say(world, Matter.RECOVERY_FAILED)
         await say(world, name="api")
+        world.ward.checks = {name: CheckRow(name, True, 0, 0.0) for name in ("disk", "load")}
         await say(world, Matter.CHECK_FAILED, "", check="disk")
         await say(world, Matter.CHECK_FAILED, "check:load")
         await say(world, Matter.CHECK_RECOVERED, "check:load")
+        await say(world, Matter.CHECK_FAILED, "check:gone")
         assert (told(world), announced(world)) == ([], [])
         await world.pass_time(61.0)
         [body] = told(world)
@@ -296,3 +301,47 @@ async def test_a_clock_that_is_set_back_makes_no_silence_longer(tmp_path: Path) 
         await world.pass_time(20.0)
         assert world.quieter.listed() == ()
         assert world.ward.silences == {}
+
+
+@pytest.mark.parametrize("target", ["check:api", "check:*", "web"])
+async def test_a_check_is_held_also_where_it_is_about_a_session(tmp_path: Path, target: str) -> None:
+    async with checked(tmp_path, api(RestartHeal(WEB))) as here:
+        world = here.corridor
+        silence = await hush(world, target, hold=True)
+        here.answers.always[HTTP] = REFUSED
+        await here.pass_time(40.0)
+        assert [line["reason"] for line in world.log.of(Action.REFUSED)] == ["maintenance"]
+        assert world.tmux.effects == []
+        here.programs.on_end = lambda: here.answers.always.update({HTTP: GOOD})
+        await world.quieter.end(silence.id)
+        await here.pass_time(5.0)
+        await world.recovered()
+        assert len(announced(world)) == 1
+
+
+async def test_a_check_that_is_given_up_in_a_silence_is_told_with_its_name(tmp_path: Path) -> None:
+    async with checked(tmp_path, api(COMMAND, tries=1)) as here:
+        world = here.corridor
+        await hush(world, "check:api", 600.0)
+        here.answers.always[HTTP] = REFUSED
+        await here.pass_time(300.0)
+        assert announced(world) == []
+        withheld = {(one.session, one.check, one.matter) for one in await world.store.quiet.withheld()}
+        assert ("", "api", Matter.HEAL_GIVEN_UP) in withheld
+        await here.pass_time(320.0)
+        [said] = announced(world)
+        assert said.startswith("sidecar: still wrong after it was kept quiet: check:api")
+
+
+async def test_a_check_that_passes_again_in_a_silence_is_not_told(tmp_path: Path) -> None:
+    async with checked(tmp_path, api(COMMAND, tries=1)) as here:
+        world = here.corridor
+        silence = await hush(world, "*")
+        here.answers.always[HTTP] = REFUSED
+        await here.pass_time(300.0)
+        here.answers.always[HTTP] = GOOD
+        await here.pass_time(60.0)
+        assert await world.store.quiet.withheld() == ()
+        await world.quieter.end(silence.id)
+        await here.pass_time(20.0)
+        assert announced(world) == []
