@@ -241,7 +241,7 @@ class Sidecar:
         self._reloader = Reloader(ward, self._reread, store, clock, log, self._keep_settings)
         messenger = LocalMessenger()
         notices = Notices(ward, store, messenger, clock, SystemDice(), self.metrics, log, platform.node())
-        person = Person(ward, tmux, store, store.quiet, notices, clock, self.metrics, log)
+        self._person = person = Person(ward, tmux, store, store.quiet, notices, clock, self.metrics, log)
         foreign = Foreign(ward, messenger, clock, log, self._unheld)
         self._quiet = Quiet(ward, store, store.quiet, person, clock, log, self._unheld)
         socket = SocketWatch(runner.socket, clock)
@@ -483,6 +483,7 @@ class Sidecar:
             custody=self._custody,
             quiet=self._quiet,
             checks=self._checks,
+            people=self._person,
             records=self._records,
             settings=lambda: self._ward.settings,
             reload=self.reload,

@@ -31,6 +31,7 @@ from sidecar.cli_common import (
     wait_for,
 )
 from sidecar.cli_incidents import incidents
+from sidecar.cli_notify import notify
 from sidecar.cli_quiet import in_words, silence
 from sidecar.cli_records import circuits
 from sidecar.cli_sessions import adopt, explain, release
@@ -211,7 +212,9 @@ def demo() -> None:
     click.get_current_context().exit(show())
 
 
-for command in (checkpoint, explain, release, adopt, silence, audit, circuits, incidents, checks, token):
+for command in (
+    checkpoint, explain, release, adopt, silence, notify, audit, circuits, incidents, checks, token,
+):  # fmt: skip
     main.add_command(command)
 
 

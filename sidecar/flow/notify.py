@@ -17,10 +17,12 @@ from sidecar.errors import Permanent, SidecarError, Temporary
 from sidecar.flow.nap import ended, nap
 from sidecar.flow.ports import Logbook, Mailbox, Messenger, Meter
 from sidecar.flow.ward import Ward
-from sidecar.model.notice import Channel, Delivery, Notice, QueuedNotice
+from sidecar.model.notice import Channel, Delivery, Matter, Notice, QueuedNotice, Trial
 from sidecar.model.quiet import Hush
 from sidecar.model.record import Action
 
+_TEST_SECONDS = 10.0
+"""Less than the command line waits for its answer."""
 _REST = 5.0
 """Seconds after a fault of our own, so that it does not come back at once."""
 
@@ -81,6 +83,23 @@ class Notices:
             self._complain(wanted[0], str(error), error.hint)
             await asyncio.gather(*(self._tell_unwritten(channel, notice) for channel in wanted))
         self.hurry(channel.name for channel in wanted)
+
+    async def test(self, channel: Channel) -> Trial:
+        """Send a message through it now, past its queue and its pacing. Never fails."""
+        notice = Notice(Matter.TEST, "", f"This is a test from {self._host}.", self._clock.wall())
+        began = self._clock.monotonic()
+        error = hint = ""
+        try:
+            async with asyncio.timeout(_TEST_SECONDS):
+                await self._tell(channel, [QueuedNotice(0, channel.name, notice)])
+        except TimeoutError:
+            error, hint = f"no answer within {_TEST_SECONDS:g} s", "Is the server up, and the address right?"
+        except SidecarError as fault:
+            error, hint = str(fault), fault.hint
+        outcome = Delivery.FAILED if error else Delivery.DELIVERED
+        self._meter.notified(channel.kind, outcome)
+        took = self._clock.monotonic() - began
+        return Trial(channel.name, channel.kind, outcome, took, error, hint)
 
     def hurry(self, channels: Iterable[str]) -> None:
         """Something has been queued for these."""

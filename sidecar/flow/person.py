@@ -5,6 +5,8 @@ Nobody is called of what is kept quiet. It is withheld, and told once that is ov
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -18,7 +20,16 @@ from sidecar.flow.picture import health_of
 from sidecar.flow.ports import Book, Logbook, Meter, QuietBook, Tmux
 from sidecar.flow.ward import Ward
 from sidecar.model.check import SUBJECT
-from sidecar.model.notice import GOOD_NEWS, ChannelKind, Delivery, Matter, Notice, labels_of_alerts
+from sidecar.model.notice import (
+    GOOD_NEWS,
+    ChannelKind,
+    Delivery,
+    Matter,
+    Notice,
+    Trial,
+    UnknownChannel,
+    labels_of_alerts,
+)
 from sidecar.model.quiet import Hush
 from sidecar.model.record import Action
 from sidecar.model.session import Health
@@ -62,6 +73,31 @@ class Person:
             return
         await self._announce(session, text, good=matter in GOOD_NEWS)
         await self._notices.take(notice)
+
+    async def test(self, name: str | None) -> tuple[Trial, ...] | UnknownChannel:
+        """Send a message through every channel, or through this one, whatever is quiet."""
+        settings = self._ward.settings.notify
+        known = {channel.name: channel for channel in settings.channels}
+        tmux = (ChannelKind.TMUX.value,) if settings.tmux else ()
+        if name is not None and name not in (*tmux, *known):
+            return UnknownChannel(name, (*tmux, *known))
+        trials = [self._test_tmux()] if tmux and name in (None, *tmux) else []
+        trials += [self._notices.test(channel) for each, channel in known.items() if name in (None, each)]
+        found = tuple(await asyncio.gather(*trials))
+        told = [[one.channel, one.outcome] for one in found]
+        with contextlib.suppress(SidecarError):
+            await self._book.audit(
+                Action.NOTIFIED, self._clock.wall(), reason=Matter.TEST, detail={"channels": told}
+            )
+        return found
+
+    async def _test_tmux(self) -> Trial:
+        began = self._clock.monotonic()
+        seen = await self._announce("", "This is a test.", good=True)
+        outcome = Delivery.DELIVERED if seen else Delivery.NOBODY_THERE
+        kind = ChannelKind.TMUX
+        hint = "" if seen else "A client has to be attached to the tmux server."
+        return Trial(kind, kind, outcome, self._clock.monotonic() - began, hint=hint)
 
     async def catch_up(self) -> None:
         """Tell as one what was withheld, is not kept quiet any more, and is still so.
@@ -130,9 +166,10 @@ class Person:
             notice, text=f"{notice.text} (since {since}; it was kept quiet)", at=self._clock.wall()
         )
 
-    async def _announce(self, session: str, text: str, *, good: bool) -> None:
+    async def _announce(self, session: str, text: str, *, good: bool) -> bool:
+        """Whether anybody has seen it."""
         if not self._ward.settings.notify.tmux:
-            return
+            return False
         try:
             seen = await self._tmux.announce(session, f"sidecar: {text}")
         except SidecarError:
@@ -140,6 +177,7 @@ class Person:
         self._meter.notified(ChannelKind.TMUX, Delivery.DELIVERED if seen else Delivery.NOBODY_THERE)
         level = "info" if good else "error"
         self._log.say(Action.NOTIFIED, level=level, session=session, text=text, seen=seen)
+        return seen
 
 
 def _in_one_line(wrong: Sequence[Notice]) -> tuple[str, str]:

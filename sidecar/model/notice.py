@@ -34,6 +34,8 @@ class Matter(StrEnum):
     """What heals a check did not help, and is not tried any more: a person is needed."""
     CHECK_RECOVERED = "check_recovered"
     """The check passes again."""
+    TEST = "test"
+    """Nothing has happened: a person wants to see that this way to people works."""
 
 
 _OF_A_SUBJECT = (
@@ -111,9 +113,29 @@ def _labels(notice: Notice, matter: Matter, host: str) -> dict[str, str]:
         "alertname": f"TmuxSidecar{name}",
         "session": notice.session,
         "instance": host,
-        "severity": "critical",
+        "severity": "info" if matter is Matter.TEST else "critical",
         **check,
     }
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What came of a message that was sent through one channel for a test."""
+
+    channel: str
+    kind: ChannelKind
+    outcome: Delivery
+    seconds: float
+    error: str = ""
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownChannel:
+    """No channel is called so; ``known`` are those that there are."""
+
+    channel: str
+    known: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,6 +68,12 @@ class SilenceBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     reason: str = ""
 
 
+class NotifyTestBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """``POST /api/v1/notify/test``."""
+
+    channel: Text | None = None
+
+
 class PruneBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """``POST /api/v1/checkpoints/prune``."""
 
@@ -95,6 +101,7 @@ _recover = msgspec.json.Decoder(RecoverBody)
 _create = msgspec.json.Decoder(CreateBody)
 _restore = msgspec.json.Decoder(RestoreBody)
 _silence = msgspec.json.Decoder(SilenceBody)
+_notify_test = msgspec.json.Decoder(NotifyTestBody)
 _prune = msgspec.json.Decoder(PruneBody)
 _webhook = msgspec.json.Decoder(Webhook)
 _alert = msgspec.json.Decoder(Alert)
@@ -145,6 +152,15 @@ def read_silence(target: str, raw: bytes) -> SilenceRequest:
     if words:
         raise Rejected(400, "Malformed request", words, hint="Correct it; nothing was silenced.")
     return asked
+
+
+def read_notify_test(raw: bytes) -> str | None:
+    """The channel that is to be tested; None for all.
+
+    Raises:
+        Rejected: 400, naming the field.
+    """
+    return _decoded(_notify_test, raw or b"{}", "$", "It takes the field channel.").channel
 
 
 def read_prune(raw: bytes) -> bool:

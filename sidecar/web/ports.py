@@ -19,6 +19,7 @@ from sidecar.model.audit import AuditFilter
 from sidecar.model.care import Care, Explanation
 from sidecar.model.check import CheckStatus
 from sidecar.model.diagnostics import Diagnostics
+from sidecar.model.notice import Trial, UnknownChannel
 from sidecar.model.plan import Refusal
 from sidecar.model.quiet import Hush, Silence, SilenceRequest, UnknownTarget
 from sidecar.model.record import (
@@ -128,6 +129,13 @@ class Quiet(Protocol):
     def listed(self) -> Sequence[Hush]:
         """What keeps quiet now, what lasts longest first."""
         ...
+
+
+class People(Protocol):
+    """The ways to people."""
+
+    async def test(self, name: str | None) -> Sequence[Trial] | UnknownChannel:
+        """Send a message through every channel, or through this one."""
 
 
 class Records(Protocol):

@@ -12,7 +12,7 @@ from sidecar.clock import Clock
 from sidecar.config import Settings
 from sidecar.model.plan import Refusal, RefusalReason
 from sidecar.model.status import Answer, RecoverRequest, Status
-from sidecar.web import checkpoints, checks, custody, quiet, records, views
+from sidecar.web import checkpoints, checks, custody, people, quiet, records, views
 from sidecar.web.gate import Gate
 from sidecar.web.guard import read_body
 from sidecar.web.middleware import Observe, framed, guarded
@@ -26,7 +26,7 @@ from sidecar.web.payload import (
     read_number,
     read_recover,
 )
-from sidecar.web.ports import Archive, Checks, Custody, Desk, Quiet, Records
+from sidecar.web.ports import Archive, Checks, Custody, Desk, People, Quiet, Records
 from sidecar.web.problem import Rejected
 from sidecar.web.replay import Replays
 from sidecar.web.reply import answer_of, as_json, page_limit, shown
@@ -51,6 +51,7 @@ class Service:
     custody: Custody
     quiet: Quiet
     checks: Checks
+    people: People
     records: Records
     settings: Callable[[], Settings]
     status: Callable[[], Status]
@@ -89,6 +90,7 @@ def make_app(service: Service) -> web.Application:
             *custody.routes(service.custody),
             *quiet.routes(service.quiet),
             *checks.routes(service.checks),
+            *people.routes(service.people),
             *records.routes(service.records),
         ]
     )

@@ -10,7 +10,7 @@ from sidecar.cli import main
 
 _TWO_WORDS = (
     ("circuits", "reset"), ("circuits", "open"), ("silence", "list"), ("silence", "end"), ("silence", "add"),
-    ("incidents", "list"), ("incidents", "show"), ("checks", "run"),
+    ("incidents", "list"), ("incidents", "show"), ("checks", "run"), ("notify", "test"),
 )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""``silence`` against a real service."""
+"""``silence`` and ``notify test`` against a real service."""
 
 from __future__ import annotations
 
@@ -80,3 +80,16 @@ def test_what_is_not_there(running: SidecarBox) -> None:
     assert (done.exit_code, done.stderr.splitlines()[0]) == (
         1, "sidecar: there is no silence '99' that has not ended",
     )  # fmt: skip
+
+
+def test_ways_to_people(running: SidecarBox) -> None:
+    first, hint = run(running, "notify", "test")
+    assert first.startswith("tmux: nobody there after 0.")
+    assert hint == "  hint: A client has to be attached to the tmux server."
+    [trial] = json.loads("".join(run(running, "notify", "test", "tmux", "--json")))["trials"]
+    assert trial["outcome"] == "nobody_there"
+    done = service.run(running.state, "notify", "test", "ops")
+    assert done.exit_code == 1
+    assert done.stderr.splitlines() == [
+        "sidecar: there is no channel called 'ops'", "hint: There are: tmux.",
+    ]  # fmt: skip

@@ -7,10 +7,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
+
 from sidecar.config import NotifySettings, Settings
 from sidecar.errors import Permanent, StoreUnavailable, Temporary
-from sidecar.model.notice import Channel, Matter, Notice, Pacing, Webhook
+from sidecar.flow import notify
+from sidecar.model.notice import Channel, Matter, Notice, Pacing, UnknownChannel, Webhook
 from sidecar.model.policy import Budget
+from sidecar.model.quiet import SilenceRequest
 from sidecar.model.record import Action
 from tests.decide.builders import session
 from tests.flow.corridor import Corridor, corridor
@@ -142,3 +146,51 @@ async def test_a_channel_that_is_gone_from_the_settings_is_let_go(tmp_path: Path
         await world.notices.take(notice(world, "two"))
         await world.until(lambda: told(world, "dev"))
         assert told(world) == ["one"]
+
+
+async def test_a_test_goes_through_every_channel_whatever_is_quiet(tmp_path: Path) -> None:
+    shy = Channel("shy", DEV.target, Pacing(matters=frozenset({Matter.STUCK}), rate=Budget(1, 600.0)))
+    async with telling(tmp_path, OPS, shy) as world:
+        await world.quieter.silence(SilenceRequest("*", 600.0))
+        world.mail.trouble["ops"] = [Temporary("down", hint="wait")]
+        found = await world.person.test(None)
+        assert isinstance(found, tuple)
+        assert [(one.channel, one.outcome, one.error, one.hint) for one in found] == [
+            ("tmux", "delivered", "", ""),
+            ("ops", "failed", "down", "wait"),
+            ("shy", "delivered", "", ""),
+        ]
+        assert told(world, "shy") == ["This is a test from box."]
+        [row] = await world.store.audit_rows(10, action=Action.NOTIFIED)
+        assert (row.reason, row.detail["channels"][1]) == ("test", ["ops", "failed"])
+
+
+async def test_one_channel_is_tested_and_one_that_hangs_is_told_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with telling(tmp_path, OPS, DEV) as world:
+        [one] = await world.person.test("dev")
+        assert (one.channel, one.outcome) == ("dev", "delivered")
+        assert told(world) == []
+        assert await world.person.test("oops") == UnknownChannel("oops", ("tmux", "ops", "dev"))
+
+        async def never(*anything: object) -> None:
+            await asyncio.Event().wait()
+
+        world.mail.deliver = never  # type: ignore[method-assign]
+        monkeypatch.setattr(notify, "_TEST_SECONDS", 0.05)
+        [one] = await world.person.test("ops")
+        assert (one.outcome, one.error) == ("failed", "no answer within 0.05 s")
+
+
+async def test_nobody_in_tmux_and_no_channel_at_all(tmp_path: Path) -> None:
+    async with telling(tmp_path) as world:
+
+        async def nobody(session: str, text: str) -> bool:
+            return False
+
+        world.tmux.announce = nobody  # type: ignore[method-assign]
+        [one] = await world.person.test("tmux")
+        assert (one.outcome, one.hint) == ("nobody_there", "A client has to be attached to the tmux server.")
+        world.ward.settings = Settings(notify=NotifySettings(tmux=False))
+        assert await world.person.test(None) == ()

@@ -221,6 +221,18 @@ class FakeQuiet:
 
 
 @dataclass
+class FakePeople:
+    """Implements ``sidecar.web.ports.People``: gives what it was given, and notes what it was asked."""
+
+    answer: Any = ()
+    asked: list[str | None] = field(default_factory=list)
+
+    async def test(self, name: str | None) -> Any:
+        self.asked.append(name)
+        return self.answer
+
+
+@dataclass
 class FakeChecks:
     """Implements ``sidecar.web.ports.Checks``: gives what it was given, and notes what it was asked."""
 
@@ -296,6 +308,7 @@ class Windows:
     checks: FakeChecks
     chronicle: FakeChronicle
     state: Path
+    people: FakePeople
 
     async def get(self, path: Any, **headers: str) -> ClientResponse:
         return await self.client.get(path, headers={"Authorization": f"Bearer {TOKEN}", **headers})
@@ -336,6 +349,7 @@ def open_windows(aiohttp_client: AiohttpClient, tmp_path: Path) -> Open:
     ) -> Windows:
         desk, archive, custody, records = FakeDesk(), FakeArchive(), FakeCustody(), FakeRecords()
         quiet, found = FakeQuiet(), FakeChecks()
+        people = FakePeople()
         observed: list[tuple[str, str, int]] = []
         usual: dict[str, Any] = {
             "desk": desk,
@@ -344,6 +358,7 @@ def open_windows(aiohttp_client: AiohttpClient, tmp_path: Path) -> Open:
             "records": records,
             "quiet": quiet,
             "checks": found,
+            "people": people,
             "settings": lambda: Settings(alerts=ROUTES),
             "status": status,
             "ready": lambda: True,
@@ -356,7 +371,9 @@ def open_windows(aiohttp_client: AiohttpClient, tmp_path: Path) -> Open:
         chronicle, clock = FakeChronicle(), parts.get("clock", usual["clock"])
         usual["gate"] = gate_of(tmp_path, clock, chronicle, web_config or WebSettings(), names or set())
         client = await aiohttp_client(make_app(Service(**usual | parts)))
-        return Windows(archive, custody, records, quiet, client, desk, observed, found, chronicle, tmp_path)
+        return Windows(
+            archive, custody, records, quiet, client, desk, observed, found, chronicle, tmp_path, people
+        )
 
     return serve
 
