@@ -48,7 +48,7 @@ _ARGV_LIMIT = 256 * 1024
 
 def boot_id() -> str:
     """The kernel's name for this boot."""
-    return _read("/proc/sys/kernel/random/boot_id").decode().strip()
+    return small_file("/proc/sys/kernel/random/boot_id").decode().strip()
 
 
 def exit_code(pid: int, pidfd: int) -> tuple[int | None, str]:
@@ -62,7 +62,7 @@ def exit_code(pid: int, pidfd: int) -> tuple[int | None, str]:
 
 def oom_kills() -> int:
     """Processes the kernel has killed for memory since boot; 0 where it does not count them."""
-    for line in _read("/proc/vmstat").splitlines():
+    for line in small_file("/proc/vmstat").splitlines():
         if line.startswith(b"oom_kill "):
             return int(line.split()[1])
     return 0
@@ -99,7 +99,7 @@ def state(pid: int) -> ProcessState | None:
 
 def is_stopped(pid: int) -> bool:
     """Whether a signal has stopped the process. Cheaper than :func:`state`: it is asked of all there are."""
-    raw = _read(f"/proc/{pid}/stat")
+    raw = small_file(f"/proc/{pid}/stat")
     return raw.startswith(_STOPPED, raw.rfind(b")") + 2)
 
 
@@ -110,7 +110,7 @@ def stat_fields(pid: int) -> list[bytes]:
 
 def named_stat(pid: int) -> tuple[bytes, list[bytes]]:
     """What the kernel calls it, 15 bytes at most, beside :func:`stat_fields`."""
-    raw = _read(f"/proc/{pid}/stat")
+    raw = small_file(f"/proc/{pid}/stat")
     if not raw:
         return b"", []
     end = raw.rindex(b")")
@@ -141,7 +141,7 @@ def in_front(pid: int) -> bool:
 
 def uptime() -> float:
     """Seconds since boot, sleep included: a clock that nobody sets. 0 where the kernel does not tell."""
-    fields = _read("/proc/uptime").split()
+    fields = small_file("/proc/uptime").split()
     return float(fields[0]) if fields else 0.0
 
 
@@ -239,7 +239,7 @@ def _facts(pid: int) -> _Facts:
 
 def _group_lives(shell: int, leader: int) -> bool:
     """Whether a child of the shell lives in this process group."""
-    for child in _read(f"/proc/{shell}/task/{shell}/children").split():
+    for child in small_file(f"/proc/{shell}/task/{shell}/children").split():
         fields = _stat(int(child))
         if fields and int(fields[_STAT_GROUP]) == leader and fields[0] not in _GONE:
             return True
@@ -254,17 +254,17 @@ def _folder(pid: int) -> str:
 
 
 def _argv(pid: int) -> tuple[str, ...]:
-    raw = _read(f"/proc/{pid}/cmdline", _ARGV_USUAL)
+    raw = small_file(f"/proc/{pid}/cmdline", _ARGV_USUAL)
     if len(raw) == _ARGV_USUAL:
         # Room for the longest would cost every look more than the reading itself.
-        raw = _read(f"/proc/{pid}/cmdline", _ARGV_LIMIT)
+        raw = small_file(f"/proc/{pid}/cmdline", _ARGV_LIMIT)
     if not raw:
         return ()
     return tuple(part.decode("utf-8", "surrogateescape") for part in raw.removesuffix(b"\0").split(b"\0"))
 
 
 def _tracer(pid: int) -> int:
-    for line in _read(f"/proc/{pid}/status").splitlines():
+    for line in small_file(f"/proc/{pid}/status").splitlines():
         if line.startswith(b"TracerPid:"):
             return int(line.split()[1])
     return 0
@@ -289,7 +289,7 @@ def _reaped_status(pidfd: int) -> int | None:
     return int(status)
 
 
-def _read(path: str, limit: int = 65536) -> bytes:
+def small_file(path: str, limit: int = 65536) -> bytes:
     """A small file of /proc, or nothing. Plain descriptors: this runs hundreds of times a look."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)

@@ -8,6 +8,7 @@ from collections import Counter
 from itertools import islice
 from pathlib import Path
 
+from sidecar.edges.process import small_file
 from sidecar.model.diagnostics import Threads
 
 _DEEPEST = 16
@@ -47,7 +48,4 @@ def threads(folder: Path) -> tuple[Threads, ...]:
 
 def text(file: Path) -> str:
     """A small file of /proc, empty if it cannot be read."""
-    try:
-        return file.read_text("utf-8", "replace")
-    except OSError:
-        return ""
+    return small_file(f"{file}").decode("utf-8", "replace")

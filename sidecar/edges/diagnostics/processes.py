@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,33 +18,28 @@ from sidecar.edges import cgroup
 from sidecar.edges.diagnostics import kernel
 from sidecar.edges.diagnostics.descriptors import descriptors
 from sidecar.edges.diagnostics.reading import Notes
-from sidecar.edges.process import tree
+from sidecar.edges.process import small_file, tree
 from sidecar.model.diagnostics import MOST_PROCESSES, ProcessFacts, Subject, Tree
 
 PROC = Path("/proc")
 
-_PARENT, _SESSION, _THREADS, _STARTED, _PAGES = 1, 3, 17, 19, 21
-_TIMES = slice(11, 13)
+_Stat = Sequence[bytes]
+"""What /proc/PID/stat tells: the name, and all that stands behind it."""
+
+_NAME, _STATE, _PARENT, _SESSION, _THREADS, _STARTED, _PAGES = 0, 1, 2, 4, 18, 20, 22
+_TIMES = slice(12, 14)
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _LONGEST = 400
 """Characters of a command line."""
 _RAW = 8_192
 """Bytes of one that are looked at: more than that are cut before they are searched for secrets."""
-_MAPS = 1 << 20
+_PART = 1 << 16
+_PARTS = 256
 _WEIGHED = 16
 """Processes whose shared memory is divided up: the kernel goes through all their pages."""
 _PYTHON = re.compile(r"(?:python|pypy)[\d.]*")
 _SHARE = re.compile(r"^Pss: +(\d+) kB$", re.MULTILINE)
-
-
-@dataclass(frozen=True, slots=True)
-class _Stat:
-    """What /proc/PID/stat tells; the numbers stand where they do there, counted from the state on."""
-
-    name: str
-    state: str
-    numbers: Sequence[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,15 +80,11 @@ def _go_on(subject: Subject, found: Tree, notes: Notes[Found], proc: Path) -> No
 def _known(subjects: Sequence[Subject], proc: Path) -> Iterable[tuple[int, _Stat]]:
     """All processes; or only those that are asked for, where none is wanted with what comes from it."""
     names = os.listdir(proc) if any(one.whole for one in subjects) else [str(one.pid) for one in subjects]
-    for name in names:
-        if name.isdigit() and (stat := _stat(proc / name)) is not None:
-            yield int(name), stat
-
-
-def _stat(folder: Path) -> _Stat | None:
-    head, _, rest = kernel.text(folder / "stat").rpartition(") ")
-    fields = rest.split()
-    return _Stat(head.partition("(")[2], fields[0], [0, *map(int, fields[1:])]) if fields else None
+    for name in filter(str.isdigit, names):
+        raw = small_file(f"{proc}/{name}/stat")
+        head, bracket, rest = raw.rpartition(b") ")
+        if bracket:
+            yield int(name), [head.partition(b"(")[2], *rest.split()]
 
 
 def _pids(subject: Subject, everybody: Mapping[int, _Stat]) -> list[int]:
@@ -101,10 +93,11 @@ def _pids(subject: Subject, everybody: Mapping[int, _Stat]) -> list[int]:
         return [subject.pid] if subject.pid in everybody else []
     children: dict[int, list[int]] = {}
     for pid, stat in everybody.items():
-        children.setdefault(stat.numbers[_PARENT], []).append(pid)
-    orphans = (pid for pid, stat in everybody.items() if stat.numbers[_SESSION] == subject.pid)
+        children.setdefault(int(stat[_PARENT]), []).append(pid)
+    leader = str(subject.pid).encode()
+    orphans = (pid for pid, stat in everybody.items() if stat[_SESSION] == leader)
     members = {pid for pid in tree([subject.pid, *orphans], children) if pid in everybody}
-    tops = [pid for pid in sorted(members) if everybody[pid].numbers[_PARENT] not in members]
+    tops = [pid for pid in sorted(members) if int(everybody[pid][_PARENT]) not in members]
     ordered: list[int] = sorted(tops, key=lambda pid: pid != subject.pid)
     for pid in ordered:
         ordered += sorted(child for child in children.get(pid, ()) if child in members)
@@ -113,22 +106,21 @@ def _pids(subject: Subject, everybody: Mapping[int, _Stat]) -> list[int]:
 
 def _safe(folder: Path, pid: int, stat: _Stat, subject: Subject, notes: Notes[Found]) -> ProcessFacts:
     notes.at = f"process {pid}"
-    numbers = stat.numbers
-    several = numbers[_THREADS] > 1
+    started, threads = int(stat[_STARTED]), int(stat[_THREADS])
     return ProcessFacts(
         pid=pid,
-        parent=numbers[_PARENT],
-        name=redact.text(stat.name),
-        state=stat.state,
-        started=numbers[_STARTED],
-        age=max(_uptime(folder.parent) - numbers[_STARTED] / _TICKS, 0.0),
-        cpu_seconds=sum(numbers[_TIMES]) / _TICKS,
-        memory_bytes=numbers[_PAGES] * _PAGE,
-        threads=numbers[_THREADS],
+        parent=int(stat[_PARENT]),
+        name=redact.text(stat[_NAME].decode("utf-8", "replace")),
+        state=stat[_STATE].decode(),
+        started=started,
+        age=max(_uptime(folder.parent) - started / _TICKS, 0.0),
+        cpu_seconds=sum(map(int, stat[_TIMES])) / _TICKS,
+        memory_bytes=int(stat[_PAGES]) * _PAGE,
+        threads=threads,
         waits_in=kernel.waits_in(folder),
         system_call=kernel.system_call(folder) if subject.firm else "",
         stack=kernel.stack(folder) if subject.firm else (),
-        threads_in=kernel.threads(folder) if subject.firm and several else (),
+        threads_in=kernel.threads(folder) if subject.firm and threads > 1 else (),
     )
 
 
@@ -151,7 +143,7 @@ def _risky(
 
 
 def _command(folder: Path) -> str:
-    raw = _bytes(folder / "cmdline", _RAW)
+    raw = small_file(f"{folder}/cmdline", _RAW)
     words = raw.removesuffix(b"\0").decode("utf-8", "replace").split("\0") if raw else []
     return redact.command(words)[:_LONGEST]
 
@@ -163,19 +155,17 @@ def _is_python(folder: Path) -> bool:
         return False
     if _PYTHON.fullmatch(program.removesuffix(" (deleted)").rpartition("/")[2]):
         return True
-    return b"/libpython" in _bytes(folder / "maps", _MAPS)
+    return any(b"/libpython" in part for part in _maps(folder))
 
 
-def _bytes(file: Path, most: int) -> bytes:
-    """The beginning of a file of /proc, which is given out in pieces; nothing if it cannot be read."""
-    parts = bytearray()
-    try:
-        with file.open("rb", buffering=0) as source:
-            while len(parts) < most and (part := source.read(most - len(parts))):
-                parts += part
-    except OSError:
-        pass
-    return bytes(parts)
+def _maps(folder: Path) -> Iterator[bytes]:
+    """What is mapped into the memory of the process; the kernel gives it out a page at a time."""
+    with suppress(OSError), (folder / "maps").open("rb", buffering=0) as source:
+        for _ in range(_PARTS):
+            part = source.read(_PART)
+            if not part:
+                return
+            yield part
 
 
 def _uptime(proc: Path) -> float:
