@@ -37,13 +37,18 @@ from sidecar.config_probes import argv
 from sidecar.model.heal import (
     CommandHeal,
     DeleteHeal,
+    DropCachesHeal,
     Heal,
     HealKind,
+    NotifyHeal,
     PaneTarget,
+    PruneCheckpointsHeal,
     RespawnHeal,
     RestartHeal,
     RotateHeal,
     SignalHeal,
+    TrimHistoryHeal,
+    TrimStoreHeal,
     UnitHeal,
     UnitManager,
     WebhookHeal,
@@ -211,6 +216,17 @@ def _webhook(place: Place) -> WebhookHeal:
     )
 
 
+def _nothing_more(heal: Heal) -> Reader[Heal]:
+    """A heal that takes no keys."""
+
+    def read(place: Place) -> Heal:
+        if not place.blank and list(entries(place)):
+            raise Wrong("takes no keys; write {} behind it")
+        return heal
+
+    return read
+
+
 _COMMAND: Mapping[str, Reader[Any]] = {
     "argv": argv,
     "shell": text,
@@ -248,6 +264,11 @@ _WEBHOOK: Mapping[str, Reader[Any]] = {
     "timeout": duration("100ms", "10m"),
     "token_file": read_as(_full_path),
 }
+_PRUNE: Mapping[str, Reader[Any]] = {"keep": whole(1, 1000)}
+_HISTORY: Mapping[str, Reader[Any]] = {
+    "session": read_as(units.glob),
+    "lines": whole(100, 10_000_000),
+}
 
 HEALS: Mapping[HealKind, Reader[Any]] = {
     HealKind.RESTART: read_as(lambda word: RestartHeal(pane_target(word))),
@@ -257,6 +278,15 @@ HEALS: Mapping[HealKind, Reader[Any]] = {
     HealKind.DELETE: _delete,
     HealKind.ROTATE: _rotate,
     HealKind.RESTART_UNIT: _unit,
+    HealKind.PRUNE_CHECKPOINTS: lambda place: PruneCheckpointsHeal(
+        **({} if place.blank else _values(place, _PRUNE))
+    ),
+    HealKind.DROP_CACHES: _nothing_more(DropCachesHeal()),
+    HealKind.TRIM_STORE: _nothing_more(TrimStoreHeal()),
+    HealKind.TRIM_HISTORY: lambda place: TrimHistoryHeal(
+        **_values(place, _HISTORY, required=("session", "lines"))
+    ),
+    HealKind.NOTIFY: lambda place: NotifyHeal("" if place.blank else text(place)),
     HealKind.WEBHOOK: _webhook,
 }
 """By kind, which is also the key in the file."""

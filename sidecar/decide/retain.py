@@ -27,7 +27,8 @@ def keep(generations: Sequence[Generation], retention: Retention, now: float) ->
     newest_first = sorted(generations, key=lambda generation: generation.id, reverse=True)
     wanted = {generation.id for generation in newest_first[: max(retention.latest, 1)]}
     wanted.update(_newest_per(newest_first, _HOUR, retention.hourly_for, now))
-    wanted.update(_newest_per(newest_first, _DAY, retention.max_age, now))
+    if retention.days:
+        wanted.update(_newest_per(newest_first, _DAY, retention.max_age, now))
     return _within(
         [generation for generation in newest_first if generation.id in wanted], retention.max_bytes
     )

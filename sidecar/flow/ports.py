@@ -40,6 +40,7 @@ from sidecar.model.record import (
     Rehearsal,
     Settlement,
     StoredTotals,
+    Trimmed,
     Unfinished,
     Usage,
     Watched,
@@ -242,6 +243,13 @@ class Book(Protocol):
     async def spare_bytes(self) -> int:
         """How much of the database file holds nothing: it is filled before the file grows."""
 
+    async def trim(self) -> Trimmed:
+        """Give the space that holds nothing back to the file system, in portions."""
+        ...
+
+    async def drop_caches(self) -> None:
+        """Give back the memory that is only kept to be quick."""
+
     async def ready_to_write(self) -> None:
         """Take the write lock and give it back, without writing anything; a full disk is no obstacle.
 
@@ -440,6 +448,12 @@ class Tmux(Scene, Protocol):
 
     async def let_go(self, keeper: str) -> None:
         """The server need not be kept any longer."""
+
+    async def clear_history(self, panes: Mapping[str, int]) -> None:
+        """Forget what scrolled out of these panes, each only while this is its process."""
+
+    def drop_caches(self) -> None:
+        """Forget what is known of the texts of panes: the next captures take all of it."""
 
     async def recreate_socket(self) -> None:
         """Ask a live server whose socket is gone to make it again."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from sidecar.decide import shells
 from sidecar.decide.targets import pane_of
 from sidecar.errors import HealInVain, Permanent, Temporary, TmuxUnknown
+from sidecar.flow import heals_own
 from sidecar.flow.surgery import Surgery
 from sidecar.model.heal import HealCall, PaneTarget, SignalHeal
 from sidecar.model.plan import Step
@@ -16,7 +17,7 @@ _POLL = 0.1
 
 async def heal(surgery: Surgery, step: Step) -> None:
     """Do it, and say what was done."""
-    _said(surgery, await surgery.host.healer.heal(await _call(surgery, step)))
+    _said(surgery, await heals_own.carry_out(surgery, await _call(surgery, step)))
 
 
 async def take_back(surgery: Surgery, step: Step) -> None:

@@ -158,6 +158,8 @@ class Retention:
     hourly_for: float = 86_400.0
     max_age: float = 7 * 86_400.0
     max_bytes: int = 100_000_000
+    days: bool = True
+    """Whether the newest of each day is kept for ``max_age``."""
 
 
 @dataclass(frozen=True, slots=True)

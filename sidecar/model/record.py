@@ -420,6 +420,17 @@ class HoldBack:
 
 
 @dataclass(frozen=True, slots=True)
+class Trimmed:
+    """What came of giving back the space of the database that holds nothing."""
+
+    before: int
+    """Bytes of its file and its log."""
+    after: int
+    able: bool
+    """Whether its file can shrink at all; one that an earlier release has made cannot."""
+
+
+@dataclass(frozen=True, slots=True)
 class Usage:
     """What the process trees under one session's panes use."""
 

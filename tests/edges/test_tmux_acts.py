@@ -292,3 +292,17 @@ def attached(tmux: TmuxBox, session: str) -> Iterator[object]:
         client.kill()
         client.wait()
         os.close(leader)
+
+
+class TestHistory:
+    async def test_only_what_scrolled_out_of_this_process_is_forgotten(
+        self, tmux: TmuxBox, door: TmuxDoor
+    ) -> None:
+        tmux.run("new-session", "-d", "-s", "web", "-y", "10", "seq 500; exec sleep 1000")
+        tmux.run("split-window", "-d", "-t", "=web:", "seq 500; exec sleep 1000")
+        eventually(lambda: all(int(n) > 400 for n in tmux.panes("#{history_size}")), "the scrollback")
+        known = pids(tmux)
+        await door.clear_history({"%0": known["%0"], "%1": known["%0"], "%99": 5})
+        assert [int(n) > 400 for n in tmux.panes("#{history_size}")] == [False, True]
+        assert "500" in tmux.run("capture-pane", "-p", "-t", "%0")
+        assert pids(tmux) == known

@@ -379,6 +379,14 @@ class ValueTmux:
         self.built[one.index, one.panes[0].index] = built.id
         return str(built.id)
 
+    async def clear_history(self, panes: Mapping[str, int]) -> None:
+        self._called("clear_history", dict(panes))
+        for pane_id in panes:
+            self.change(pane_id, history_lines=0)
+
+    def drop_caches(self) -> None:
+        self._called("drop_caches")
+
     async def recreate_socket(self) -> None:
         self._called("recreate_socket")
         self.effects.append(("socket",))

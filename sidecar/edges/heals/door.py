@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from sidecar.clock import Clock
-from sidecar.edges.heals import commands, delete, rotate, signals, units, webhook
+from sidecar.edges.heals import caches, commands, delete, rotate, signals, units, webhook
 from sidecar.edges.heals.notes import Notes
 from sidecar.model.heal import (
     CommandHeal,
     DeleteHeal,
+    DropCachesHeal,
     HealCall,
     RotateHeal,
     SignalHeal,
@@ -47,6 +48,8 @@ class HealDoor:
                 return await units.restart(heal, call, self._notes, self._clock)
             case WebhookHeal() as heal:
                 return await webhook.ask(heal, call)
+            case DropCachesHeal():
+                return await caches.drop()
         raise AssertionError(f"{call.heal} is done elsewhere")
 
     async def take_back(self, call: HealCall) -> str:

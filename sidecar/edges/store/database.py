@@ -24,7 +24,7 @@ from sidecar.errors import DiskFull, Permanent, StoreUnavailable, UnsafeState
 
 FILE = "sidecar.db"
 _LOCK = "sidecar.lock"
-_BUSY_MILLISECONDS = 1000
+BUSY_MILLISECONDS = 1000
 _CACHE_KIB = 512
 """Of pages that SQLite keeps; what it reads again comes from the page cache of the kernel."""
 
@@ -169,7 +169,10 @@ def _open(path: Path) -> Opened:
     os.close(descriptor)
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     try:
-        connection.execute(f"PRAGMA busy_timeout = {_BUSY_MILLISECONDS}")
+        connection.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
+        if not _size(path):
+            # Only before the first page; it lets empty pages be given back in portions.
+            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         connection.execute("PRAGMA journal_mode = WAL")
         frames = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()[1]
         cut_off = left_out(path.with_name(f"{path.name}-wal"), max(frames, 0))

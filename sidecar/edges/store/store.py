@@ -37,6 +37,7 @@ from sidecar.edges.store import (
     rows,
     scrollbacks,
     trail,
+    trim,
 )
 from sidecar.edges.store.audit import Transaction, read_audit
 from sidecar.edges.store.chain import read_head
@@ -71,6 +72,7 @@ from sidecar.model.record import (
     Settlement,
     Standing,
     StoredTotals,
+    Trimmed,
     Unfinished,
 )
 from sidecar.model.saga import Attempt, Mandate
@@ -474,6 +476,14 @@ class Store:
             return int(pages) * int(size)
 
         return await self._read(work)
+
+    async def trim(self) -> Trimmed:
+        """Give back the space that holds nothing; see :mod:`trim`."""
+        return await trim.trim(self._connection, self._path, self._in_thread, self._clock)
+
+    async def drop_caches(self) -> None:
+        """Give back the pages that SQLite keeps in memory."""
+        await self._in_thread(lambda: self._connection.execute("PRAGMA shrink_memory").fetchall())
 
     async def ready_to_write(self) -> None:
         def work() -> None:

@@ -14,6 +14,7 @@ from sidecar.edges.tmux import closing, folders, keyboard, marks, prompt
 from sidecar.edges.tmux.arming import arm_line, disarm_line
 from sidecar.edges.tmux.builder import Builder
 from sidecar.edges.tmux.capture import Request, capture_script, read_capture, request
+from sidecar.edges.tmux.clearing import clear_line
 from sidecar.edges.tmux.dead import act_on_dead
 from sidecar.edges.tmux.fingerprint import fingerprint_script, read_fingerprints
 from sidecar.edges.tmux.furnish import LayoutCheck
@@ -178,6 +179,18 @@ class TmuxDoor:
     def forget(self, instance: str) -> None:
         """Texts of this session that were thought to be stored are not: the next capture takes all."""
         self._history.forget(instance)
+
+    def drop_caches(self) -> None:
+        """Forget what is known of the texts of all sessions: the next captures take everything."""
+        self._history.clear()
+
+    async def clear_history(self, panes: Mapping[str, int]) -> None:
+        """Forget what scrolled out of these panes, each only while this is its process.
+
+        Raises:
+            TmuxAbsent, TmuxUnknown: there is no server, or no answer.
+        """
+        await self._each(clear_line(pane, pid) for pane, pid in panes.items())
 
     async def arm(self, windows: Sequence[str]) -> None:
         """Keep the panes of these windows when their process fails; a user's own setting stays."""

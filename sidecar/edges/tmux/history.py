@@ -92,6 +92,11 @@ class History:
         """What was thought to be stored is not: the next capture takes everything."""
         self._known.pop(instance, None)
 
+    def clear(self) -> None:
+        """The same of all sessions."""
+        self._known.clear()
+        self._fresh.clear()
+
 
 class Reading:
     """The capture of one session's texts, in one exchange with tmux, or a few if panes were in doubt."""
