@@ -25,6 +25,8 @@ class History:
     incidents: tuple[Row, ...]
     recoveries: tuple[Row, ...]
     steps: tuple[Row, ...]
+    restarts: frozenset[int]
+    """The ids of recoveries that were restarts of programs by their own rules."""
     alerts: tuple[Row, ...]
     audit: tuple[Row, ...]
     """With ``detail`` as an object."""
@@ -78,12 +80,20 @@ def read(folder: Path) -> History:
             incidents=_rows(tx, "incidents", "id"),
             recoveries=_rows(tx, "recoveries", "id"),
             steps=tuple(map(_step, _rows(tx, "steps", "recovery, seq"))),
+            restarts=_restarts(tx),
             alerts=_rows(tx, "alerts", "id"),
             audit=tuple({**row, "detail": _object(row["detail"])} for row in _rows(tx, "audit", "id")),
             broken=chain.verify(tx).broken,
             pruned=chain.start_of(tx).newest > 0,
             counts=counters.count(tx),
         )
+
+
+def _restarts(tx: Transaction) -> frozenset[int]:
+    """None of a release that knew no programs."""
+    if not tx.all("SELECT 1 FROM sqlite_master WHERE name = 'program_starts'"):
+        return frozenset()
+    return frozenset(row["recovery"] for row in tx.all("SELECT recovery FROM program_starts"))
 
 
 def _rows(tx: Transaction, table: str, order: str) -> tuple[Row, ...]:

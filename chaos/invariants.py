@@ -273,14 +273,15 @@ def records(history: History) -> Found:
 def budgets(settings: RecoverySettings) -> Check:
     """The check of these budgets. A person who asks passes them; what is given up is tried slowly.
 
-    Only the first attempt at an incident costs.
+    Only the first attempt at an incident costs, and a restart of a program by its own rule nothing.
     """
 
     def check(history: History) -> Found:
-        for place, row in enumerate(history.recoveries):
+        costly = [row for row in history.recoveries if row["id"] not in history.restarts]
+        for place, row in enumerate(costly):
             if row["asker"] == Asker.OPERATOR or row["attempt"] > 1:
                 continue
-            if fault := _overspent(settings, history.recoveries[:place], row):
+            if fault := _overspent(settings, costly[:place], row):
                 yield Violation(Invariant.BUDGET, "recoveries", row["id"], fault)
 
     return check

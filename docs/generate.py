@@ -30,6 +30,7 @@ from sidecar.model.notice import Alertmanager, Channel, Email, Pacing, Webhook
 from sidecar.model.policy import AtOnce, Budget, ResumeRule
 from sidecar.model.probe import ProbeKind
 from sidecar.model.quiet import Window
+from sidecar.model.supervise import ProgramRule
 
 PAGE = Path(__file__).with_name("configuration.md")
 RECOVERY_PAGE = Path(__file__).with_name("recovery.md")
@@ -49,6 +50,7 @@ _ITEMS: Mapping[str, tuple[type, str]] = {
     "sessions.overrides": (SessionOverride, "sessions.overrides.NAME"),
     "resume": (ResumeRule, "resume[]"),
     "heartbeats": (Heartbeat, "heartbeats[]"),
+    "programs": (ProgramRule, "programs[]"),
     "alerts": (AlertRoute, "alerts[]"),
     "quiet": (Window, "quiet[]"),
 }

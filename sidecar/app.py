@@ -77,6 +77,7 @@ from sidecar.flow.reload import Reloader
 from sidecar.flow.rounds import Rounds
 from sidecar.flow.shape import ShapeExaminer
 from sidecar.flow.strain import Strain
+from sidecar.flow.supervise import Supervisor
 from sidecar.flow.suspended import ProgramExaminer
 from sidecar.flow.terminals import TerminalExaminer
 from sidecar.flow.ward import Ward
@@ -85,7 +86,7 @@ from sidecar.model.check import Check
 from sidecar.model.heartbeat import Heartbeat
 from sidecar.model.incident import SignalKind
 from sidecar.model.record import Action, IncidentRow
-from sidecar.model.session import Look, Presence
+from sidecar.model.session import Look, Presence, armed_in
 from sidecar.model.status import Status
 from sidecar.tasks import Tasks
 from sidecar.web.routes import Service, make_app
@@ -259,7 +260,8 @@ class Sidecar:
             heartbeats,
             checks,
         )
-        examination = Examination(examiners, log, checks)
+        supervisor = Supervisor(ward, store, host.stopped, clock, SystemDice(), log, self._notice, heartbeats)
+        examination = Examination(examiners, supervisor, log, checks)
         recoverer = Recoverer(
             ward, tmux, store, host, clock, self.metrics, log, checkpointer, executor, self._circuits, person,
             Pace(clock, strain.starts, strain.memory), examination, strain,
@@ -536,9 +538,8 @@ class Sidecar:
         """No hook, no option, no waiting client of ours stays behind."""
         await bell.close()
         look = await tmux.look()
-        windows = {window.id for session in look.sessions for window in session.windows if window.armed}
         with contextlib.suppress(SidecarError):
-            await tmux.disarm(sorted(windows))
+            await tmux.disarm(*armed_in(look.sessions))
 
     def _notice(self, after: float = 0.0) -> None:
         """An examiner has reason to look (again)."""

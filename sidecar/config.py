@@ -32,6 +32,7 @@ from sidecar.model.policy import (
 )
 from sidecar.model.quiet import Window
 from sidecar.model.stress import ResourceLimits
+from sidecar.model.supervise import ProgramRule
 from sidecar.model.workspace import Workspace
 
 UNIX = "unix:"
@@ -289,6 +290,8 @@ class Settings:
     """When a program that runs counts as frozen; one that waits for input never does. See heartbeats.md."""
     checks: tuple[Check, ...] = ()
     """Health checks of programs, of the machine and of what they need, and what heals them. See checks.md."""
+    programs: tuple[ProgramRule, ...] = ()
+    """What has to run in panes, and how it is restarted. See supervision.md."""
     alerts: tuple[AlertRoute, ...] = ()
     """Routes for alerts without a ``session`` label; the first that matches is used."""
     notify: NotifySettings = field(default_factory=NotifySettings)

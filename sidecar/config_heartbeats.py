@@ -92,8 +92,8 @@ def _show(seconds: float) -> str:
     return units.show_seconds(seconds)
 
 
-def _window(place: Place) -> str:
-    """A window's index is a number to YAML, and may be one here."""
+def window_glob(place: Place) -> str:
+    """A glob of window names, or an index: a window's index is a number to YAML, and may be one here."""
     if isinstance(place.node, yaml.ScalarNode) and not is_text(place) and place.node.value.isdigit():
         return str(place.node.value)
     return read_as(units.glob)(place)
@@ -111,7 +111,7 @@ def _may(place: Place) -> May:
 _HEARTBEAT: Mapping[str, Reader[Any]] = {
     "session": read_as(units.glob),
     "name": read_as(units.rule_name),
-    "window": _window,
+    "window": window_glob,
     "pane": whole(0, 10_000),
     "output_age": duration("10s", "30d"),
     "cpu_flat": duration("1s", "30d"),

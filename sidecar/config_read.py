@@ -59,8 +59,10 @@ from sidecar.config_heartbeats import heartbeats
 from sidecar.config_ladders import circuit_on, read_ladders, read_retry, read_strategy, retry_on
 from sidecar.config_notify import read_channels
 from sidecar.config_quiet import windows
+from sidecar.config_supervise import programs
 from sidecar.config_workspaces import load_workspaces
 from sidecar.config_yaml import compose, read_text
+from sidecar.decide.casting import miscast
 from sidecar.decide.contradict import contradictions
 from sidecar.errors import ConfigInvalid
 from sidecar.model.incident import FailureKind
@@ -127,11 +129,16 @@ def parse(content: str, name: str, *, lenient: bool = False) -> Settings:
     if report.faults:
         raise ConfigInvalid(sorted(report.faults, key=lambda fault: fault.line))
     settings = Settings(**values)
-    for number, sentence in contradictions(settings.heartbeats, settings.sessions):
-        assert root is not None
-        at(Place(root, "", report), "heartbeats", number).fault(sentence)
+    together = {
+        "heartbeats": contradictions(settings.heartbeats, settings.sessions),
+        "programs": miscast(settings.programs, settings.sessions),
+    }
+    for key, found in together.items():
+        for number, sentence in found:
+            assert root is not None
+            at(Place(root, "", report), key, number).fault(sentence)
     if report.faults:
-        raise ConfigInvalid(report.faults)
+        raise ConfigInvalid(sorted(report.faults, key=lambda fault: fault.line))
     return settings
 
 
@@ -295,6 +302,7 @@ _SETTINGS: Mapping[str, Reader[Any]] = {
     "resources": record(_resources, _RESOURCES),
     "resume": list_of(record(ResumeRule, _RESUME, required=("match", "command"))),
     "heartbeats": heartbeats,
+    "programs": programs,
     "checks": checks,
     "alerts": list_of(record(AlertRoute, _ALERT, required=("match", "session"))),
     "notify": read_channels,

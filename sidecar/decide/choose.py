@@ -22,6 +22,7 @@ from sidecar.decide.material import lacking
 from sidecar.decide.own import own_fitting
 from sidecar.decide.plans import plan_for
 from sidecar.decide.quiet import under_maintenance
+from sidecar.decide.restart import held_back
 from sidecar.decide.restore import Resume
 from sidecar.decide.situation import Situation
 from sidecar.decide.withheld import withheld
@@ -38,7 +39,12 @@ def choose(situation: Situation, resume: Resume) -> Plan | Refusal:
     resort = _pick(situation, known)
     if resort is None:
         return _exhausted(situation)
-    refusal = _duty(situation) or lacking(situation, resort) or exceeded(situation, resort.strategy)
+    refusal = (
+        _duty(situation)
+        or lacking(situation, resort)
+        or held_back(situation)
+        or exceeded(situation, resort.strategy)
+    )
     if refusal is not None:
         return refusal
     plan = plan_for(situation, resort, resume, fallback.following(known, situation.tried, resort))
@@ -152,6 +158,9 @@ def _duty(situation: Situation) -> Refusal | None:
 
 def _intent(situation: Situation, name: str) -> Refusal | None:
     finding = situation.finding
+    if situation.member is not None:
+        # Its own rule says what of it comes back.
+        return None
     if finding.intent is Intent.FAILURE or (situation.restore is Restore.ALWAYS and _always_back(finding)):
         return None
     if finding.intent is Intent.PERSON:

@@ -8,6 +8,7 @@ from itertools import combinations
 from sidecar.config import SessionSettings
 from sidecar.decide.globs import meet
 from sidecar.model.heartbeat import Heartbeat
+from sidecar.model.supervise import ProgramRule
 
 _PLAIN = frozenset("*?[")
 
@@ -15,12 +16,12 @@ _PLAIN = frozenset("*?[")
 def contradictions(rules: Sequence[Heartbeat], sessions: SessionSettings) -> Iterator[tuple[int, str]]:
     """Which rule, by its place, and the sentence why."""
     for number, rule in enumerate(rules):
-        if reason := _unmanaged(rule, sessions):
-            yield number, reason
+        if reason := unmanaged(rule.session, sessions):
+            yield number, f"{reason}: it could never be missed"
     for (first, one), (second, other) in combinations(enumerate(rules), 2):
         if one.name and one.name == other.name:
             yield second, f"has the name of heartbeats[{first}], {one.name!r}; a name tells rules apart"
-        if set(one.may) != set(other.may) and _same_pane(one, other):
+        if set(one.may) != set(other.may) and same_pane(one, other):
             yield (
                 second,
                 f"allows {_words(other)} where heartbeats[{first}] allows {_words(one)}, and both can be "
@@ -32,7 +33,8 @@ def _words(rule: Heartbeat) -> str:
     return " and ".join(sorted(rule.may)) or "nothing"
 
 
-def _same_pane(one: Heartbeat, other: Heartbeat) -> bool:
+def same_pane(one: Heartbeat | ProgramRule, other: Heartbeat | ProgramRule) -> bool:
+    """Whether two rules can be about the same pane."""
     panes = None in (one.pane, other.pane) or one.pane == other.pane
     return panes and meet(one.session, other.session) and _windows_meet(one.window, other.window)
 
@@ -42,11 +44,12 @@ def _windows_meet(one: str, other: str) -> bool:
     return not one or not other or one.isdigit() is not other.isdigit() or meet(one, other)
 
 
-def _unmanaged(rule: Heartbeat, sessions: SessionSettings) -> str:
-    if not any(meet(rule.session, glob) for glob in sessions.manage):
-        return f"is about {rule.session!r}, which sessions.manage leaves out: it could never be missed"
-    if any(_covers(glob, rule.session) for glob in sessions.ignore):
-        return f"is about {rule.session!r}, which sessions.ignore takes out: it could never be missed"
+def unmanaged(session: str, sessions: SessionSettings) -> str:
+    """Why no session of this glob is looked after; empty where one can be."""
+    if not any(meet(session, glob) for glob in sessions.manage):
+        return f"is about {session!r}, which sessions.manage leaves out"
+    if any(_covers(glob, session) for glob in sessions.ignore):
+        return f"is about {session!r}, which sessions.ignore takes out"
     return ""
 
 

@@ -83,11 +83,13 @@ def detect(
     server_alive: bool,
     now: float,
     cut_off: Collection[int] = (),
+    apart: Collection[str] = (),
 ) -> Detection:
     """Compare. ``exits`` holds ends not yet accounted for, by pid; ``now`` is monotonic seconds.
 
     ``server_alive`` says that the server's process lives although its socket may not answer;
-    ``cut_off`` are servers that live while another one answers in their place.
+    ``cut_off`` are servers that live while another one answers in their place, and ``apart`` panes whose
+    programs have rules of their own.
     """
     if look.presence is Presence.UNKNOWN or (look.presence is Presence.ABSENT and server_alive):
         return Detection()
@@ -107,7 +109,7 @@ def detect(
         elif _is_another(entry, look, live):
             replaced.append(live)
         else:
-            failure = _parts_broken(entry, live, look, exits, now)
+            failure = _parts_broken(entry, live, look, exits, now, apart)
             if failure is not None:
                 failures.append(failure)
     return Detection(tuple(failures), tuple(renamed), tuple(replaced))
@@ -166,7 +168,12 @@ def _session_gone(entry: Expected, exits: Mapping[int, Exit], now: float) -> Fai
 
 
 def _parts_broken(
-    entry: Expected, live: Session, look: Look, exits: Mapping[int, Exit], now: float
+    entry: Expected,
+    live: Session,
+    look: Look,
+    exits: Mapping[int, Exit],
+    now: float,
+    apart: Collection[str],
 ) -> Failure | None:
     shown = {pane.id: pane.program for pane in live.panes()}
     killed = killed_programs(entry.session, live, exits, now)
@@ -176,6 +183,8 @@ def _parts_broken(
         for pane in window.panes:
             if pane.dead and (window.armed or _was_alive(pane, before.get(pane.id), exits)):
                 broken[pane.id] = _dead_pane(pane, exits)
+    for pane_id in apart:
+        broken.pop(pane_id, None)
     windows = [broken_window(window, exits) for window in killed_windows(entry, live, look, exits)]
     gone = [broken_pane(one, exits) for one in killed_panes(entry, live, look, exits)]
     if not broken and not windows and not gone:

@@ -22,6 +22,7 @@ from sidecar.model.plan import (
     Strategy,
 )
 from sidecar.model.session import Pane, Session
+from sidecar.model.supervise import Stop
 
 _RULED: Mapping[Strategy, May] = MappingProxyType(
     {Strategy.INTERRUPT_PROGRAM: May.INTERRUPT, Strategy.RESPAWN_PANE: May.RESPAWN}
@@ -56,16 +57,24 @@ ComesBack = Callable[[int, Pane], Resumption | None]
 
 
 def firm_plan(
-    finding: Finding, session: Session, comes_back: ComesBack, first: StepKind
+    finding: Finding,
+    session: Session,
+    comes_back: ComesBack,
+    first: StepKind,
+    stops: Mapping[str, Stop] = MappingProxyType({}),
 ) -> tuple[tuple[Step, ...], Expectation]:
-    """Save, do ``first`` to what is in front of each pane, and start again what has ended by that."""
+    """Save, do ``first`` to what is in front of each pane, and start again what has ended by that.
+
+    ``stops`` are the ways in which programs want to be ended, by pane id.
+    """
     broken = {part.pane: part for part in finding.failure.broken}
     steps = [Step(StepKind.SAVE)]
     for window in session.windows:
         for pane in window.panes:
             if pane.id in broken and not pane.dead:
                 part = broken[pane.id]
-                steps.append(Step(first, pane.id, part.pid, started=part.started))
+                stop = stops.get(pane.id) if first is StepKind.END else None
+                steps.append(Step(first, pane.id, part.pid, started=part.started, stop=stop))
                 steps.extend(_again(pane, part, comes_back(window.index, pane)))
     alone = {pane.id for pane in session.panes() if pane.id in broken and _is_own(pane, broken[pane.id])}
     untouched = tuple((p.id, p.pid) for p in session.panes() if not p.dead and p.id not in alone)

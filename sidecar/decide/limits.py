@@ -16,9 +16,12 @@ from sidecar.model.policy import BreakerState
 def exceeded(situation: Situation, strategy: Strategy) -> Refusal | None:
     """The limit that forbids it now. A person who asks passes the budgets, but not the circuit.
 
-    A further attempt at the same incident has paid with the first one.
+    A further attempt at the same incident has paid with the first one. A program that a rule restarts is
+    bounded by its own intensity, which has been asked: one that ends again and again would use up what its
+    session needs when it breaks as a whole.
     """
-    if situation.asker is not Asker.OPERATOR and not situation.tried:
+    free = situation.asker is Asker.OPERATOR or situation.tried or situation.member is not None
+    if not free:
         refusal = _given_up(situation) or _overspent(situation)
         if refusal is not None:
             return refusal

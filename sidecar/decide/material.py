@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sidecar.decide.mend import declared_window, stored_window
 from sidecar.decide.put_back import missing
+from sidecar.decide.restart import untypeable
 from sidecar.decide.situation import Situation
 from sidecar.model.plan import Manner, Refusal, RefusalReason, Resort, Strategy
 
@@ -43,6 +44,8 @@ def lacking(situation: Situation, resort: Resort) -> Refusal | None:
         return Refusal(RefusalReason.STALE, "the session is no longer there")
     if strategy is Strategy.REBUILD_WINDOW and situation.order is None:
         return _without_window(situation)
+    if (refusal := untypeable(situation)) is not None:
+        return refusal
     failure = situation.finding.failure
     if failure.gone and len(missing(situation)) < len(failure.broken):
         return Refusal(RefusalReason.STALE, "something else is in the place of a pane that was killed")

@@ -12,6 +12,7 @@ from sidecar.decide.firm import ends_a_program, firm_plan
 from sidecar.decide.heal import heal_plan
 from sidecar.decide.own import own_plan
 from sidecar.decide.put_back import put_back_plan
+from sidecar.decide.restart import restart_plan
 from sidecar.decide.restore import Resume
 from sidecar.decide.situation import Situation
 from sidecar.model.incident import Broken, Cause, Unit
@@ -106,15 +107,34 @@ def _firm_plan(situation: Situation, resume: Resume, first: StepKind) -> tuple[t
     assert session is not None
     image = image_of(session, width=0, height=0)
     return firm_plan(
-        situation.finding, session, lambda window, pane: _resumption(image, window, pane, resume), first
+        situation.finding,
+        session,
+        lambda window, pane: _resumption(image, window, pane, resume),
+        first,
+        {pane: rule.stop for pane, rule in situation.programs.items()},
     )
 
 
 def _respawn_plan(situation: Situation, resume: Resume) -> tuple[tuple[Step, ...], Expectation]:
+    if situation.member is not None:
+        return _restart_plan(situation, resume)
     if ends_a_program(situation.finding):
         return _firm_plan(situation, resume, StepKind.END)
     left = situation.finding.cause is Cause.DEAD_PANE_LEFT
     return (mend.dead_plan if left else _parts_plan)(situation, resume)
+
+
+def _resume_plan(situation: Situation, resume: Resume) -> tuple[tuple[Step, ...], Expectation]:
+    return (_parts_plan if situation.member is None else _restart_plan)(situation, resume)
+
+
+def _restart_plan(situation: Situation, resume: Resume) -> tuple[tuple[Step, ...], Expectation]:
+    session = situation.session
+    assert session is not None
+    (part,) = situation.finding.failure.broken
+    window, pane = next((w, one) for w in session.windows for one in w.panes if one.id == part.pane)
+    image = image_of(session, width=0, height=0)
+    return restart_plan(situation, pane, _resumption(image, window.index, pane, resume))
 
 
 def _parts_plan(situation: Situation, resume: Resume) -> tuple[tuple[Step, ...], Expectation]:
@@ -179,7 +199,7 @@ BUILDERS: Mapping[Strategy, Builder] = MappingProxyType(
         Strategy.REBUILD_WORKSPACE: _workspace_plan,
         Strategy.BARE_SESSION: _bare_plan,
         Strategy.RESPAWN_PANE: _respawn_plan,
-        Strategy.RESUME_PROGRAM: _parts_plan,
+        Strategy.RESUME_PROGRAM: _resume_plan,
         Strategy.REBUILD_WINDOW: _window_plan,
         Strategy.CONTINUE_PROCESS: _continue_plan,
         Strategy.REBUILD_PANE: _pane_plan,

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sidecar.decide.lost import LostPane
+from sidecar.decide.supervise import Member, Ruling
 from sidecar.model.archive import Order
 from sidecar.model.check import Check
 from sidecar.model.incident import Asker, Finding, IncidentState
@@ -14,6 +15,7 @@ from sidecar.model.plan import Resort, Strategy
 from sidecar.model.policy import BreakerPolicy, BreakerState, Budget, Mode, Restore
 from sidecar.model.quiet import Hush
 from sidecar.model.session import Checkpoint, Look, Session
+from sidecar.model.supervise import ProgramRule
 from sidecar.model.workspace import Workspace
 
 
@@ -81,5 +83,11 @@ class Situation:
     """Folders of the workspace, each with the one that it really is."""
     maintenance: Hush | None = None
     """What says that a person works on it, and that nothing is to be done by itself."""
+    programs: Mapping[str, ProgramRule] = field(default_factory=dict)
+    """By pane id, the rules of the session's panes that are under supervision."""
+    member: Member | None = None
+    """The program that is to be restarted, where the finding is about one."""
+    ruling: Ruling | None = None
+    """What its rule says of that now."""
     standing: tuple[tuple[str, int], ...] = ()
     """(pane id, pid) of what lives in a server that is broken as a whole, and has to outlive its recovery."""

@@ -10,6 +10,7 @@ from sidecar.decide import climb
 from sidecar.decide.breaker import BreakerEvent
 from sidecar.decide.fallback import WHOLE
 from sidecar.decide.remember import await_entry, recall
+from sidecar.decide.supervise import BY_RULE
 from sidecar.errors import HealInVain, Permanent, SidecarError, Stopped, StoreUnavailable
 from sidecar.flow.checkpoint import Checkpointer
 from sidecar.flow.circuits import Circuits, permit_for
@@ -42,6 +43,8 @@ _TOLD_ONCE = frozenset(
         RefusalReason.REPORT_ONLY,
         RefusalReason.NETWORK_DOWN,
         RefusalReason.DEPENDENCY_DOWN,
+        RefusalReason.WAITS_FOR_PROGRAM,
+        RefusalReason.INTENSITY_EXCEEDED,
     }
 )
 """What a person is told of when it begins, since nothing else will be done about it."""
@@ -132,15 +135,21 @@ class Concluder:
         now = self.clock.monotonic()
         if case.tried:
             self._rest(case, now)
+        elif refusal.reason in BY_RULE:
+            # Whoever asks anew knows when there is reason to.
+            pass
         elif state is not IncidentState.DISMISSED and case.asker is Asker.WATCHER:
             retry_at = None if refusal.retry_after is None else now + refusal.retry_after
             self.ward.hold(case.session, _standstill(case, refusal.reason, refusal.sentence, retry_at), now)
         case.reply(refusal)
+        exceeded = refusal.reason is RefusalReason.INTENSITY_EXCEEDED
         given_up = state is IncidentState.GIVEN_UP and incident.state is not IncidentState.GIVEN_UP
-        helpless = refusal.reason in _TOLD_ONCE and incident.state is IncidentState.OPEN
+        # A program is brought here once, whatever its session's incident waits for.
+        first = incident.state is IncidentState.OPEN or bool(case.finding.program)
+        helpless = refusal.reason in _TOLD_ONCE and first
         in_vain = bool(case.tried) and state is not IncidentState.DISMISSED
         if given_up or helpless or in_vain:
-            matter = _given_up(refusal) if given_up else _held(case)
+            matter = _given_up(refusal) if given_up or exceeded else _held(case)
             text = f"{refusal.sentence}. {refusal.hint}"
             await self.person.tell(matter, case.session, text, incident.trace, case.finding.failure.check)
 
@@ -176,7 +185,7 @@ class Concluder:
         if there is not None:
             self.ward.written[there.name] = there.instance
             self.log.say(Action.SESSION_ADOPTED, session=there.name)
-        event = _circuit_event(found)
+        event = _circuit_event(run, found)
         permit = permit_for(plan, run.incident)
         # It counts once, however often it takes until it is written.
         with contextlib.suppress(StoreUnavailable):
@@ -224,6 +233,11 @@ class Concluder:
         name, trace = run.case.session, run.incident.trace
         check = run.case.finding.failure.check
         what = name or "the tmux server"
+        if program := run.case.finding.program:
+            what = f"{program} of {name}"
+        if _ended_again(run, found):
+            # Its rule says when a person hears of it.
+            return
         if found.outcome not in _AS_WANTED:
             matter = Matter.STUCK if found.outcome is Outcome.STUCK else Matter.RECOVERY_FAILED
             text = f"recovery of {what} {found.outcome}: {found.sentence}"
@@ -234,7 +248,9 @@ class Concluder:
             await self.person.tell(Matter.RECOVERED, name, text, trace, check)
 
     def _rest(self, case: Case, now: float, stuck: str = "") -> None:
-        """The watcher leaves the session alone for a while after this."""
+        """The watcher leaves the session alone for a while after this; a program has rests of its own."""
+        if case.finding.program:
+            return
         self.ward.set_back(case.session, now)
         # What a file says wrong is as wrong at the next look: no script of it runs again at each.
         if why := stuck or case.bad_file:
@@ -311,7 +327,7 @@ def _footing(run: Run, found: Conclusion, now: float) -> Footing | None:
     """Where the session stands after this: a last resort is no rung, and nor is a certain checkpoint."""
     plan, finding = run.plan, run.case.finding
     created = finding.cause is Cause.NEVER_STARTED and found.verified
-    if run.case.order is not None or plan.strategy is Strategy.BARE_SESSION or created:
+    if run.case.order is not None or plan.strategy is Strategy.BARE_SESSION or created or finding.program:
         return None
     # What did only because the rung's own strategy could not be used is no rung that was climbed to.
     stood = found.verified and plan.attempt == 1 and plan.rung is not None
@@ -319,9 +335,17 @@ def _footing(run: Run, found: Conclusion, now: float) -> Footing | None:
     return climb.footing(finding, strategy, held=found.verified, alert=run.case.alert, now=now)
 
 
-def _circuit_event(found: Conclusion) -> BreakerEvent:
+def _ended_again(run: Run, found: Conclusion) -> bool:
+    """Whether a program was started as its rule wants it, and did not stay."""
+    return bool(run.case.finding.program) and found.error is None and not found.verified
+
+
+def _circuit_event(run: Run, found: Conclusion) -> BreakerEvent:
     if found.verified:
         return BreakerEvent.SUCCESS
+    if _ended_again(run, found):
+        # The strategy has done what it could: nobody else is to be refused it for that.
+        return BreakerEvent.CANCELLED
     cancelled = isinstance(found.error, Permanent) and not isinstance(found.error, HealInVain)
     return BreakerEvent.CANCELLED if cancelled else BreakerEvent.FAILURE
 

@@ -18,7 +18,7 @@ from sidecar.model.check import Check, CheckState, name_of
 from sidecar.model.incident import Asker, Failure, Finding, SignalKind
 from sidecar.model.plan import Refusal, RefusalReason
 from sidecar.model.record import Action, KnownSession, Standing
-from sidecar.model.session import Look, Session
+from sidecar.model.session import Look, Session, armed_in
 from sidecar.model.status import DryRun, UnknownSession
 
 
@@ -58,7 +58,7 @@ class Custody:
         instance = _instance(live, look) or (entry.instance if entry else "")
         await self._let_go(name, entry, instance)
         if live is not None:
-            await self._tmux.disarm([window.id for window in live.windows if window.armed])
+            await self._tmux.disarm(*armed_in([live]))
         return Care(name, Standing.RELEASED, live is not None, changed=True)
 
     async def adopt(self, name: str) -> Care | Refusal | UnknownSession:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from sidecar.decide.detect import Expected
 from sidecar.flow.ports import CheckExaminer, Examiner, Logbook
+from sidecar.flow.supervise import Supervisor
 from sidecar.model.check import Check
 from sidecar.model.incident import Cause, Failure, Finding
 from sidecar.model.record import Action
@@ -20,9 +21,15 @@ class Examination:
     """All examiners as one."""
 
     def __init__(
-        self, examiners: Sequence[Examiner], log: Logbook, checks: CheckExaminer | None = None
+        self,
+        examiners: Sequence[Examiner],
+        supervisor: Supervisor,
+        log: Logbook,
+        checks: CheckExaminer | None = None,
     ) -> None:
-        """``checks`` is the one of them that a person can ask about one check."""
+        """``supervisor`` answers for what has rules of its own, and ``checks`` is the one of the examiners
+        that a person can ask about one check."""
+        self.supervisor = supervisor
         self._examiners = tuple(examiners)
         self._checks = checks
         self._log = log
@@ -61,8 +68,10 @@ class Examination:
 
     def owns(self, finding: Finding) -> bool:
         """Whether an examiner answers for it, and not the comparison of two looks."""
-        return finding.cause in self._owners
+        return bool(finding.program) or finding.cause in self._owners
 
     async def still(self, finding: Finding, look: Look) -> bool:
         """Whether that is so at this look; only for what :meth:`owns` says yes to."""
+        if finding.program:
+            return await self.supervisor.still(finding, look)
         return await self._owners[finding.cause].still(finding, look)

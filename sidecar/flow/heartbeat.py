@@ -24,6 +24,7 @@ from sidecar.flow.workers import Work, Workers
 from sidecar.model.heartbeat import Heartbeat
 from sidecar.model.incident import Cause, Finding
 from sidecar.model.session import Look, Pane, Presence, Session
+from sidecar.model.supervise import Spot
 from sidecar.model.vitals import Vitals
 
 _FRESH = 0.25
@@ -87,6 +88,24 @@ class Heartbeats:
                 found.extend(own)
         self._meter.heartbeats(missed)
         return found
+
+    def ailing(self, spot: Spot, pane: Pane, since: float) -> str:
+        """See :class:`sidecar.flow.ports.Wellness`. What nobody has asked since it began is asked at once."""
+        for label, rule in self._rules.items():
+            if not (rule.speaks_of(spot.session) and rule.points_at(spot.window, spot.index, spot.pane)):
+                continue
+            for question in self._questions.get(label, ()):
+                if question.session not in ("", spot.session):
+                    continue
+                if self._rounds.asked(question) < since:
+                    self._rounds.hurry(question)
+                    return f"has not answered the heartbeat {label} yet"
+                if self._rounds.standing(question).since is not None:
+                    return f"does not answer the heartbeat {label}"
+            seen, now = self._seen.get((label, pane.id)), self._clock.monotonic()
+            if seen is not None and any(rule.silences) and rules.silences(rule, seen, now):
+                return f"misses the heartbeat {label}"
+        return ""
 
     async def still(self, finding: Finding, look: Look) -> bool:
         if finding.cause is Cause.DEPENDENCY_DOWN:

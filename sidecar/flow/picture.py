@@ -16,6 +16,10 @@ from sidecar.model.quiet import Hush
 from sidecar.model.record import IncidentRow, Rehearsal, StoredTotals, Usage
 from sidecar.model.session import Health, Presence, Session
 from sidecar.model.status import SessionStatus, Status
+from sidecar.model.supervise import ProgramState
+
+_DOWN = frozenset({ProgramState.BACKING_OFF, ProgramState.WAITING, ProgramState.UNKNOWN})
+"""States of a program that does not run and should."""
 
 
 def picture(
@@ -89,6 +93,7 @@ def _session(ward: Ward, name: str, now: float, hushes: Sequence[Hush]) -> Sessi
         climbed=ward.climbed(name, now),
         quiet=covering(hushes, name),
         held=holding(hushes, name) is not None,
+        programs=tuple(one for one in ward.programs if one.session == name),
         note="; ".join(
             filter(None, (still.sentence if still else _set_back(ward, name), _unrestorable(rehearsal)))
         ),
@@ -124,7 +129,10 @@ def health_of(ward: Ward, name: str, live: Session | None) -> Health:
     still = ward.standstills.get(name)
     if still is not None and still.reason is RefusalReason.GIVEN_UP:
         return Health.GIVEN_UP
-    if live is None:
+    programs = {one.state for one in ward.programs if one.session == name}
+    if ProgramState.GIVEN_UP in programs:
+        return Health.GIVEN_UP
+    if live is None or programs & _DOWN:
         return Health.CRASHED
     if still is not None and still.kind is FailureKind.FROZEN:
         return Health.FROZEN

@@ -35,6 +35,7 @@ from sidecar.model.record import (
     IncidentRow,
     KnownSession,
     Pressure,
+    ProgramRow,
     Receipt,
     RecoveryRow,
     Rehearsal,
@@ -50,6 +51,7 @@ from sidecar.model.saga import Attempt, Mandate, Marks
 from sidecar.model.scrollback import StoredText
 from sidecar.model.session import Checkpoint, Look, Operation, Pane, Session, SessionImage
 from sidecar.model.stress import Room
+from sidecar.model.supervise import Spot
 from sidecar.model.surroundings import Question, Surroundings
 from sidecar.model.vitals import Vitals
 from sidecar.model.workspace import Beside, Command, DeclaredPane, DeclaredWindow, Pairs, Workspace
@@ -208,6 +210,17 @@ class Book(Protocol):
     async def footings(self) -> Mapping[tuple[str, FailureKind], Footing]:
         """Where sessions stand on their ladders."""
 
+    async def programs(self, server: str) -> tuple[ProgramRow, ...]:
+        """What is known of programs under supervision in this life of the tmux server."""
+        ...
+
+    async def keep_programs(self, rows: Sequence[ProgramRow]) -> None:
+        """Keep what is known of these from now on."""
+
+    async def program_starts(self, session: str, pane: str, since: float) -> tuple[float, ...]:
+        """When we have started it since then, oldest first, and since a person had it started last."""
+        ...
+
     async def circuits(self) -> Mapping[str, BreakerState]: ...
 
     async def save_circuits(
@@ -355,10 +368,10 @@ class Tmux(Scene, Protocol):
     def forget(self, instance: str) -> None:
         """It is not, or not any more: the next capture takes all text."""
 
-    async def arm(self, windows: Sequence[str]) -> None:
-        """Make these windows keep panes whose process failed (``remain-on-exit failed``)."""
+    async def arm(self, windows: Sequence[str], panes: Sequence[str] = ()) -> None:
+        """Make these windows keep panes whose process failed, and keep these panes however they end."""
 
-    async def disarm(self, windows: Sequence[str]) -> None:
+    async def disarm(self, windows: Sequence[str], panes: Sequence[str] = ()) -> None:
         """Undo :meth:`arm` where it is ours."""
 
     async def respawn(
@@ -555,6 +568,17 @@ class Healer(Protocol):
 
     async def take_back(self, call: HealCall) -> str:
         """Undo it, where it has a way back; one sentence about that."""
+        ...
+
+
+class Wellness(Protocol):
+    """What rules that measure have to say of a program."""
+
+    def ailing(self, spot: Spot, pane: Pane, since: float) -> str:
+        """Why the program in this pane is not well by the rules that speak of it; empty if it is.
+
+        In words that follow its name. It began at ``since``, in monotonic seconds.
+        """
         ...
 
 

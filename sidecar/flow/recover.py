@@ -75,7 +75,7 @@ class Recoverer:
         self._pace = pace
         self._strain = strain
         self._examination = examination
-        self._surveyor = Surveyor(ward, book, host, clock, circuits)
+        self._surveyor = Surveyor(ward, book, host, clock, circuits, examination.supervisor)
         self._confirmer = Confirmer(tmux, examination, checkpointer, self._surveyor)
         self._diagnostician = Diagnostician(ward, instruments, book, clock, log, checkpointer.private)
         self._verifier = Verifier(tmux, clock, examination)

@@ -18,12 +18,14 @@ from sidecar.decide.workspace import resume_rules
 from sidecar.flow.circuits import Circuits
 from sidecar.flow.claims import gather_claims
 from sidecar.flow.ports import Book, Host
+from sidecar.flow.supervise import Supervisor
 from sidecar.flow.ward import Case, Ward
 from sidecar.model.check import name_of
 from sidecar.model.incident import IncidentState, Unit
 from sidecar.model.plan import Resumption
 from sidecar.model.policy import Restore
 from sidecar.model.session import Checkpoint, SavedPane, SessionImage, image_of
+from sidecar.model.supervise import Spot as Place
 
 _BESIDE = "the session that it comes from lives"
 
@@ -37,8 +39,11 @@ class Surveyor:
     host: Host
     clock: Clock
     circuits: Circuits
+    supervisor: Supervisor
 
     async def situation(self, case: Case, incident: IncidentState) -> Situation:
+        if case.finding.program:
+            return await self._of_a_program(case, incident)
         settings, now = self.ward.settings.recovery, self.clock.wall()
         checked = case.finding.failure.check
         pace, period = settings.slow_retry, settings.per_session.period
@@ -83,6 +88,32 @@ class Surveyor:
             missing=await asyncio.to_thread(self.host.missing_folders, folders | declared),
             folders=await asyncio.to_thread(self.host.real_folders, declared) if declared else (),
             standing=self.ward.standing(case.finding.failure),
+            programs=self.supervisor.rules_of(case.before) if case.before else {},
+        )
+
+    async def _of_a_program(self, case: Case, incident: IncidentState) -> Situation:
+        """What bears on the restart of one program by its rule: no checkpoint, and none of the budgets."""
+        settings = self.ward.settings.recovery
+        member, ruling = await self.supervisor.ruling(case.finding.failure) or (None, None)
+        return Situation(
+            finding=case.finding,
+            asker=case.asker,
+            managed=self.ward.manages(case.session, case.before),
+            released=case.session in self.ward.released,
+            restore=self.ward.restore_policy(case.session),
+            mode=settings.mode,
+            ladder=self.ward.ladder(case.finding),
+            limits=Limits(settings.per_session, settings.overall, settings.slow_retry, settings.circuit),
+            now=self.clock.wall(),
+            look=self.ward.look,
+            session=case.before,
+            asked_strategy=case.strategy,
+            circuits=self.circuits.states,
+            incident=incident,
+            tried=case.tried,
+            waits_for=self.ward.waiting.get(case.session, frozenset()),
+            member=member,
+            ruling=ruling,
         )
 
     def origins(self, situation: Situation) -> Mapping[str, float]:
@@ -95,6 +126,9 @@ class Surveyor:
 
     def pay(self, case: Case, now: float) -> bool:
         """Take the incident's unit of the budget. False: it was taken already."""
+        if case.finding.program:
+            # Its rule has an intensity of its own.
+            return False
         new = case.finding.origin not in self.ward.spent
         self.ward.spent.setdefault(case.finding.origin, now)
         return new
@@ -112,8 +146,12 @@ class Surveyor:
         workspace = self.ward.workspace(case.session)
         rules = (*self.ward.settings.resume, *(resume_rules(workspace) if workspace else ()))
 
+        names = {one.index: one.name for one in image.windows} if image else {}
+
         def resume_pane(pane: SavedPane, window: int, shell: str) -> Resumption | None:
             found = resumption(pane, Spot(case.session, window, shell, claims), rules)
+            named = Place(case.session, names.get(window, ""), window, pane.index)
+            found = self.supervisor.resumed(named, pane, found, shell)
             return held(found, _BESIDE) if case.order is not None and case.order.holds else found
 
         return resume_pane

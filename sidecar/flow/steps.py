@@ -6,10 +6,11 @@ earlier attempt has done.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
-from sidecar.errors import Permanent
+from sidecar.errors import Permanent, SidecarError
 from sidecar.flow import mend, steps_firm, steps_gentle, steps_heal, steps_own
 from sidecar.flow.build_steps import (
     bring_back,
@@ -49,7 +50,10 @@ class Deed:
 async def save(surgery: Surgery, step: Step) -> None:
     """The state before the action, so that the action can itself be undone."""
     assert surgery.case.before is not None
-    await surgery.checkpointer.save(surgery.case.before, Operation.BEFORE_RECOVERY)
+    # A program that a rule has started runs, whether or not its state can be stored just now.
+    excused = (SidecarError,) if surgery.plan.finding.program else ()
+    with contextlib.suppress(*excused):
+        await surgery.checkpointer.save(surgery.case.before, Operation.BEFORE_RECOVERY)
 
 
 async def respawn_pane(surgery: Surgery, step: Step) -> None:

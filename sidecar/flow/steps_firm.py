@@ -10,6 +10,7 @@ from sidecar.flow.surgery import Surgery
 from sidecar.model.plan import Step
 from sidecar.model.running import ProcessState, Sending
 from sidecar.model.session import Window
+from sidecar.model.supervise import Stop
 
 _GRACE = 10.0
 """Seconds in which a program that was interrupted may put things in order and end."""
@@ -34,21 +35,41 @@ async def interrupt(surgery: Surgery, step: Step) -> None:
 
 
 async def end(surgery: Surgery, step: Step) -> None:
-    """SIGTERM, and SIGKILL if that is not enough."""
+    """Ask it to end, as its rule says or by SIGTERM, and SIGKILL if that is not enough."""
     state = _in_front(surgery, step)
     if state is None:
         return
-    # One that ends well would take its pane along.
     own = state.pid == state.session
-    if not own:
-        await _send(surgery, state, Sending.TERMINATE)
-    if own or not await _ended(surgery, state, _TERMINATION):
-        await _send(surgery, state, Sending.KILL)
-        if not await _ended(surgery, state, _DEATH):
-            raise Temporary(
-                f"process {state.pid} does not end, not even by SIGKILL",
-                hint="It waits for the kernel (state D): a disk or a network file system may hang.",
-            )
+    # A pane's own process that ends well may take its pane along, and is asked only where a rule wants it so.
+    if (step.stop is not None or not own) and await _asked_to_end(surgery, state, step, own=own):
+        return
+    await _send(surgery, state, Sending.KILL)
+    if not await _ended(surgery, state, _DEATH):
+        raise Temporary(
+            f"process {state.pid} does not end, not even by SIGKILL",
+            hint="It waits for the kernel (state D): a disk or a network file system may hang.",
+        )
+
+
+async def _asked_to_end(surgery: Surgery, state: ProcessState, step: Step, *, own: bool) -> bool:
+    """Whether it has ended in the time that it has for it."""
+    stop = step.stop or Stop(Sending.TERMINATE, _TERMINATION)
+    async with _kept(surgery, step.pane) if own else contextlib.nullcontext():
+        await _send(surgery, state, stop.signal)
+        ended = await _ended(surgery, state, stop.timeout)
+        if ended and own:
+            await _shown_dead(surgery, step.pane)
+    return ended
+
+
+async def _shown_dead(surgery: Surgery, pane: str) -> None:
+    """Until then tmux may still close the pane, should it no longer be asked to keep it."""
+    deadline = surgery.clock.monotonic() + _DEATH
+    while surgery.clock.monotonic() < deadline:
+        found = (await surgery.tmux.look()).pane(pane)
+        if found is None or found.dead:
+            return
+        await surgery.clock.sleep(_POLL)
 
 
 def runs_on(surgery: Surgery, step: Step) -> bool:

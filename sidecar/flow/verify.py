@@ -13,11 +13,13 @@ from sidecar.errors import SidecarError
 from sidecar.flow.examine import Examination
 from sidecar.flow.ports import Book, Tmux
 from sidecar.flow.ward import Case
-from sidecar.model.incident import Finding
+from sidecar.model.incident import Finding, Unit
 from sidecar.model.plan import Difference, Expectation, Plan, Strategy, Verdict
 from sidecar.model.session import Look
 
 _SECONDS = 10.0
+_PROGRAM = 3.0
+"""Seconds for a program that a rule restarts: what comes later is for its next decision."""
 _FINAL = 1.0
 """Seconds in which the rest may still appear, once it is plain that the whole will not."""
 _FIRST_PAUSE = 0.005
@@ -37,7 +39,8 @@ class Verifier:
 
         Where the plan was not carried out as a ``whole``, nothing is waited for.
         """
-        deadline = self.clock.monotonic() + ((plan.expectation.seconds or _SECONDS) if whole else 0.0)
+        patience = plan.expectation.seconds or (_PROGRAM if case.finding.program else _SECONDS)
+        deadline = self.clock.monotonic() + (patience if whole else 0.0)
         pause = _FIRST_PAUSE
         while True:
             after = await self.tmux.look()
@@ -47,7 +50,7 @@ class Verifier:
             if verdict.holds and self.examination.owns(case.finding):
                 verdict = await self._reexamine(case.finding, after, verdict)
             now = self.clock.monotonic()
-            if verdict.holds or now >= deadline:
+            if verdict.holds or now >= deadline or _ended_again(case.finding, after):
                 return verdict, after
             if verdict.final:
                 deadline = min(deadline, now + _FINAL)
@@ -75,6 +78,15 @@ class Verifier:
             gap = Gap("captured", str(error))
             return Verdict(False, (told(f"session {image.name}", gap, "details"),))
         return await asyncio.to_thread(judge, expectation, case.look, after, found.image)
+
+
+def _ended_again(finding: Finding, after: Look) -> bool:
+    """Whether a program that was started in its pane has ended already, which its rule has foreseen."""
+    if not finding.program:
+        return False
+    (part,) = finding.failure.broken
+    pane = after.pane(part.pane)
+    return pane is None or (part.unit is Unit.PANE and pane.dead and pane.pid != part.pid)
 
 
 async def passed_over(book: Book, case: Case, plan: Plan) -> tuple[Difference, ...]:

@@ -42,6 +42,7 @@ from sidecar.model.record import (
 from sidecar.model.session import Look, Presence, Session
 from sidecar.model.status import Answer
 from sidecar.model.stress import Stress
+from sidecar.model.supervise import ProgramStatus
 from sidecar.model.workspace import Workspace
 
 DRAINING = Refusal(RefusalReason.DRAINING, "the sidecar is stopping", hint="Ask again in a moment.")
@@ -186,6 +187,10 @@ class Ward:
         self.rehearsals: dict[str, Rehearsal] = {}
         self.stress = Stress()
         """What the machine is short of."""
+        self.programs: tuple[ProgramStatus, ...] = ()
+        """The programs under supervision."""
+        self.awaited: Mapping[str, Broken] = {}
+        """By pane id, programs under supervision that are missing in front of their shells."""
         self.waiting: Mapping[str, frozenset[str]] = {}
         """By session, the addresses that it waits for and that are down."""
         self.silences: dict[int, Silence] = {}
@@ -339,7 +344,9 @@ class Ward:
         entry = Expected(
             name=live.name,
             server=look.server,
-            session=carry(before, live, killed_programs(before, live, self.exits, look.taken)),
+            session=carry(
+                before, live, (*killed_programs(before, live, self.exits, look.taken), *self.awaited.values())
+            ),
             instance=instance,
             declared=self.declares(live.name),
             lost=killed_windows(previous, live, look, self.exits) if previous and before else (),

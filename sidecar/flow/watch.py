@@ -33,6 +33,7 @@ from sidecar.flow.lanes import Lanes
 from sidecar.flow.ports import Bell, Book, Host, Logbook, Meter, Processes, SocketFile, Tmux
 from sidecar.flow.recover import Recoverer
 from sidecar.flow.resume import case_of, mark_of
+from sidecar.flow.supervise import speaks_for
 from sidecar.flow.ward import Case, Ward
 from sidecar.model.check import name_of
 from sidecar.model.incident import (
@@ -54,7 +55,7 @@ from sidecar.model.incident import (
 from sidecar.model.plan import Refusal, Strategy
 from sidecar.model.policy import Mode, Restore
 from sidecar.model.record import Action, IncidentRow, KnownSession, Standing, Watched
-from sidecar.model.session import Look, Presence, Session
+from sidecar.model.session import Look, Presence, Session, armed_in
 from sidecar.model.status import DryRun
 from sidecar.model.surroundings import Surroundings
 
@@ -256,10 +257,17 @@ class Watch:
         self, look: Look, free: Mapping[str, Expected], examined: Sequence[Finding], server_alive: bool
     ) -> None:
         # While a server of ours is out of reach, what another one shows in its place is not ours to adopt.
-        hidden = cut_off(examined)
+        hidden, supervisor = cut_off(examined), self._t.examination.supervisor
+        # Before anything else, and without asking what surrounds it: it has the shortest way to go.
+        self._around = None
+        for failure in await supervisor.follow(look, free):
+            await self._attend_all(self.diagnose(failure, look), look)
+        apart = supervisor.down
         found = detect(
-            free, look, self._ward.exits, server_alive=server_alive, now=look.taken, cut_off=hidden
-        )
+            free, look, self._ward.exits,
+            server_alive=server_alive, now=look.taken, cut_off=hidden, apart=apart,
+        )  # fmt: skip
+        examined = [finding for finding in examined if not speaks_for(apart, finding)]
         await self._follow_names(look, found)
         fresh = [failure for failure in found.failures if not self._waits(failure)]
         fresh = [failure for failure in fresh if self._is_certain(failure, look)]
@@ -273,7 +281,9 @@ class Watch:
             failures = (*found.failures, *(finding.failure for finding in examined))
             # As in the rest of the cycle, what waits for its turn goes in between.
             await asyncio.sleep(0)
-            await self._adopt(look, {failure.session for failure in failures})
+            await self._adopt(look, {failure.session for failure in failures} | supervisor.broken)
+            await supervisor.meet(look)
+            await supervisor.record()
             await asyncio.sleep(0)
             self._watch_processes(look)
             # A server that goes at this very moment is for the next look, which its end asks for.
@@ -338,15 +348,17 @@ class Watch:
                 del ward.released[old]
             self._t.log.say(Action.SESSION_RENAMED, session=live.name, old=old)
 
-    def _waits(self, failure: Failure) -> bool:
+    def _waits(self, failure: Failure, program: str = "") -> bool:
         """Whether it was refused and nothing has changed since, or it is too early to try again."""
         now = self._t.clock.monotonic()
-        return self._ward.stands_still(failure, now) or self._ward.rests(failure.session, now)
+        # A program has rests of its own.
+        rests = not program and self._ward.rests(failure.session, now)
+        return self._ward.stands_still(failure, now) or rests
 
     async def _attend_all(self, findings: Iterable[Finding], look: Look) -> None:
         """Hand findings to the pipeline, one at a time for each session; a person's doing is none."""
         for finding in findings:
-            if self._waits(finding.failure):
+            if self._waits(finding.failure, finding.program):
                 continue
             if finding.intent is Intent.PERSON and await self._leave_alone(finding, look):
                 continue
@@ -371,7 +383,8 @@ class Watch:
             surroundings=self._around,
         )
         recorded = self._opinion(failure) if entry and entry.session is None else None
-        return diagnose(failure, context, is_shell, recorded, self._recent)
+        found = diagnose(failure, context, is_shell, recorded, self._recent)
+        return self._t.examination.supervisor.claim(found)
 
     def _opinion(self, failure: Failure) -> Opinion | None:
         """What an earlier run had found out about this failure; what it knew of another one says nothing."""
@@ -493,7 +506,7 @@ class Watch:
     def _ours(self, part: Broken, look: Look) -> bool:
         """Whether the dead pane is there only because we asked tmux to keep it."""
         return any(
-            window.armed
+            window.armed or pane.kept
             for session in look.sessions
             for window in session.windows
             for pane in window.panes
@@ -524,7 +537,7 @@ class Watch:
                 if live.name in ward.expected:
                     await self._t.book.forget(live.name, Action.SESSION_RELEASED, "not managed any more")
                     self.forget(live.name)
-                    await self._t.tmux.disarm([w.id for w in live.windows if w.armed])
+                    await self._t.tmux.disarm(*armed_in([live]))
                 continue
             ward.expect(look, live)
             if live.name not in broken:
@@ -589,18 +602,21 @@ class Watch:
 
     async def _arm(self, look: Look) -> None:
         """Have failed panes kept where we may act; elsewhere, leave tmux as its user set it."""
-        windows = [
-            window
-            for session in look.sessions
-            if session.name in self._ward.expected
-            for window in session.windows
-        ]
+        ours = [session for session in look.sessions if session.name in self._ward.expected]
         if self._ward.settings.recovery.mode is Mode.OBSERVE:
-            await self._t.tmux.disarm(sorted({window.id for window in windows if window.armed}))
+            await self._t.tmux.disarm(*armed_in(ours))
             return
-        bare = {window.id for window in windows if window.remain_on_exit == "off" and not window.armed}
-        if bare:
-            await self._t.tmux.arm(sorted(bare))
+        bare = {
+            window.id
+            for session in ours
+            for window in session.windows
+            if window.remain_on_exit == "off" and not window.armed
+        }
+        keep, let_go = self._t.examination.supervisor.kept(look)
+        if bare or keep:
+            await self._t.tmux.arm(sorted(bare), sorted(keep))
+        if let_go:
+            await self._t.tmux.disarm((), sorted(let_go))
 
     async def ask(self, name: str) -> tuple[Failure, Look] | Refusal | None:
         """Look at one session on request. None: it is in good order."""
@@ -620,8 +636,16 @@ class Watch:
         if entry is not None:
             alive = look.presence is Presence.ABSENT and await self._t.tmux.live_server() != 0
             hidden = cut_off(examined)
-            found = detect(free, look, self._ward.exits, server_alive=alive, now=look.taken, cut_off=hidden)
-            failures = (*found.failures, *concerned)
+            supervisor = self._t.examination.supervisor
+            await supervisor.observe(look)
+            apart = supervisor.down
+            found = detect(
+                free, look, self._ward.exits,
+                server_alive=alive, now=look.taken, cut_off=hidden, apart=apart,
+            )  # fmt: skip
+            ruled = {one.failure for one in examined if speaks_for(apart, one)}
+            concerned = [failure for failure in concerned if failure not in ruled]
+            failures = (*found.failures, *concerned, *await supervisor.failures(name))
             if not failures:
                 return None
             self._around = await self._t.inquiry.about(failures[:1], free, patient=True)

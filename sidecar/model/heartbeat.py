@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from fnmatch import fnmatchcase
 
+from sidecar.model.aim import points_at
 from sidecar.model.probe import CommandProbe, DnsProbe, HttpProbe, Probe, TcpProbe
 
 
@@ -87,5 +88,4 @@ class Heartbeat:
 
     def points_at(self, window: str, index: int, pane: int) -> bool:
         """Whether it is about the pane of this index in the window of this name and index."""
-        wanted = not self.window or self.window == str(index) or fnmatchcase(window, self.window)
-        return wanted and self.pane in (None, pane)
+        return points_at((self.window, self.pane), window, index, pane)

@@ -225,6 +225,9 @@ class Finding:
     """Every cause that was considered, likeliest first; empty where only one could be."""
     may: tuple[May, ...] = ()
     """What the rule that was broken lets be done, beyond the gentle; only where there is such a rule."""
+    program: str = ""
+    """The rule of ``programs`` by which its one part is restarted; empty for everything else. Its restarts
+    are bounded by that rule's intensity, and cost nothing of the session's budget."""
 
 
 class Asker(StrEnum):

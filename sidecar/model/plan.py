@@ -12,6 +12,7 @@ from sidecar.model.extension import OwnStep
 from sidecar.model.heal import Heal
 from sidecar.model.incident import Finding
 from sidecar.model.session import Checkpoint, SessionImage
+from sidecar.model.supervise import Stop
 from sidecar.model.workspace import Beside, DeclaredWindow, Workspace
 
 OWN_NAME = r"[a-z][a-z0-9_-]{0,39}"
@@ -204,6 +205,8 @@ class Step:
     """What is done by a step that heals."""
     unless: int = 0
     """The step is left out while this process lives: it would start again what goes on."""
+    stop: Stop | None = None
+    """How a program is ended, where a rule of its own says so."""
 
     def describe(self) -> str:
         """One line for people and the audit trail."""
@@ -318,6 +321,10 @@ class RefusalReason(StrEnum):
     MAINTENANCE = "maintenance"
     NETWORK_DOWN = "network_down"
     DEPENDENCY_DOWN = "dependency_down"
+    BACKING_OFF = "backing_off"
+    WAITS_FOR_PROGRAM = "waits_for_program"
+    INTENSITY_EXCEEDED = "intensity_exceeded"
+    RESTART_POLICY = "restart_policy"
     DRAINING = "draining"
 
 

@@ -15,6 +15,7 @@ from sidecar.model.policy import Circuit
 from sidecar.model.saga import Journal, Mandate, TransactionOutcome
 from sidecar.model.scrollback import Manifest, assemble
 from sidecar.model.session import SessionImage
+from sidecar.model.supervise import Life
 
 
 class Action(StrEnum):
@@ -72,6 +73,7 @@ class Action(StrEnum):
     PROBE_CHANGED = "probe_changed"
     CHECK_FAILED = "check_failed"
     CHECK_PASSED = "check_passed"
+    PROGRAM_ENDED = "program_ended"
     CIRCUIT_MOVED = "circuit_moved"
     ALERT_ACCEPTED = "alert_accepted"
     ALERT_SETTLED = "alert_settled"
@@ -438,6 +440,23 @@ class Usage:
     memory_bytes: int = 0
     """Resident."""
     cpu_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class ProgramRow:
+    """What is known of the program of one pane."""
+
+    session: str
+    pane: str
+    """The pane's id."""
+    server: str
+    """The life of the tmux server within which the id means something."""
+    rule: str
+    life: Life
+    action: Action | None = None
+    """What of it goes on record, if anything does."""
+    reason: str = ""
+    sentence: str = ""
 
 
 @dataclass(frozen=True, slots=True)

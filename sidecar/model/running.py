@@ -26,6 +26,12 @@ class Sending(StrEnum):
     INTERRUPT = "SIGINT"
     TERMINATE = "SIGTERM"
     KILL = "SIGKILL"
+    HANG_UP = "SIGHUP"
+    QUIT = "SIGQUIT"
+    USER_1 = "SIGUSR1"
+    USER_2 = "SIGUSR2"
+    RESIZED = "SIGWINCH"
+    """What some servers take for the wish to finish what they are at, and end."""
 
 
 @dataclass(frozen=True, slots=True)

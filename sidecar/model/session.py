@@ -8,7 +8,7 @@ see :class:`Presence`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -94,6 +94,8 @@ class Pane:
     """The pane option ``@sidecar_conversation``: what an agent's hook has told of its conversation."""
     conversation: str = ""
     """The id of the conversation that an agent in it is holding, where it is known."""
+    kept: bool = False
+    """The sidecar has asked tmux to keep it however it ends (pane option ``@sidecar_kept``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +145,13 @@ class Session:
     @property
     def activity(self) -> int:
         return max((window.activity for window in self.windows), default=0)
+
+
+def armed_in(sessions: Iterable[Session]) -> tuple[list[str], list[str]]:
+    """The windows and the panes of these of which the sidecar has asked tmux to keep what ends."""
+    windows = {window.id: window for session in sessions for window in session.windows}
+    armed = sorted(window.id for window in windows.values() if window.armed)
+    return armed, sorted(pane.id for window in windows.values() for pane in window.panes if pane.kept)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from sidecar.model.quiet import Hush
 from sidecar.model.record import IncidentRow, RecoveryRow
 from sidecar.model.session import Health
 from sidecar.model.stress import Stress
+from sidecar.model.supervise import ProgramStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,8 @@ class SessionStatus:
     """What keeps people from being told of it now, the longest first."""
     held: bool = False
     """Nothing is done about it by itself, because somebody works on it."""
+    programs: tuple[ProgramStatus, ...] = ()
+    """Those of its programs that are under supervision."""
     note: str = ""
     """For people: why it is not healthy or not restorable, and what to do."""
 

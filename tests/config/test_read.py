@@ -35,7 +35,9 @@ from sidecar.model.plan import StepKind, Strategy
 from sidecar.model.policy import AtOnce, BreakerPolicy, Budget, Jitter, Mode, Restore, ResumeRule, RetryPolicy
 from sidecar.model.probe import CommandProbe, DnsProbe, HttpProbe, RecordType, Redirects, TcpProbe
 from sidecar.model.quiet import Day, Window
+from sidecar.model.running import Sending
 from sidecar.model.stress import ResourceLimits
+from sidecar.model.supervise import ProgramRule, Stop
 
 HERE = Path(__file__).parent
 BAD = sorted((HERE / "bad").glob("*.yml"))
@@ -148,6 +150,22 @@ def test_everything(monkeypatch: pytest.MonkeyPatch) -> None:
         grace=60.0,
     )
     assert (short.http, short.dns) == (HttpProbe("http://127.0.0.1/"), DnsProbe("db.example"))
+    db, api, once = settings.programs
+    assert db == ProgramRule("work-db", "db", "db", 0, "^postgres", restart=Restore.ALWAYS)
+    assert api == ProgramRule(
+        "work-*",
+        name="api",
+        window="serve",
+        run=("node", "server.js"),
+        delay=2.0,
+        max_delay=30.0,
+        start_grace=5.0,
+        intensity=Budget(3, 120.0),
+        expected_exits=(0, 2, -10, -1),
+        after=("db", "work-db:db.0"),
+        stop=Stop(Sending.INTERRUPT, 30.0),
+    )
+    assert once.restart is Restore.NEVER
     assert settings.notify == NotifySettings(tmux=False)
     nightly, once, exact = settings.quiet
     assert nightly == Window(

@@ -44,6 +44,7 @@ from sidecar.flow.quiet import Quiet
 from sidecar.flow.reach import SocketExaminer
 from sidecar.flow.recover import Recoverer
 from sidecar.flow.strain import Strain
+from sidecar.flow.supervise import Supervisor
 from sidecar.flow.ward import Ward
 from sidecar.flow.watch import Tools, Watch
 from sidecar.model.incident import Exit, Role, SignalKind
@@ -65,6 +66,7 @@ from sidecar.model.session import (
 )
 from sidecar.model.status import Status
 from sidecar.model.stress import Room
+from sidecar.model.supervise import Spot
 from sidecar.model.surroundings import Question, Surroundings
 from sidecar.model.workspace import Beside, Command, DeclaredPane, Pairs, Workspace
 from tests.decide.builders import SERVER, pane, session
@@ -193,11 +195,15 @@ class ValueTmux:
     def forget(self, instance: str) -> None:
         self._called("forget", instance)
 
-    async def arm(self, windows: Sequence[str]) -> None:
-        self._called("arm", *windows)
+    async def arm(self, windows: Sequence[str], panes: Sequence[str] = ()) -> None:
+        self._called("arm", *windows, *panes)
+        for one in panes:
+            self.change(one, kept=True)
 
-    async def disarm(self, windows: Sequence[str]) -> None:
-        self._called("disarm", *windows)
+    async def disarm(self, windows: Sequence[str], panes: Sequence[str] = ()) -> None:
+        self._called("disarm", *windows, *panes)
+        for one in panes:
+            self.change(one, kept=False)
 
     async def respawn(
         self, pane_id: str, pid: int, cwd: str, instead: Sequence[str] = (), mark: str = ""
@@ -523,6 +529,23 @@ class Certain:
         return 0.5
 
 
+class NothingRuns:
+    """No process that is asked about is there any more."""
+
+    def state(self, pid: int) -> None:
+        return None
+
+
+@dataclass
+class Well:
+    """What heartbeats say of programs, by pane id: nothing, until a test says otherwise."""
+
+    ailments: dict[str, str] = field(default_factory=dict)
+
+    def ailing(self, spot: Spot, pane: Pane, since: float) -> str:
+        return self.ailments.get(pane.id, "")
+
+
 @dataclass
 class Postman:
     """Takes every message, unless there is ``trouble`` with its channel, first come first."""
@@ -572,8 +595,13 @@ class Corridor:
         self.circuits = Circuits(self.store, clock, self.meter, lambda: ward.settings.recovery.circuit)
         executor = Executor(self.store, clock, Certain(), self.meter, self.log, ward.retry)
         socket = SocketExaminer(self.tmux, SteadyFile(), self.host.boot_id)
+        self.wellness = Well()
+        supervisor = self.supervisor = Supervisor(
+            ward, self.store, self.host.stopped or NothingRuns(), clock, Certain(), self.log,
+            self._look_after, self.wellness,
+        )  # fmt: skip
         found = (socket, AbsenceExaminer(ward, self.store, clock), *examiners)
-        examination = Examination(found, self.log, checks)
+        examination = Examination(found, supervisor, self.log, checks)
         self.mail = Postman()
         self.bedside = Bedside()
         self.notices = Notices(ward, self.store, self.mail, clock, Certain(), self.meter, self.log, "box")
@@ -600,6 +628,13 @@ class Corridor:
     def _strained(self) -> None:
         self.lanes.move_up()
         self.watch.signal(SignalKind.RETRY)
+
+    def _look_after(self, after: float = 0.0) -> None:
+        async def look() -> None:
+            await self.clock.sleep(after)
+            self.watch.signal(SignalKind.RETRY)
+
+        self.spawn("look again", look())
 
     def spawn(self, name: str, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(self._run(work), name=name)

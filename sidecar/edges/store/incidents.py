@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sidecar.edges.store import checks, footings, journal, mandates
+from sidecar.edges.store import checks, footings, journal, mandates, supervise
 from sidecar.edges.store.audit import Transaction, decision
 from sidecar.errors import StoreUnavailable
 from sidecar.model import lifecycle
@@ -179,6 +179,7 @@ def begin_recovery(tx: Transaction, incident: int, mandate: Mandate, now: float)
         plan.checkpoint.id if plan.checkpoint else None, now, row["evidence"], mandates.encode(mandate),
         plan.undo.checkpoint.id if plan.undo else 0, plan.attempt, plan.manner.value,
     ).lastrowid  # fmt: skip
+    supervise.started(tx, int(number or 0), plan, asker, now)
     move(tx, incident, IncidentState.RECOVERING, now)
     tx.audit(
         Action.RECOVERY_BEGUN,

@@ -237,6 +237,14 @@ def diagnostics(db: Database) -> None:
     _create(db, "diagnostics")
 
 
+@_migration
+def programs(db: Database) -> None:
+    """What is known of programs under supervision, for databases that were made without."""
+    _create(db, "programs")
+    _create(db, "program_starts")
+    db.execute("CREATE INDEX IF NOT EXISTS program_starts_by_pane ON program_starts (session, pane, at)")
+
+
 def _create(db: Database, table: str) -> None:
     """Make a table as it is now, unless it is there."""
     for statement in _statements(schema()):

@@ -107,6 +107,8 @@ SOUND: Mapping[str, Mapping[str, Sound]] = {
     },
     "rehearsals": {"differences": _json("array", "[]"), "at": _NUMBER},
     "silences": {"begun": _NUMBER, "until": _NUMBER, "hold": _NUMBER},
+    "programs": {"life": _json("object", "{}"), "at": _NUMBER},
+    "program_starts": {"asker": _word(Asker, Asker.OPERATOR), "at": _NUMBER},
 }
 """By table and column. A column that is not named holds text of any kind, or is checked elsewhere."""
 

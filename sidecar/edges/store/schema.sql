@@ -178,6 +178,24 @@ CREATE TABLE checks (
   vain INTEGER NOT NULL,
   at REAL NOT NULL
 );
+CREATE TABLE programs (
+  session TEXT NOT NULL,
+  pane TEXT NOT NULL,
+  server TEXT NOT NULL,
+  rule TEXT NOT NULL,
+  life TEXT NOT NULL,
+  at REAL NOT NULL,
+  PRIMARY KEY (session, pane)
+);
+CREATE TABLE program_starts (
+  recovery INTEGER PRIMARY KEY,
+  session TEXT NOT NULL,
+  pane TEXT NOT NULL,
+  rule TEXT NOT NULL,
+  asker TEXT NOT NULL,
+  at REAL NOT NULL
+);
+CREATE INDEX program_starts_by_pane ON program_starts (session, pane, at);
 CREATE TABLE answers (
   key TEXT PRIMARY KEY,
   answer TEXT NOT NULL,

@@ -36,6 +36,7 @@ from sidecar.edges.store import (
     retention,
     rows,
     scrollbacks,
+    supervise,
     trail,
     trim,
 )
@@ -66,6 +67,7 @@ from sidecar.model.record import (
     Ending,
     IncidentRow,
     KnownSession,
+    ProgramRow,
     Receipt,
     RecoveryRow,
     Rehearsal,
@@ -212,6 +214,7 @@ class Store:
             _remember(tx, new)
             moved, bad = renaming.rename(tx, old, new.name, new.last_seen)
             footings.rename(tx, old, new.name)
+            supervise.rename(tx, old, new.name)
             detail = {"old": old, "checkpoints": moved}
             tx.audit(Action.SESSION_RENAMED, new.last_seen, session=new.name, detail=detail)
             return bad
@@ -386,7 +389,7 @@ class Store:
         rows = await self._read(
             lambda tx: tx.all(
                 "SELECT begun FROM recoveries WHERE session = ? AND begun >= ? AND attempt = 1"
-                " ORDER BY begun",
+                f" AND {supervise.FREE} ORDER BY begun",
                 session,
                 since,
             )
@@ -399,7 +402,9 @@ class Store:
     async def origins_since(self, since: float) -> Mapping[str, float]:
         rows = await self._read(
             lambda tx: tx.all(
-                "SELECT origin, MIN(begun) AS first FROM recoveries WHERE begun >= ? GROUP BY origin", since
+                f"SELECT origin, MIN(begun) AS first FROM recoveries WHERE begun >= ? AND {supervise.FREE}"
+                " GROUP BY origin",
+                since,
             )
         )
         return {row["origin"]: row["first"] for row in rows}
@@ -431,6 +436,16 @@ class Store:
 
     async def footings(self) -> Mapping[tuple[str, FailureKind], Footing]:
         return await self._read(footings.read)
+
+    async def programs(self, server: str) -> tuple[ProgramRow, ...]:
+        return await self._read(lambda tx: supervise.read(tx, server))
+
+    async def keep_programs(self, rows: Sequence[ProgramRow]) -> None:
+        now = self._clock.wall()
+        await self._write(lambda tx: supervise.keep(tx, rows, now))
+
+    async def program_starts(self, session: str, pane: str, since: float) -> tuple[float, ...]:
+        return await self._read(lambda tx: supervise.starts(tx, session, pane, since))
 
     async def accept_alerts(self, batch: Sequence[AlertIntake], now: float) -> tuple[Receipt, ...]:
         return await self._write(lambda tx: alerts.accept(tx, batch, now))

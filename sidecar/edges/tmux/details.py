@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from functools import lru_cache
 
-from sidecar.edges.tmux.arming import ARMED
+from sidecar.edges.tmux.arming import ARMED, KEPT
 from sidecar.edges.tmux.options import hook_names, read_bindings, read_hooks, read_options, without
 from sidecar.model.session import Details, Look, Options, ServerSettings, Session
 
@@ -89,7 +89,7 @@ def read_details(parts: Mapping[str, bytes], session: Session, look: Look) -> De
     return Details(
         session=read_options(_text(parts["own"]), hooks),
         windows=windows,
-        panes={pane.id: read_options(_text(parts[_key(pane.id)]), hooks) for pane in session.panes()},
+        panes={pane.id: _let_go(_text(parts[_key(pane.id)]), hooks) for pane in session.panes()},
         links=links,
         path=_text(parts["path"]).removesuffix("\n"),
     )
@@ -110,6 +110,12 @@ def _disarmed(options: Options, remains: str | None, *, armed: bool) -> Options:
     if own is None or own == remains == "off":
         return rest
     return tuple(sorted((*rest, (_REMAIN, own))))
+
+
+def _let_go(text: str, hooks: Container[str]) -> Options:
+    """The options of a pane, without what the sidecar itself has set to keep it."""
+    options = read_options(text, hooks)
+    return without(options, {_REMAIN}) if _own_word(text, KEPT) else options
 
 
 def _own_word(text: str, option: str) -> str:

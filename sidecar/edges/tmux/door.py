@@ -11,7 +11,7 @@ from sidecar.clock import Clock
 from sidecar.edges.folders import Folders
 from sidecar.edges.process import uptime
 from sidecar.edges.tmux import closing, folders, keyboard, marks, prompt
-from sidecar.edges.tmux.arming import arm_line, disarm_line
+from sidecar.edges.tmux.arming import arm_line, disarm_line, keep_line, let_go_line
 from sidecar.edges.tmux.builder import Builder
 from sidecar.edges.tmux.capture import Request, capture_script, read_capture, request
 from sidecar.edges.tmux.clearing import clear_line
@@ -192,13 +192,17 @@ class TmuxDoor:
         """
         await self._each(clear_line(pane, pid) for pane, pid in panes.items())
 
-    async def arm(self, windows: Sequence[str]) -> None:
-        """Keep the panes of these windows when their process fails; a user's own setting stays."""
-        await self._each(map(arm_line, windows))
+    async def arm(self, windows: Sequence[str], panes: Sequence[str] = ()) -> None:
+        """Keep the panes of these windows when their process fails, and these panes however they end.
 
-    async def disarm(self, windows: Sequence[str]) -> None:
+        A user's own setting stays.
+        """
+        # What is set for the active pane would pass for its window's setting.
+        await self._each((*map(arm_line, windows), *map(keep_line, panes)))
+
+    async def disarm(self, windows: Sequence[str], panes: Sequence[str] = ()) -> None:
         """Undo :meth:`arm` where it is ours."""
-        await self._each(map(disarm_line, windows))
+        await self._each((*map(let_go_line, panes), *map(disarm_line, windows)))
 
     async def respawn(
         self, pane: str, pid: int, cwd: str, instead: Sequence[str] = (), mark: str = ""
@@ -211,6 +215,8 @@ class TmuxDoor:
         folder = ("-c", literal(await asyncio.to_thread(folders.existing, cwd, self._there))) if cwd else ()
         own = command("set-option", "-p", "-u", "-t", pane, "@sidecar_start")
         action = in_one(
+            # What was shown last, as the words with which it died, goes into the history.
+            command("send-keys", "-R", "-t", pane),
             command("respawn-pane", "-k", *folder, "-t", pane, *(("--", *instead) if instead else ())),
             *((own,) if instead else ()),
             *marks.whole(marks.RESPAWNED, pane, mark),

@@ -19,6 +19,7 @@ _KEYS = frozenset({"prefix", "prefix2"})
 _OURS = frozenset(
     {
         "@sidecar_armed",
+        "@sidecar_kept",
         "@sidecar_start",
         "@sidecar_link",
         "@sidecar_group",

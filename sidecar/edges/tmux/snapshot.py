@@ -47,7 +47,7 @@ _PANE = _Record(
     (
         "pane_id", "pane_index", "pane_pid", "pane_tty", "pane_active", "pane_dead", "pane_dead_status",
         "pane_dead_signal", "pane_width", "pane_height", "history_size", "history_bytes", "alternate_on",
-        "pane_last",
+        "pane_last", "@sidecar_kept",
     ),
     ("pane_title", "pane_start_command", "@sidecar_start", "@sidecar_resume", "@sidecar_conversation"),
 )  # fmt: skip
@@ -165,7 +165,8 @@ def _window(fields: list[str], reader: _Reader) -> Window:
         last=last == "1",
         automatic_rename=rename == "1",
         activity=int(activity),
-        remain_on_exit=remain,
+        # In a window's turn tmux tells what holds for its active pane.
+        remain_on_exit="failed" if any(pane.active and pane.kept for pane in panes) else remain,
         armed=armed == "1",
         panes=tuple(panes),
         links=int(links),
@@ -175,7 +176,7 @@ def _window(fields: list[str], reader: _Reader) -> Window:
 def _pane(fields: list[str]) -> Pane:
     (
         pane_id, index, pid, tty, active, dead, status, signal, width, height,
-        history_lines, history_bytes, alternate, last, title, start, own_start, resume, reported,
+        history_lines, history_bytes, alternate, last, kept, title, start, own_start, resume, reported,
     ) = fields  # fmt: skip
     return Pane(
         id=pane_id,
@@ -198,6 +199,7 @@ def _pane(fields: list[str]) -> Pane:
         resume=resume,
         last=last == "1",
         reported=reported,
+        kept=kept == "1",
     )
 
 
