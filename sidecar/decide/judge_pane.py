@@ -13,6 +13,9 @@ from sidecar.decide.shells import command_line, is_shell, shell_name
 from sidecar.model.plan import DEAD, Difference, Entry, Resumption
 from sidecar.model.session import Pane, SavedPane, SavedWindow, Window
 
+_BETWEEN = frozenset(";&|")
+"""What stands between two commands of a script."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Pair:
@@ -118,7 +121,7 @@ def _drifting(pair: _Pair) -> Note:
 
 
 def _shell_in_between(pair: _Pair) -> Note:
-    """``sh -c 'top'`` runs top itself or as a child, as the shell at hand likes."""
+    """``sh -c 'make; top'`` becomes top or runs it as a child, as the shell at hand likes."""
     wanted, found = pair.wanted.argv, pair.found.argv
     inner, above = _run_by_shell(wanted), _run_by_shell(found)
     if inner and same_argv(inner[1:] if inner[0] == "exec" else inner, found):
@@ -127,13 +130,17 @@ def _shell_in_between(pair: _Pair) -> Note:
 
 
 def _run_by_shell(argv: Sequence[str]) -> list[str]:
-    """The command that a shell was given with ``-c``; empty for anything else."""
+    """The last command of what a shell was given with ``-c``; empty for anything else."""
     if len(argv) != 3 or argv[1] != "-c" or not is_shell(argv[:1]):
         return []
+    lexer = shlex.shlex(argv[2], posix=True, punctuation_chars=True)
+    lexer.whitespace_split, lexer.commenters = True, ""
     try:
-        return shlex.split(argv[2])
+        words = list(lexer)
     except ValueError:
         return []
+    ends = [place for place, word in enumerate(words) if not set(word) - _BETWEEN]
+    return words[ends[-1] + 1 :] if ends else words
 
 
 def _default_shell(pair: _Pair) -> Note:

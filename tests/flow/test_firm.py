@@ -118,6 +118,12 @@ class Bench:
         self.tmux.run("send-keys", "-t", "=w:", line, "Enter")
 
 
+def has_its_trap(pane: Pane) -> None:
+    """Wait until what is in front has set its trap, which it does before it starts anything."""
+    pid = pane.program.pid if pane.program else pane.pid
+    eventually(Path(f"/proc/{pid}/task/{pid}/children").read_text, "the trap is set")
+
+
 def comes_back(window: int, pane: Pane) -> Resumption | None:
     if pane.program is None:
         return None
@@ -156,6 +162,7 @@ async def test_a_program_that_goes_on_after_an_interrupt_is_left_alone(bench: Be
     async with asyncio.timeout(20):
         while (await bench.seen())[1].program is None:
             await asyncio.sleep(0)
+    has_its_trap((await bench.seen())[1])
     pid = await bench.does(StepKind.INTERRUPT)
     bench.shows("heard")
     found = process.state(pid)
@@ -168,8 +175,7 @@ async def test_a_pane_whose_command_ends_on_an_interrupt_is_respawned(bench: Ben
     bench.begin(command)
     before = (await bench.seen())[1]
     if "trap" in command:
-        children = Path(f"/proc/{before.pid}/task/{before.pid}/children")
-        eventually(children.read_text, "the trap is set")
+        has_its_trap(before)
     assert await bench.does(StepKind.INTERRUPT) == before.pid
     after = (await bench.seen())[1]
     assert (after.id, after.dead) == (before.id, False)
@@ -198,6 +204,7 @@ async def test_a_program_that_hears_nothing_is_ended_and_started_again(bench: Be
             while (await bench.seen())[1].program is None:
                 await asyncio.sleep(0)
     before = (await bench.seen())[1]
+    has_its_trap(before)
     pid = await bench.does(StepKind.INTERRUPT)
     assert process.state(pid) is not None
     assert await bench.does(StepKind.END) == pid
@@ -210,9 +217,9 @@ async def test_closing_a_window_does_not_end_what_is_deaf_to_it(bench: Bench) ->
     """Why no window is built again for a program that runs: there would be two of them."""
     bench.begin(f'bash -c "{STUBBORN.replace("INT", "HUP INT")}"')
     bench.tmux.run("new-window", "-d", "-t", "=w:", "sleep 814")
-    pid = (await bench.seen())[1].pid
-    children = Path(f"/proc/{pid}/task/{pid}/children")
-    eventually(children.read_text, "the trap is set")
+    seen = (await bench.seen())[1]
+    pid = seen.pid
+    has_its_trap(seen)
     bench.tmux.run("kill-window", "-t", "=w:0")
     assert len((await bench.seen())[0].windows) == 1
     eventually(lambda: bench.tmux.run("list-windows", "-t", "=w:", "-F", "#{window_index}").split() == ["1"])
