@@ -160,8 +160,9 @@ def _tidy(desk: Desk) -> None:
 
 
 def _programs(place: Stage) -> dict[str, str]:
-    """The panes that are there, each with its process."""
-    panes = place.lines("list-panes", "-a", "-F", "#{pane_id} #{pane_pid}")
+    """The panes that live, each with its process."""
+    living = "#{==:#{pane_dead},0}"
+    panes = place.lines("list-panes", "-a", "-f", living, "-F", "#{pane_id} #{pane_pid}")
     return {line.split()[0]: line.split()[1] for line in panes}
 
 
