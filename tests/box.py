@@ -136,6 +136,16 @@ class SidecarBox:
         if ready:
             eventually(self.is_ready, "a ready sidecar")
 
+    @contextmanager
+    def looking_away(self) -> Iterator[None]:
+        """What is done meanwhile in several steps, it sees as one: it is stopped, and goes on afterwards."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.process.send_signal(signal.SIGCONT)
+
     def is_ready(self) -> bool:
         assert self.process is not None
         if self.process.poll() is not None:

@@ -178,6 +178,8 @@ class Concluder:
             there=there,
             check=self._check_row(case, found),
         )
+        # Before it is on record: who reads of it there and asks again means another recovery.
+        case.in_vain = not goes_on and found.outcome not in _AS_WANTED
         await insist(lambda: self.book.end_recovery(ending), self.clock, self.log)
         if ending.check is not None:
             self.ward.checks[ending.check.name] = ending.check

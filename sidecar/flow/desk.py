@@ -122,12 +122,13 @@ class FrontDesk:
     ) -> Answer:
         case.wanted.update(wishes)
         answer = await case.answer
-        if not isinstance(answer, Ticket):
-            if asker is not Asker.OPERATOR or case.asker is asker:
-                return answer
-            # What was refused to the watcher or to an alert may be right for a person: decided anew.
+        # What was refused to the watcher or to an alert may be right for a person.
+        refused = not isinstance(answer, Ticket) and case.asker is not asker
+        if asker is Asker.OPERATOR and (refused or case.in_vain):
             await case.over.wait()
             return await self.request(request)
+        if not isinstance(answer, Ticket):
+            return answer
         if asker is not Asker.ALERT:
             await self._book.join_recovery(answer.recovery.id, asker, self._clock.wall())
         return replace(answer, joined=True)

@@ -100,6 +100,8 @@ class Case:
     """Who would miss it: words for each who has asked and has not taken it back."""
     answer: asyncio.Future[Answer] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     """Set once it is decided, which is before the recovery has ended."""
+    in_vain: bool = False
+    """It has come to its end without success, and only has to be told yet."""
     over: asyncio.Event = field(default_factory=asyncio.Event)
     """Set once the lease is free for the next one."""
 

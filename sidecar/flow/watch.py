@@ -449,7 +449,10 @@ class Watch:
             if not self._ward.draining and (case.unfinished is not None or not whole):
                 # One may have begun although nobody has heard of it: the book was late.
                 self._t.spawn("unfinished", self._take_up_the_rest())
-        elif not self._ward.draining:
+        elif self._ward.draining:
+            # Who waits for the lease is told that we stop.
+            case.over.set()
+        else:
             self._t.spawn(f"recover {case.session}", self._go_on(case))
 
     async def _take_up_the_rest(self) -> None:
@@ -462,6 +465,7 @@ class Watch:
         self._ward.cases.pop(case.session, None)
         for unfinished in left:
             self.open_case(case_of(unfinished, self._t.clock))
+        case.over.set()
 
     async def _look_again(self, session: str) -> None:
         """Look when the session may be tried again, which is at once unless it was set back."""

@@ -201,14 +201,12 @@ def test_a_sidecar_that_was_stopped_for_a_while_acts_on_the_present(
 ) -> None:
     """Stopped in front of a break that a person mends, and of one that nobody does."""
     tmux, sidecar = world
-    assert sidecar.process is not None
-    sidecar.process.send_signal(signal.SIGSTOP)
-    os.kill(pid_of(tmux, "=keep:"), signal.SIGKILL)
-    eventually(lambda: tmux.show("=keep:", "#{pane_dead}") == "1", "a dead pane")
-    tmux.run("respawn-pane", "-k", "-t", "=keep:", "sleep 8000")
-    mended = pid_of(tmux, "=keep:")
-    os.kill(pid_of(tmux, "=web:other"), signal.SIGKILL)
-    sidecar.process.send_signal(signal.SIGCONT)
+    with sidecar.looking_away():
+        os.kill(pid_of(tmux, "=keep:"), signal.SIGKILL)
+        eventually(lambda: tmux.show("=keep:", "#{pane_dead}") == "1", "a dead pane")
+        tmux.run("respawn-pane", "-k", "-t", "=keep:", "sleep 8000")
+        mended = pid_of(tmux, "=keep:")
+        os.kill(pid_of(tmux, "=web:other"), signal.SIGKILL)
     assert sidecar.verified("web")["strategy"] == "respawn_pane"
     assert sidecar.recoveries("keep") == []
     assert pid_of(tmux, "=keep:") == mended

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -263,7 +264,7 @@ class TestDisconnected:
             ),
             (lambda tmux: tmux.socket.parent.chmod(0o707), "socket_forbidden", "with mode 0707"),
             (
-                lambda tmux: (tmux.socket.unlink(), tmux.socket.write_text("?")),
+                lambda tmux: _scrap(tmux).rename(tmux.socket),
                 "socket_stale",
                 "connection: Connection refused",
             ),
@@ -307,10 +308,9 @@ class TestDisconnected:
         build(tmux)
         sidecar.stored("web")
         server, before = tmux.server_pid(), pids(tmux)
-        os.kill(server, signal.SIGSTOP)
-        tmux.socket.unlink()
-        tmux.run("new-session", "-d", "-s", "other", "sleep 1000")
-        os.kill(server, signal.SIGCONT)
+        with sidecar.looking_away():
+            tmux.socket.unlink()
+            tmux.run("new-session", "-d", "-s", "other", "sleep 1000")
         other = tmux.server_pid()
         line = refused(sidecar, "socket_taken")
         assert f"kill -USR1 {server}" in line["hint"]
@@ -339,6 +339,13 @@ class TestDisconnected:
         tmux.run("new-window", "-d", "-t", "=web:", "sleep 5005")
         eventually(lambda: sidecar.sessions()["web"]["windows"] == 3, "the new window is seen")
         assert sidecar.get("/api/v1/incidents")["incidents"] == []
+
+
+def _scrap(tmux: TmuxBox) -> Path:
+    """A file that is no socket."""
+    file = tmux.folder / "scrap"
+    file.write_text("?")
+    return file
 
 
 def _client(sidecar: SidecarBox) -> int:

@@ -134,3 +134,27 @@ async def test_a_person_who_asks_while_the_watcher_decides_is_not_bound_by_its_a
         assert (await world.recovered()).asker is Asker.OPERATOR
         [refused] = world.log.of(Action.REFUSED)
         assert refused["reason"] == RefusalReason.OBSERVE_MODE
+
+
+async def test_a_person_who_asks_while_a_failure_is_told_gets_a_recovery_of_their_own(tmp_path: Path) -> None:
+    async with corridor(tmp_path) as world:
+        await world.adopt(session())
+        world.tmux.stillborn = True
+        announce, telling = world.tmux.announce, asyncio.Event()
+
+        async def slowly(*words: Any) -> bool:
+            telling.set()
+            await world.clock.sleep(1.0)
+            return await announce(*words)
+
+        world.tmux.announce = slowly  # type: ignore[method-assign]
+        world.kill_pane_process()
+        await world.pass_time(1.5)
+        assert telling.is_set()
+        world.tmux.stillborn = False
+        asked = asyncio.ensure_future(world.desk.request(RecoverRequest("web")))
+        await world.pass_time(2.0)
+        answer = await asked
+        assert isinstance(answer, Ticket)
+        assert answer.recovery.id == 2
+        assert [row.state for row in await world.recoveries()] == ["failed", "verified"]
