@@ -26,7 +26,7 @@ from sidecar.decide.builtin import BUILTIN
 from sidecar.model.heartbeat import Heartbeat
 from sidecar.model.incident import IncidentState
 from sidecar.model.lifecycle import MOVES
-from sidecar.model.notice import Alertmanager, Channel, Email, Pacing, Webhook
+from sidecar.model.notice import Alertmanager, Apprise, Channel, Email, Pacing, Webhook
 from sidecar.model.policy import AtOnce, Budget, ResumeRule
 from sidecar.model.probe import ProbeKind
 from sidecar.model.quiet import Window
@@ -60,6 +60,7 @@ _CHANNEL_KEYS: tuple[tuple[type, str, str], ...] = (
     (Webhook, "url", "webhook"),
     (Webhook, "token_file", "token_file"),
     (Alertmanager, "url", "alertmanager"),
+    (Apprise, "url", "apprise"),
     *((Email, one.name, f"email.{'from' if one.name == 'sender' else one.name}") for one in fields(Email)),
     *((Channel, name, name) for name in ("name", "template")),
     *((Pacing, one.name, one.name) for one in fields(Pacing)),

@@ -45,6 +45,7 @@ web/             the windows: routes, checkpoints, checks, custody, quiet, recor
 redact, formats  below all floors: no secrets in what is shown, no commands in tmux's formats
 strategies       below all floors: what a package imports that brings a strategy of its own; ``guest`` is
                  the process that runs it, behind ``edges/guests`` and ``edges/catalogue``
+herald           below all floors: the process that speaks through Apprise, behind ``edges/notify/apprise``
 errand           below all floors: on whose behalf something is done, and under which trace
 ===============  =========================================================================
 

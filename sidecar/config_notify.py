@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 from collections import Counter
 from collections.abc import Mapping
@@ -25,9 +26,10 @@ from sidecar.config_fields import (
     switch,
     text,
 )
-from sidecar.model.notice import Alertmanager, Channel, ChannelKind, Email, Matter, Pacing, Webhook
+from sidecar.model.notice import Alertmanager, Apprise, Channel, ChannelKind, Email, Matter, Pacing, Webhook
 
 _ADDRESS = re.compile(r"[^@\s,<>\"]{1,64}@[^@\s,<>\"]{1,255}")
+_APPRISE = re.compile(r"[a-z][a-z0-9+.-]*://\S+")
 _BRACES = re.compile(r"\{(?P<name>[^{}]*)\}|[{}]")
 _TEMPLATE_FIELDS = ("text", "session", "matter", "time", "host")
 
@@ -67,6 +69,8 @@ def _built(kind: ChannelKind, target: Any, values: dict[str, Any]) -> Channel:
         target = Webhook(target, token_file)
     elif kind is ChannelKind.ALERTMANAGER:
         target = Alertmanager(target)
+    elif kind is ChannelKind.APPRISE:
+        target = Apprise(target)
     name, template = values.pop("name", kind.value), values.pop("template", "{text}")
     if "matters" in values:
         values["matters"] = frozenset(values["matters"])
@@ -80,12 +84,23 @@ def server_url(word: str) -> str:
         ValueError: it is none.
     """
     parts = urlsplit(word)
+    # What comes behind the host is where chat services put their secrets.
+    shown = f"{parts.scheme}://{parts.hostname or ''}" if "://" in word else word.partition("/")[0]
     if parts.scheme not in ("http", "https"):
-        raise ValueError(f"{word!r} is no address of a server; it begins with http:// or https://")
+        raise ValueError(f"{shown!r} is no address of a server; it begins with http:// or https://")
     if not parts.hostname:
-        raise ValueError(f"{word!r} names no host")
+        raise ValueError(f"{shown!r} names no host")
     if parts.port == 0:
-        raise ValueError(f"{word!r} has the port 0, where nothing can listen")
+        raise ValueError(f"{shown!r} has the port 0, where nothing can listen")
+    return word
+
+
+def _apprise(place: Place) -> str:
+    word = text(place)
+    if not _APPRISE.fullmatch(word):
+        raise Wrong("is no address of Apprise; it has to begin with the word of a service, as ntfy://")
+    if not place.report.lenient and importlib.util.find_spec("apprise") is None:
+        raise Wrong("needs Apprise, which is not installed here: pip install 'tmux-sidecar[apprise]'")
     return word
 
 
@@ -137,6 +152,7 @@ _TARGETS: Mapping[ChannelKind, Reader[Any]] = {
     ChannelKind.WEBHOOK: read_as(server_url),
     ChannelKind.ALERTMANAGER: read_as(server_url),
     ChannelKind.EMAIL: record(_email, _EMAIL, required=("to", "from")),
+    ChannelKind.APPRISE: _apprise,
 }
 _CHANNEL: Mapping[str, Reader[Any]] = {
     **{kind.value: read for kind, read in _TARGETS.items()},

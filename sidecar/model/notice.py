@@ -65,6 +65,7 @@ class ChannelKind(StrEnum):
     WEBHOOK = "webhook"
     ALERTMANAGER = "alertmanager"
     EMAIL = "email"
+    APPRISE = "apprise"
 
 
 class Delivery(StrEnum):
@@ -166,7 +167,7 @@ class Pacing:
 class Webhook:
     """A server that takes a JSON object by POST."""
 
-    url: str
+    url: str = field(repr=False)
     """Address that gets a JSON object by POST; its ``text`` is what Slack, Mattermost and their like show."""
     token_file: str = ""
     """File with a bearer token, read at each delivery."""
@@ -201,12 +202,25 @@ class Email:
 
 
 @dataclass(frozen=True, slots=True)
+class Apprise:
+    """Any of the services that Apprise knows; an optional package."""
+
+    url: str = field(repr=False)
+    """Address as Apprise writes it, as ``ntfy://TOPIC``; needs the extra ``tmux-sidecar[apprise]``."""
+
+    @property
+    def scheme(self) -> str:
+        """The only part of the address that is no secret."""
+        return self.url.partition("://")[0]
+
+
+@dataclass(frozen=True, slots=True)
 class Channel:
     """One way to people beside tmux itself."""
 
     name: str
     """Unique; the queue remembers it across restarts."""
-    target: Webhook | Alertmanager | Email
+    target: Webhook | Alertmanager | Email | Apprise
     pacing: Pacing = field(default_factory=Pacing)
     template: str = "{text}"
     """Of each notice, with ``{text}``, ``{session}``, ``{matter}``, ``{time}`` and ``{host}``."""
@@ -220,6 +234,8 @@ class Channel:
                 return ChannelKind.ALERTMANAGER
             case Email():
                 return ChannelKind.EMAIL
+            case Apprise():
+                return ChannelKind.APPRISE
 
 
 @dataclass(frozen=True, slots=True)

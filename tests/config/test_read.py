@@ -31,6 +31,7 @@ from sidecar.errors import ConfigInvalid
 from sidecar.model.heartbeat import Heartbeat, May
 from sidecar.model.incident import Cause, FailureKind
 from sidecar.model.ladder import Rung
+from sidecar.model.notice import Apprise
 from sidecar.model.plan import StepKind, Strategy
 from sidecar.model.policy import AtOnce, BreakerPolicy, Budget, Jitter, Mode, Restore, ResumeRule, RetryPolicy
 from sidecar.model.probe import CommandProbe, DnsProbe, HttpProbe, RecordType, Redirects, TcpProbe
@@ -51,6 +52,17 @@ def faults(content: str) -> tuple[str, ...]:
         f"{fault.line}: {fault.key}: {fault.sentence}" if fault.key else f"{fault.line}: {fault.sentence}"
         for fault in caught.value.faults
     )
+
+
+def test_apprise_has_to_be_installed_where_it_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    line = "notify: [{apprise: 'ntfy://topic'}]\n"
+    [channel] = config_read.parse(line, "f").notify.channels
+    assert (channel.name, channel.target) == ("apprise", Apprise("ntfy://topic"))
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    [fault] = faults(line)
+    assert fault.startswith("1: notify[0].apprise: needs Apprise, which is not installed here: pip install ")
+    # What was in force once is not refused for a package that has gone since.
+    assert config_read.parse(line, "f", lenient=True).notify.channels == (channel,)
 
 
 @pytest.mark.parametrize("file", BAD, ids=lambda file: file.stem)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import email
 import email.policy
 import json
+import re
 import socket
 import subprocess
+import sys
 import urllib.request
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -18,9 +20,10 @@ from aiohttp.test_utils import TestServer
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
-from sidecar.edges.notify import LocalMessenger
+from sidecar import herald
+from sidecar.edges.notify import LocalMessenger, apprise
 from sidecar.errors import Permanent, SidecarError, Temporary
-from sidecar.model.notice import Alertmanager, Channel, Email, Matter, Message, Notice, Webhook
+from sidecar.model.notice import Alertmanager, Apprise, Channel, Email, Matter, Message, Notice, Webhook
 from tests.box import eventually
 
 TOOLS = Path(__file__).parents[2] / ".tools/usr/bin"
@@ -34,7 +37,7 @@ def message(
     return Message(f"[tmux-sidecar box] {session}: {matter}", text, notices, "box")
 
 
-async def deliver(target: Webhook | Alertmanager | Email, what: Message | None = None) -> None:
+async def deliver(target: Webhook | Alertmanager | Email | Apprise, what: Message | None = None) -> None:
     await LocalMessenger().deliver(Channel("test", target), what or message())
 
 
@@ -250,3 +253,64 @@ async def test_a_sendmail_that_fails(
         program.chmod(0o755)
     with pytest.raises(kind, match=words):
         await deliver(Email(("a@example.org",), "s@example.org", sendmail=str(program)))
+
+
+async def test_apprise_speaks_in_a_process_of_its_own(hook: tuple[Hook, str]) -> None:
+    keeper, url = hook
+    await deliver(Apprise(url.replace("http://", "json://")), message(text="wéb was given up"))
+    [(path, _, body)] = keeper.got
+    assert path == "/services/T0/secret"
+    assert (body["title"], body["message"], body["type"]) == (
+        "[tmux-sidecar box] web: given_up", "wéb was given up", "failure",
+    )  # fmt: skip
+    await deliver(Apprise(url.replace("http://", "json://")), message(Matter.RECOVERED))
+    assert keeper.got[-1][2]["type"] == "success"
+    # The service must not keep its hundred services in memory.
+    assert "apprise" not in sys.modules
+
+
+async def test_what_apprise_could_not_deliver_is_told_without_secrets(
+    hook: tuple[Hook, str], unused_tcp_port: int
+) -> None:
+    keeper, url = hook
+    keeper.status = 500
+    with pytest.raises(Temporary, match=r"Apprise \(json://\) did not deliver the message: ") as caught:
+        await deliver(Apprise(url.replace("http://", "json://user:pass-word@")))
+    assert not {"secret", "pass-word", "services"} & set(re.split(r"\W+", str(caught.value)))
+    with pytest.raises(Temporary) as caught:
+        await deliver(Apprise(f"json://127.0.0.1:{unused_tcp_port}/T0KEN"))
+    assert "T0KEN" not in str(caught.value)
+    with pytest.raises(Permanent, match="does not understand the address") as caught:
+        await deliver(Apprise("nonsense://T0KEN/"))
+    assert "T0KEN" not in str(caught.value)
+    assert "T0KEN" not in repr(Apprise("nonsense://T0KEN/"))
+
+
+@pytest.mark.parametrize(
+    ("said", "kind", "words"),
+    [
+        ('{"outcome": "missing", "words": "No module"}', Permanent, "Apprise is not installed: No module"),
+        ("noise", Temporary, "ended with 3, without an answer"),
+        ('["delivered"]', Temporary, "ended with 3, without an answer"),
+        ("", Temporary, "ended with 3, without an answer"),
+    ],
+)
+async def test_a_process_of_apprise_that_does_not_do(
+    monkeypatch: pytest.MonkeyPatch, said: str, kind: type[SidecarError], words: str
+) -> None:
+    monkeypatch.setattr(apprise, "COMMAND", ("sh", "-c", f"cat >/dev/null; echo '{said}'; exit 3"))
+    with pytest.raises(kind, match=words):
+        await deliver(Apprise("ntfy://topic"))
+
+
+async def test_a_process_of_apprise_that_hangs_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(apprise, "COMMAND", ("sleep", "3600"))
+    monkeypatch.setattr(apprise, "_SECONDS", 0.2)
+    with pytest.raises(Temporary, match=r"was cut off after 0\.2 s"):
+        await deliver(Apprise("ntfy://topic"))
+
+
+def test_without_the_package_the_process_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "apprise", None)
+    outcome, words = herald.deliver({"url": "ntfy://t", "title": "", "body": "b", "kind": "info"})
+    assert (outcome, "apprise" in words) == (herald.MISSING, True)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from sidecar.edges.notify import alertmanager, silences, webhook
-from sidecar.model.notice import Alertmanager, Channel, Email, Message, Webhook
+from sidecar.edges.notify import alertmanager, apprise, silences, webhook
+from sidecar.model.notice import Alertmanager, Apprise, Channel, Email, Message, Webhook
 from sidecar.model.quiet import ForeignSilence
 
 
@@ -27,6 +27,8 @@ class LocalMessenger:
                 from sidecar.edges.notify import mail
 
                 await mail.deliver(target, message)
+            case Apprise() as target:
+                await apprise.deliver(target, message)
 
     async def silences(self, target: Alertmanager) -> tuple[ForeignSilence, ...]:
         """What an Alertmanager keeps quiet; see :mod:`silences`."""
