@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from sidecar.decide.by_hand import asking
 from sidecar.decide.wall import age
 from sidecar.decide.window import open_until
 from sidecar.model.plan import Refusal, RefusalReason
-from sidecar.model.quiet import LONGEST, SHORTEST, Hush, QuietKind, Silence, SilenceRequest, Window
+from sidecar.model.quiet import LONGEST, SHORTEST, Hush, QuietKind, Silence, SilenceRequest, Window, among
 
 _LONGEST_TARGET = 255
 _LONGEST_REASON = 500
@@ -62,6 +62,18 @@ def covering(hushes: Iterable[Hush], session: str, check: str = "") -> Hush | No
 def holding(hushes: Iterable[Hush], session: str, check: str = "") -> Hush | None:
     """What wants nothing done about this session, or this check, for longest."""
     return covering((hush for hush in hushes if hush.hold), session, check)
+
+
+def covered(hushes: Iterable[Hush], sessions: Iterable[str]) -> Mapping[str, Hush]:
+    """Of these sessions, those that are quiet, each with what keeps it so for longest."""
+    found: dict[str, Hush] = {}
+    left = list(sessions)
+    for hush in hushes:
+        for target in hush.targets:
+            some = set(among(target, left))
+            found.update(dict.fromkeys(some, hush))
+            left = [name for name in left if name not in some]
+    return found
 
 
 def under_maintenance(session: str, hush: Hush, now: float) -> Refusal:

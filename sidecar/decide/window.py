@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import date, datetime, time, timedelta, tzinfo
+from functools import lru_cache
 
 from sidecar.model.quiet import Day, Window
 
@@ -33,7 +34,13 @@ def _occurrences(window: Window, now: float) -> Iterator[tuple[float, float]]:
     for back in (2, 1, 0):
         day = today - timedelta(days=back)
         if _DAYS[day.weekday()] in window.days:
-            yield span(_at(day, window.begins), _at(day, _end_of(window.begins, window.ends)), window.tz)
+            yield _on(day, window.begins, window.ends, window.tz)
+
+
+@lru_cache(maxsize=512)
+def _on(day: date, begins: int, ends: int, tz: tzinfo) -> tuple[float, float]:
+    """Asked many times a day, and always with the same answer."""
+    return span(_at(day, begins), _at(day, _end_of(begins, ends)), tz)
 
 
 def _end_of(begins: int, ends: int) -> int:

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 
 from sidecar import errand
 from sidecar.clock import Clock
+from sidecar.decide.quiet import holding
 from sidecar.errors import SidecarError
 from sidecar.flow.execute import insist
 from sidecar.flow.ports import Book, Logbook, Meter
@@ -65,6 +66,8 @@ class Alerts:
         self._in_hand: set[int] = set()
         self._resolved: set[int] = set()
         """Of those in hand, the ones that are over before anything has come of them."""
+        self._held: set[int] = set()
+        """Of those in hand, the ones that were refused because a person works on the session."""
         self._waiting: dict[_Subject, list[AlertRow]] = {}
         """By subject, what has come since it was asked about last."""
 
@@ -164,16 +167,25 @@ class Alerts:
         asking = [row for row in rows if not self._is_over(row)]
         if over:
             await self._end(over, SkipReason.RESOLVED)
+        if self._rest(asking):
+            return
         answer = await self._answer(asking) if asking else None
         if isinstance(answer, Ticket):
             await self._end(asking, "recovery", answer.recovery.id)
         elif isinstance(answer, Refusal):
-            if answer.reason not in _OF_THE_MOMENT:
+            if answer.reason is RefusalReason.MAINTENANCE:
+                self._held.update(row.id for row in asking)
+            elif answer.reason not in _OF_THE_MOMENT:
                 await self._end(asking, answer.reason)
         elif asking:
             await self._end(asking, SkipReason.UNKNOWN_SESSION)
             for _ in asking:
                 self._meter.alert_skipped(SkipReason.UNKNOWN_SESSION)
+
+    def _rest(self, rows: Sequence[AlertRow]) -> bool:
+        """Whether all were refused for maintenance that goes on: they are asked about when it ends."""
+        held = rows and all(row.id in self._held for row in rows)
+        return bool(held) and holding(self._ward.hushes(self._clock.wall()), rows[0].session) is not None
 
     def _is_over(self, row: AlertRow) -> bool:
         return row.resolved is not None or row.id in self._resolved
@@ -201,3 +213,4 @@ class Alerts:
         for row in rows:
             self._in_hand.discard(row.id)
             self._resolved.discard(row.id)
+            self._held.discard(row.id)

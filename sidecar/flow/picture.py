@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 from sidecar.decide import climb
 from sidecar.decide.by_hand import asking
-from sidecar.decide.quiet import covering, holding
+from sidecar.decide.quiet import covered
 from sidecar.flow.ward import Ward
 from sidecar.model.check import CheckState
 from sidecar.model.incident import FailureKind
@@ -35,13 +35,17 @@ def picture(
 ) -> Status:
     """Draw it. Cheap: called after every cycle."""
     look = ward.look
-    hushes = ward.hushes(last_look)
     names = dict.fromkeys([*ward.expected, *sorted(ward.released)])
+    hushes = ward.hushes(last_look)
+    quiet = covered(hushes, names)
+    held = covered([hush for hush in hushes if hush.hold], names)
     return Status(
         server_up=look.presence is Presence.PRESENT,
         tmux_version=look.version,
         mode=ward.settings.recovery.mode,
-        sessions=tuple(_session(ward, name, last_look, hushes) for name in names),
+        sessions=tuple(
+            _session(ward, name, last_look, quiet=quiet.get(name), held=name in held) for name in names
+        ),
         quiet=ward.shown_hushes(last_look),
         incidents=tuple(incidents),
         circuits=dict(circuits),
@@ -58,7 +62,7 @@ def picture(
     )
 
 
-def _session(ward: Ward, name: str, now: float, hushes: Sequence[Hush]) -> SessionStatus:
+def _session(ward: Ward, name: str, now: float, *, quiet: Hush | None, held: bool) -> SessionStatus:
     live = ward.look.find(name) if ward.look.presence is Presence.PRESENT else None
     panes = list(live.panes()) if live else []
     total = ward.totals.get(name, StoredTotals(name, 0, 0, 0.0))
@@ -91,8 +95,8 @@ def _session(ward: Ward, name: str, now: float, hushes: Sequence[Hush]) -> Sessi
             if session == name and climb.lasts(footing, ward.settings.recovery.stable, now)
         },
         climbed=ward.climbed(name, now),
-        quiet=covering(hushes, name),
-        held=holding(hushes, name) is not None,
+        quiet=quiet,
+        held=held,
         programs=tuple(one for one in ward.programs if one.session == name),
         note="; ".join(
             filter(None, (still.sentence if still else _set_back(ward, name), _unrestorable(rehearsal)))

@@ -28,7 +28,7 @@ _TURN = 15.0
 """Seconds between two turns, at most: the clock may be set, and the configuration changed."""
 _REST = 5.0
 """Seconds after a fault of ours, so that it does not come back at once."""
-MOST = 500
+MOST = 100
 """Silences at a time."""
 _BY_ITSELF = "it is over"
 

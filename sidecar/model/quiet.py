@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import fnmatch
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
 from enum import StrEnum
-from fnmatch import fnmatchcase
 
 from sidecar.model.check import SUBJECT
 
@@ -162,9 +163,23 @@ def covers(target: str, subject: str) -> bool:
     """Whether a target is about a session, or about a check where the subject begins with ``check:``."""
     if target == EVERYTHING or (target and target == subject):
         return True
+    if not is_pattern(target):
+        return False
     if target.startswith(SUBJECT) or subject.startswith(SUBJECT):
-        return target.startswith(SUBJECT) and subject.startswith(SUBJECT) and fnmatchcase(subject, target)
-    return bool(subject) and fnmatchcase(subject, target)
+        return (
+            target.startswith(SUBJECT)
+            and subject.startswith(SUBJECT)
+            and fnmatch.fnmatchcase(subject, target)
+        )
+    return bool(subject) and fnmatch.fnmatchcase(subject, target)
+
+
+def among(target: str, sessions: Sequence[str]) -> list[str]:
+    """The sessions that a target is about; the same as :func:`covers`, and much faster for many."""
+    if target == EVERYTHING or not is_pattern(target) or target in sessions:
+        return [name for name in sessions if covers(target, name)]
+    # Where names are case-sensitive, as here, this is the same as ``fnmatchcase``.
+    return [] if target.startswith(SUBJECT) else list(filter(None, fnmatch.filter(sessions, target)))
 
 
 def is_pattern(target: str) -> bool:

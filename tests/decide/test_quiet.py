@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.decide import quiet
-from sidecar.decide.quiet import covering, ends, holding, in_force, until_next
+from sidecar.decide.quiet import covered, covering, ends, holding, in_force, until_next
 from sidecar.model.quiet import Hush, QuietKind, Silence, SilenceRequest, Window
 
 NOW = 1_800_000_000.0
@@ -47,6 +47,17 @@ def silence(
 def test_whom_it_is_about(target: str, session: str, check: str, covered: bool) -> None:
     hush = Hush(QuietKind.SILENCE, "1", ("nobody", target), NOW)
     assert hush.covers(session, check) is covered
+
+
+names = st.lists(st.text(alphabet="abW[*", max_size=4), max_size=8, unique=True)
+targets = st.lists(st.text(alphabet="abW[]*?!", min_size=1, max_size=5) | st.just("check:*"), max_size=5)
+
+
+@given(names, targets)
+def test_many_at_once_are_the_same_as_one_by_one(sessions: list[str], globs: list[str]) -> None:
+    hushes = [Hush(QuietKind.SILENCE, str(n), (glob,), NOW - n) for n, glob in enumerate(globs)]
+    found = covered(hushes, sessions)
+    assert found == {name: hush for name in sessions if (hush := covering(hushes, name)) is not None}
 
 
 def test_what_lasts_longest_is_named() -> None:

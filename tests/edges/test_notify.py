@@ -84,6 +84,16 @@ async def test_a_webhook_gets_text_for_people_and_fields_for_programs(
     ]
 
 
+async def test_what_a_session_is_called_calls_nobody(hook: tuple[Hook, str]) -> None:
+    keeper, url = hook
+    await deliver(Webhook(url), message(text="<!channel> & <@U1> was given up", session="<!channel>"))
+    [(_, _, body)] = keeper.got
+    assert body["text"] == (
+        "[tmux-sidecar box] &lt;!channel&gt;: given_up\n&lt;!channel&gt; &amp; &lt;@U1&gt; was given up"
+    )
+    assert body["notices"][0]["session"] == "<!channel>"
+
+
 @pytest.mark.parametrize(
     ("status", "kind"),
     [(500, Temporary), (503, Temporary), (429, Temporary), (408, Temporary), (400, Permanent),

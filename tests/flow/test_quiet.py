@@ -23,6 +23,7 @@ from tests.decide.builders import pane, session
 from tests.flow.corridor import Corridor, corridor
 from tests.flow.test_checks import COMMAND, GOOD, HTTP, REFUSED, WEB, api
 from tests.flow.test_checks import world as checked
+from tests.flow.test_desk import alert
 from tests.flow.test_notices import telling, told
 
 OPS = Channel("ops", Webhook("http://127.0.0.1/ops"))
@@ -197,6 +198,25 @@ async def test_a_person_passes_a_hold_and_an_alert_does_not(tmp_path: Path) -> N
         dry = await world.desk.request(replace(asked, dry_run=True))
         assert not isinstance(dry, Refusal)
         assert isinstance(await world.desk.request(asked), Ticket)
+        await world.recovered()
+
+
+async def test_an_alert_waits_for_the_end_of_a_hold(tmp_path: Path) -> None:
+    async with corridor(tmp_path) as world:
+        await world.adopt(session())
+        silence = await hush(world, hold=True)
+        world.kill_pane_process()
+        await world.quiet()
+        await world.desk.accept_alerts([alert(), replace(alert(), fingerprint="other")])
+        await world.pass_time(60.0)
+        assert world.desk.pending_alerts == 2
+        assert [line["reason"] for line in world.log.of(Action.REFUSED)] == ["maintenance"] * 2
+        await world.desk.accept_alerts([replace(alert(), fingerprint="other", status="resolved")])
+        await world.pass_time(6.0)
+        assert world.desk.pending_alerts == 1
+        await world.quieter.end(silence.id)
+        await world.pass_time(6.0)
+        assert world.desk.pending_alerts == 0
         await world.recovered()
 
 

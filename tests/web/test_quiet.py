@@ -65,7 +65,7 @@ async def test_a_refusal(windows: Windows) -> None:
     windows.quiet.answer = DRAINING
     status, body = await ask(windows, seconds=60)
     assert (status, body["reason"]) == (409, "draining")
-    windows.quiet.answer = Temporary("there are 500 silences already")
+    windows.quiet.answer = Temporary("there are 100 silences already")
     assert (await ask(windows, seconds=60))[0] == 503
 
 

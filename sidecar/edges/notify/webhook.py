@@ -21,10 +21,15 @@ async def deliver(target: Webhook, message: Message) -> None:
 
 def payload(message: Message) -> dict[str, Any]:
     return {
-        "text": f"{message.subject}\n{message.body}",
+        "text": _for_chats(f"{message.subject}\n{message.body}"),
         "host": message.host,
         "notices": [_notice(each) for each in message.notices],
     }
+
+
+def _for_chats(text: str) -> str:
+    """Slack and its like take ``<!channel>`` for a call to everybody, and a session may be called so."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def _notice(notice: Notice) -> dict[str, Any]:
