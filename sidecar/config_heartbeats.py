@@ -23,7 +23,7 @@ from sidecar.config_fields import (
     whole,
 )
 from sidecar.config_probes import PROBES
-from sidecar.model.heartbeat import Heartbeat, May
+from sidecar.model.heartbeat import Heartbeat, May, StackSignal
 from sidecar.model.probe import ASKED_OF_PROGRAMS
 
 MOST = 100
@@ -124,4 +124,5 @@ _HEARTBEAT: Mapping[str, Reader[Any]] = {
     "slow": duration("1ms", "10m"),
     "grace": duration("0s", "1d"),
     "may": list_of(_may),
+    "stack_signal": one_of(StackSignal, "signal"),
 }

@@ -159,7 +159,8 @@ def findings(
         return (_finding(label, session, missed, Cause.NETWORK_OUTAGE, ()),)
     if len(missed) > 1 and not any(rule.silences):
         return (_finding(label, session, missed, Cause.HEARTBEAT_MISSED, ()),)
-    return tuple(_finding(label, session, [one], Cause.HEARTBEAT_MISSED, rule.may) for one in missed)
+    found = (_finding(label, session, [one], Cause.HEARTBEAT_MISSED, rule.may) for one in missed)
+    return tuple(replace(one, stack_signal=rule.stack_signal) for one in found)
 
 
 def _finding(

@@ -11,7 +11,7 @@ import os
 import select
 import signal
 import termios
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -67,7 +67,7 @@ class StoppedDoor:
 
     async def let_go_on(self, pid: int, started: int) -> bool:
         """SIGCONT, only while the pid is the process that began then. False: it is not, or not ours."""
-        return await asyncio.to_thread(_signal, pid, started, signal.SIGCONT)
+        return await asyncio.to_thread(signal_one, pid, started, signal.SIGCONT)
 
 
 def _full_terminals(terminals: Sequence[str]) -> dict[str, int]:
@@ -237,14 +237,17 @@ def _send_to_group(known: ProcessState, number: signal.Signals) -> bool:
     if any(one.tracer or one.running is Running.TRACED for one in group):
         return False
     # Whoever was stopped hears of it only when it goes on.
-    sent = [_signal(one.pid, one.started, number) for one in group]
+    sent = [signal_one(one.pid, one.started, number) for one in group]
     for one in group:
         if one.stopped:
-            _signal(one.pid, one.started, signal.SIGCONT)
+            signal_one(one.pid, one.started, signal.SIGCONT)
     return any(sent)
 
 
-def _signal(pid: int, started: int, number: signal.Signals) -> bool:
+def signal_one(
+    pid: int, started: int, number: signal.Signals, only_if: Callable[[], bool] = lambda: True
+) -> bool:
+    """Signal a process, only while it began then and ``only_if`` says so. False: it was not signalled."""
     try:
         descriptor = os.pidfd_open(pid)
     except OSError:
@@ -252,7 +255,7 @@ def _signal(pid: int, started: int, number: signal.Signals) -> bool:
     try:
         # Asked with the descriptor in hand: until then the pid might have become another's.
         found = process.state(pid)
-        if found is None or found.started != started:
+        if found is None or found.started != started or not only_if():
             return False
         signal.pidfd_send_signal(descriptor, number)
         return True

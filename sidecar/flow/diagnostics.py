@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from sidecar.clock import Clock
@@ -17,17 +17,20 @@ from sidecar.decide.diagnostics import composed, scene_of
 from sidecar.errors import SidecarError
 from sidecar.flow.ports import Book, Instruments, Logbook
 from sidecar.flow.ward import Case, Ward
-from sidecar.model.diagnostics import Machine, PythonStack, Subject, Tail, Tree
-from sidecar.model.incident import IncidentState
+from sidecar.model.diagnostics import Machine, ProcessFacts, PythonStack, Subject, Tail, Tree
+from sidecar.model.heartbeat import StackSignal
+from sidecar.model.incident import Asker, IncidentState
 from sidecar.model.plan import Refusal, RefusalReason
 from sidecar.model.record import Action, IncidentRow
 
 _SOON = 0.25
 """Seconds that a recovery waits at the most; as a rule it has all by the time it is decided."""
-_PATIENT = 1.0
+_PATIENT = 2.0
 """The same where a program is stuck, and may be ended: it has been so for longer than this."""
 _BESIDE = 2.0
 """Seconds for what is read beside the recovery."""
+_TO_PRINT = 0.1
+"""Seconds that a program is given to print its stacks."""
 _PASSED = frozenset({RefusalReason.STALE, RefusalReason.HEALTHY})
 """Refusals after which there is nothing to look into."""
 
@@ -64,6 +67,9 @@ class Looking:
         self._session = case.session
         self._scene = scene_of(case.finding.failure, case.before, by.ward.expected, by.ward.exits)
         self._private = by.private(case.session)
+        self._signal = case.finding.stack_signal
+        # Once, or when a person asks: what is looked at again and again has its own work to do.
+        self._asks = incident.state is IncidentState.OPEN or case.asker is Asker.OPERATOR
         self._taken = by.clock.wall()
         self._tails: dict[str, Tail] = {}
         self._trees: dict[str, Tree] = {}
@@ -117,7 +123,8 @@ class Looking:
         firm = self._scene.firm
         if firm:
             await self._part("the stuck process", self._read(firm))
-        await asyncio.gather(self._part("Python stacks", self._ask_python()), self._read_text())
+            await self._ask_python()
+        await self._read_text()
 
     async def _complete(self) -> None:
         """The rest, and the record of it all."""
@@ -177,9 +184,23 @@ class Looking:
         self._tails |= await self._by.instruments.tails(panes)
 
     async def _ask_python(self) -> None:
-        pids = [one.pid for tree in self._trees.values() for one in tree.processes if one.python]
-        if pids:
-            self._stacks = await self._by.instruments.stacks(pids)
+        """In both ways, if there are two: each may be closed to us."""
+        found = [one for tree in self._trees.values() for one in tree.processes if one.python]
+        if not found:
+            return
+        work = [self._part("Python stacks", self._read_stacks([one.pid for one in found]))]
+        if self._signal is not None and self._asks:
+            work.append(self._part("its own stacks", self._call_out(found, self._signal)))
+        await asyncio.gather(*work)
+
+    async def _read_stacks(self, pids: Sequence[int]) -> None:
+        self._stacks = await self._by.instruments.stacks(pids)
+
+    async def _call_out(self, processes: Sequence[ProcessFacts], signal: StackSignal) -> None:
+        troubles = await self._by.instruments.call_out(processes, signal)
+        self._missing += troubles
+        if len(troubles) < len(processes):
+            await self._by.clock.sleep(_TO_PRINT)
 
     async def _read_machine(self) -> None:
         self._machine, trouble = await self._by.instruments.machine(self._scene.folders, self._scene.groups)

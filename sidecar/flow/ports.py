@@ -14,7 +14,7 @@ from sidecar.decide.detect import Expected
 from sidecar.model.archive import Doomed, GenerationFilter, GenerationRow
 from sidecar.model.audit import AuditFilter, Cleared, Head, Pruned, TrailLimits
 from sidecar.model.check import Check, CheckRow
-from sidecar.model.diagnostics import Diagnostics, Machine, PythonStack, Subject, Tail, Tree
+from sidecar.model.diagnostics import Diagnostics, Machine, ProcessFacts, PythonStack, Subject, Tail, Tree
 from sidecar.model.extension import OwnCall
 from sidecar.model.heal import HealCall
 from sidecar.model.incident import Asker, Cause, Evidence, FailureKind, Finding, IncidentState
@@ -591,7 +591,7 @@ class Senses(Protocol):
 
 
 class Instruments(Protocol):
-    """What broken panes and the machine still show. Nothing here changes anything."""
+    """What broken panes and the machine still show. Nothing here changes anything of them."""
 
     async def tails(self, panes: Sequence[str]) -> Mapping[str, Tail]:
         """The last lines of those that are there, by pane id, as they are."""
@@ -603,6 +603,10 @@ class Instruments(Protocol):
 
     async def stacks(self, pids: Sequence[int]) -> tuple[PythonStack, ...]:
         """What the threads of these Python processes do; of very many, only the first are asked."""
+        ...
+
+    async def call_out(self, processes: Sequence[ProcessFacts], signal: str) -> tuple[str, ...]:
+        """Have these print their stacks, those that handle this signal; why it was not sent to the others."""
         ...
 
     async def machine(self, folders: Sequence[str], groups: Sequence[str]) -> tuple[Machine | None, str]:

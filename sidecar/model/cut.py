@@ -58,6 +58,14 @@ def shorter(found: Diagnostics, times: int) -> Diagnostics:
     )
 
 
+def without_text(found: Diagnostics) -> Diagnostics:
+    """The same without what its panes have shown."""
+    told = "the text of its panes: it is shown to the scope `admin` alone"
+    return replace(
+        found, panes=tuple(replace(pane, tail=None) for pane in found.panes), missing=(*found.missing, told)
+    )
+
+
 def halvings() -> range:
     """How often :func:`shorter` may be asked for less; the last is small whatever was found."""
     return range(_HALVINGS + 1)

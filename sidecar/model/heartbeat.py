@@ -18,6 +18,13 @@ class May(StrEnum):
     RESPAWN = "respawn"
 
 
+class StackSignal(StrEnum):
+    """Signals by which a program may be asked to print its stacks."""
+
+    USR1 = "USR1"
+    USR2 = "USR2"
+
+
 @dataclass(frozen=True, slots=True)
 class Heartbeat:
     """One rule. Its conditions must all hold at once before the program has missed its heartbeat."""
@@ -64,6 +71,10 @@ class Heartbeat:
     may: tuple[May, ...] = ()
     """What may be done about it, after a checkpoint: ``interrupt`` (Ctrl-C), and ``respawn``, which ends it
     and starts it again. By default it is only reported."""
+    stack_signal: StackSignal | None = None
+    """``USR1`` or ``USR2``: sent to the program when it misses its heartbeat, before anything is done about
+    it. With ``faulthandler.register(signal.SIGUSR1, all_threads=True)`` in it, its stacks are printed, and so
+    kept with the incident. Only Python processes get it that handle it: others would end by it."""
 
     @property
     def probes(self) -> tuple[Probe, ...]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sidecar.model.heartbeat import May
+from sidecar.model.heartbeat import May, StackSignal
 
 
 class SignalKind(StrEnum):
@@ -225,6 +225,8 @@ class Finding:
     """Every cause that was considered, likeliest first; empty where only one could be."""
     may: tuple[May, ...] = ()
     """What the rule that was broken lets be done, beyond the gentle; only where there is such a rule."""
+    stack_signal: StackSignal | None = None
+    """What that rule lets the program be sent, so that it prints its stacks."""
     program: str = ""
     """The rule of ``programs`` by which its one part is restarted; empty for everything else. Its restarts
     are bounded by that rule's intensity, and cost nothing of the session's budget."""

@@ -9,10 +9,13 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from sidecar import errand
 from sidecar.decide.told import line
 from sidecar.errors import SidecarError
+from sidecar.model.access import Scope
 from sidecar.model.audit import AuditFilter
 from sidecar.model.circuits import is_name
+from sidecar.model.cut import without_text
 from sidecar.model.diagnostics import Diagnostics
 from sidecar.model.plan import Strategy
 from sidecar.model.record import Action, AuditRow, IncidentRow, RecoveryRow
@@ -86,6 +89,8 @@ class _Records:
         if number is None or found is None:
             raise _not_there("incident", request.match_info["id"], "GET /api/v1/incidents lists them.")
         seen = await self._records.diagnostics(number)
+        if seen is not None and errand.current().by.get("scope") != Scope.ADMIN:
+            seen = without_text(seen)
         return await shown(lambda: _incident(*found, seen))
 
     async def circuits(self, request: web.Request) -> web.Response:

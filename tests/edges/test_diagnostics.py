@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -69,12 +70,18 @@ def pane_pid(tmux: TmuxBox) -> int:
     return int(tmux.show("=w:", "#{pane_pid}"))
 
 
+def is_dead(tmux: TmuxBox) -> bool:
+    # tmux sometimes misses the end of a process until it has to reap another.
+    tmux.run("run-shell", "-b", "true")
+    return tmux.show("=w:", "#{pane_dead}") == "1"
+
+
 async def test_the_text_of_a_dead_pane(tmux: TmuxBox, door: DiagnosticsDoor) -> None:
     tmux.run("new-session", "-d", "-s", "w", "-x", "80", "-y", "10", "sleep 5000")
     tmux.run("set-option", "-w", "-t", "=w:", "remain-on-exit", "on")
     lines = "for i in $(seq 100); do echo line $i; done; echo token=abcdefgh; kill -9 $$"
     tmux.run("respawn-pane", "-k", "-t", "=w:", lines)
-    eventually(lambda: tmux.show("=w:", "#{pane_dead}") == "1")
+    eventually(lambda: is_dead(tmux))
     tail = (await door.tails(["%0"]))["%0"]
     assert len(tail.lines) == MOST_LINES
     assert tail.lines[-4:-2] == ("line 100", "token=abcdefgh")
@@ -135,7 +142,7 @@ async def test_what_has_lost_its_parents_is_found_by_its_terminal_session(
     eventually(Path(f"/proc/{top}/task/{top}/children").read_text)
     eventually(lambda: b"5004" in Path(f"/proc/{top}/cmdline").read_bytes())
     os.kill(top, signal.SIGKILL)
-    eventually(lambda: tmux.show("=w:", "#{pane_dead}") == "1")
+    eventually(lambda: is_dead(tmux))
     left = await only(door, top)
     assert [one.command for one in left.processes if one.state != "Z"] == ["sleep 5003"]
     os.kill(left.processes[-1].pid, signal.SIGKILL)
@@ -170,6 +177,30 @@ async def test_states(door: DiagnosticsDoor, number: signal.Signals, state: str)
     assert one.pid == process.pid
     assert one.python is (state == "T")
     assert one.command == ("" if state == "Z" else one.command)
+
+
+async def test_a_process_that_waits_for_the_kernel(door: DiagnosticsDoor, tmp_path: Path) -> None:
+    home = Path("/sys/fs/cgroup/freezer")
+    folder = home / f"sidecar-{os.getpid()}"
+    with child(STUCK) as process:
+        try:
+            folder.mkdir()
+            (folder / "cgroup.procs").write_text(str(process.pid))
+        except OSError as error:
+            pytest.skip(f"no freezer of cgroup v1 here: {error}")
+        try:
+            (folder / "freezer.state").write_text("FROZEN")
+            eventually(lambda: (folder / "freezer.state").read_text() == "FROZEN\n")
+            (one,) = (await only(door, process.pid)).processes
+            (stack,) = await door.stacks([process.pid])
+        finally:
+            (folder / "freezer.state").write_text("THAWED")
+            (home / "cgroup.procs").write_text(str(process.pid))
+            folder.rmdir()
+    assert one.state == "D"
+    assert one.stack
+    assert one.threads_in[0].state == "D"
+    assert stack.threads
 
 
 async def test_where_a_program_and_its_threads_wait(door: DiagnosticsDoor) -> None:
@@ -375,3 +406,40 @@ def test_py_spy_beside_our_own_interpreter_is_found(monkeypatch: pytest.MonkeyPa
     (tmp_path / "py-spy").write_text("")
     (tmp_path / "py-spy").chmod(0o755)
     assert spy.find({"PATH": ""}) == str(tmp_path / "py-spy")
+
+
+ASKED = """
+import faulthandler, signal, time
+
+def waits_for_ever():
+    time.sleep(5000)
+
+faulthandler.register(signal.SIGUSR1, all_threads=True)
+print("there", flush=True)
+waits_for_ever()
+"""
+
+
+async def test_a_program_that_handles_the_signal_prints_its_stacks(
+    tmux: TmuxBox, door: DiagnosticsDoor, tmp_path: Path
+) -> None:
+    program = tmp_path / "asked.py"
+    program.write_text(ASKED)
+    tmux.run("new-session", "-d", "-s", "w", "-x", "300", "-y", "30", sys.executable, str(program))
+    eventually(lambda: "there" in tmux.run("capture-pane", "-p", "-t", "%0"))
+    pid = pane_pid(tmux)
+    (one,) = (await only(door, pid)).processes
+    assert await door.call_out([one], "USR2") == (
+        f"process {pid} does not handle SIGUSR2, and was not sent it",
+    )
+    assert await door.call_out([replace(one, started=1)], "USR1") == (
+        f"process {pid} could not be sent SIGUSR1",
+    )
+    assert await door.call_out([replace(one, state="T")], "USR1") == (
+        f"process {pid} is stopped, and could not print its stacks",
+    )
+    assert await door.call_out([one], "USR1") == ()
+    eventually(lambda: "in waits_for_ever" in tmux.run("capture-pane", "-p", "-t", "%0"))
+    tail = (await door.tails(["%0"]))["%0"]
+    assert any("line 5 in waits_for_ever" in line for line in tail.lines)
+    assert pane_pid(tmux) == pid

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sidecar.model.diagnostics import Machine, PythonStack, Subject, Tail, Tree
+from sidecar.model.diagnostics import Machine, ProcessFacts, PythonStack, Subject, Tail, Tree
 from sidecar.model.record import Pressure
 
 
@@ -18,6 +18,7 @@ class Bedside:
     shown: dict[str, Tail] = field(default_factory=dict)
     trees: dict[str, Tree] = field(default_factory=dict)
     python: tuple[PythonStack, ...] = ()
+    deaf: tuple[str, ...] = ()
     late: str = ""
     trouble: dict[str, Exception] = field(default_factory=dict)
     """Errors to raise, by method, each time."""
@@ -44,6 +45,10 @@ class Bedside:
     async def stacks(self, pids: Sequence[int]) -> tuple[PythonStack, ...]:
         await self._called("stacks", *pids)
         return self.python
+
+    async def call_out(self, processes: Sequence[ProcessFacts], signal: str) -> tuple[str, ...]:
+        await self._called("call_out", signal, *(one.pid for one in processes))
+        return self.deaf
 
     async def machine(self, folders: Sequence[str], groups: Sequence[str]) -> tuple[Machine | None, str]:
         await self._called("machine", tuple(folders), tuple(groups))

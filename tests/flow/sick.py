@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sidecar.decide.detect import Expected
-from sidecar.model.heartbeat import May
+from sidecar.model.heartbeat import May, StackSignal
 from sidecar.model.incident import Broken, Cause, Evidence, Failure, FailureKind, Finding, Intent
 from sidecar.model.running import ProcessState, Running, Sending
 from sidecar.model.session import Look
@@ -24,6 +24,7 @@ class Sickness:
     lasts: Callable[[ValueTmux], bool] = lambda tmux: True
     """Whether it is still so, by what was done; beside that, it is over once a process was helped."""
     may: tuple[May, ...] = ()
+    stack_signal: StackSignal | None = None
     bears: frozenset[Sending] = frozenset()
     """Signals that do not end the program."""
     broken: bool = False
@@ -38,7 +39,8 @@ class Sickness:
             return ()
         failure = Failure("web", self.kind, (self.part,), look.taken)
         told = (Evidence("test", "it is sick"),)
-        return (Finding(failure, self.cause, Intent.FAILURE, told, "sickness", may=self.may),)
+        finding = Finding(failure, self.cause, Intent.FAILURE, told, "sickness", may=self.may)
+        return (replace(finding, stack_signal=self.stack_signal),)
 
     async def still(self, finding: Finding, look: Look) -> bool:
         return await self._is_so()

@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from sidecar.config import CheckpointSettings, RecoverySettings, Settings
 from sidecar.errors import StoreUnavailable, Temporary, TmuxUnknown
-from sidecar.flow.diagnostics import _SOON
-from sidecar.model.diagnostics import Diagnostics, ProcessFacts, Subject, Tail, Tree
-from sidecar.model.incident import Role, SignalKind
+from sidecar.flow.diagnostics import _PATIENT, _SOON, _TO_PRINT
+from sidecar.model.diagnostics import (
+    Diagnostics,
+    ProcessFacts,
+    PythonStack,
+    PythonThread,
+    Subject,
+    Tail,
+    Tree,
+)
+from sidecar.model.heartbeat import May, StackSignal
+from sidecar.model.incident import Broken, Cause, FailureKind, Role, SignalKind, Unit
 from sidecar.model.policy import Mode
 from sidecar.model.record import Action
 from tests.decide.builders import SERVER, pane, session
-from tests.flow.corridor import Corridor, corridor
+from tests.flow.corridor import Corridor, HandClock, ValueTmux, corridor
+from tests.flow.sick import Sickness
 
 
 def process(pid: int, *, python: bool = False) -> ProcessFacts:
@@ -220,3 +232,80 @@ async def test_at_most_eight_panes_are_looked_at(tmp_path: Path) -> None:
         await world.recovered()
         found = await seen(world)
         assert (len(found.panes), found.panes_left_out) == (8, 4)
+
+
+@asynccontextmanager
+async def stuck(folder: Path, **more: Any) -> AsyncIterator[Corridor]:
+    """A session whose program 900, in front of the shell 201, is found frozen; it is Python."""
+    tmux = ValueTmux(HandClock())
+    part = Broken(Unit.PROGRAM, "%1", 900, started=77)
+    sick = Sickness(tmux, FailureKind.FROZEN, Cause.HEARTBEAT_MISSED, part, **more)
+    async with corridor(folder, examiners=[sick], tmux=tmux) as world:
+        world.host.stopped = sick
+        world.bedside.trees["%1"] = Tree((process(201), process(900, python=True)))
+        world.bedside.shown["%1"] = Tail(("Current thread 0x1:",))
+        world.bedside.python = (PythonStack(900, "3.12", (PythonThread("MainThread", "idle", ("f",)),)),)
+        await world.adopt(session(pane(program=900)))
+        sick.broken = True
+        world.watch.signal(SignalKind.TICK)
+        yield world
+
+
+async def test_a_stuck_program_is_looked_into_before_it_is_interrupted(tmp_path: Path) -> None:
+    async with stuck(tmp_path, may=(May.INTERRUPT,), stack_signal=StackSignal.USR1) as world:
+        await world.quiet()
+        assert order(world) == ["processes", "stacks", "call_out"]
+        assert world.tmux.effects == []
+        await world.pass_time(_TO_PRINT)
+        assert world.tmux.effects[0] == ("SIGINT", 900)
+        assert order(world)[3] == "tails"
+        await world.pass_time(20.0)
+        assert ("processes", Subject("%1", 201, firm=True)) in world.bedside.calls
+        assert ("call_out", StackSignal.USR1, 900) in world.bedside.calls
+        found = await seen(world)
+        (one,) = found.panes
+        assert (one.pid, one.subject, one.ending) == (201, 900, None)
+        assert one.stacks == world.bedside.python
+        assert one.tail == Tail(("Current thread 0x1:",))
+        assert found.seconds == pytest.approx(_TO_PRINT)
+
+
+async def test_no_signal_is_sent_unless_a_rule_says_so(tmp_path: Path) -> None:
+    async with stuck(tmp_path, may=(May.INTERRUPT,)) as world:
+        await world.pass_time(20.0)
+        assert "call_out" not in order(world)
+        assert (await seen(world)).panes[0].stacks
+
+
+async def test_what_does_not_handle_the_signal_is_not_waited_for(tmp_path: Path) -> None:
+    async with stuck(tmp_path, stack_signal=StackSignal.USR2) as world:
+        world.bedside.deaf = ("process 900 does not handle SIGUSR2, and was not sent it",)
+        await world.until(lambda: world.log.of(Action.REFUSED), "refused")
+        assert (await seen(world)).missing == world.bedside.deaf
+        assert world.tmux.effects == []
+
+
+async def test_a_frozen_program_that_is_only_reported_is_asked_once(tmp_path: Path) -> None:
+    async with stuck(tmp_path, stack_signal=StackSignal.USR1) as world:
+        await world.pass_time(1.0)
+        assert order(world).count("call_out") == 1
+        assert (await seen(world)).panes[0].stacks == world.bedside.python
+        world.ward.ask_again()
+        world.watch.signal(SignalKind.REQUEST)
+        await world.pass_time(10.0)
+        assert len(world.log.of(Action.REFUSED)) > 1
+        assert order(world).count("call_out") == 1
+        assert (await actions(world)).count("diagnostics_taken") == 1
+
+
+async def test_a_stack_that_does_not_come_ends_the_wait(tmp_path: Path) -> None:
+    async with stuck(tmp_path, may=(May.RESPAWN,)) as world:
+        world.bedside.hangs.add("stacks")
+        await world.quiet()
+        assert world.tmux.effects == []
+        await world.pass_time(_PATIENT)
+        assert world.tmux.effects[0] == ("SIGTERM", 900)
+        await world.pass_time(20.0)
+        found = await seen(world)
+        assert "Python stacks: it did not come in time" in found.missing
+        assert [one.pid for one in found.panes[0].tree.processes] == [201, 900]

@@ -11,6 +11,7 @@ from aiohttp import ClientPayloadError
 from yarl import URL
 
 from sidecar.errors import StoreUnavailable
+from sidecar.model.access import Scope
 from sidecar.model.audit import AuditFilter
 from sidecar.model.care import Care, Duty, Explanation, Subject
 from sidecar.model.diagnostics import Diagnostics, PaneFacts, Tail
@@ -30,6 +31,7 @@ from sidecar.model.policy import Circuit
 from sidecar.model.record import Action, AuditRow, CircuitRow, Standing
 from sidecar.model.session import Checkpoint, Health, Operation, SessionImage
 from sidecar.model.status import DryRun, UnknownSession
+from sidecar.web import tokens
 from tests.web.conftest import Windows, audit_row, incident, recovery
 
 SESSION = "/api/v1/sessions/a%20b%2Fc"
@@ -158,6 +160,11 @@ async def test_incidents(windows: Windows) -> None:
     windows.records.seen = Diagnostics(1.0, panes=(PaneFacts("%1", 5, tail=Tail(("bye",))),))
     _, body = await get(windows, "/api/v1/incidents/1")
     assert body["diagnostics"]["panes"][0]["tail"]["lines"] == ["bye"]
+    token = tokens.create(windows.state, "grafana", Scope.READ, 1.0)
+    answer = await windows.get("/api/v1/incidents/1", Authorization=f"Bearer {token}")
+    body = await answer.json()
+    assert (answer.status, body["diagnostics"]["panes"][0]["tail"]) == (200, None)
+    assert body["diagnostics"]["missing"] == ["the text of its panes: it is shown to the scope `admin` alone"]
 
 
 async def test_circuits(windows: Windows) -> None:

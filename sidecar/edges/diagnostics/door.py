@@ -10,18 +10,18 @@ from functools import partial
 from pathlib import Path
 
 from sidecar.edges import cgroup, pressure
-from sidecar.edges.diagnostics import processes, spy
+from sidecar.edges.diagnostics import callout, processes, spy
 from sidecar.edges.diagnostics.processes import Found
 from sidecar.edges.diagnostics.reading import Notes, Readings
 from sidecar.edges.tmux.run import TmuxRunner
 from sidecar.edges.tmux.tails import read_tails
 from sidecar.errors import Temporary
-from sidecar.model.diagnostics import MOST_STACKS, Machine, PythonStack, Subject, Tail, Tree
+from sidecar.model.diagnostics import MOST_STACKS, Machine, ProcessFacts, PythonStack, Subject, Tail, Tree
 from sidecar.model.stress import Room
 
 _ANSWER = 1.0
 """Seconds for tmux to answer; whoever cannot wait for so long goes on without."""
-_STACK = 0.8
+_STACK = 1.5
 """Seconds for one Python process."""
 
 
@@ -33,7 +33,7 @@ class DiagnosticsDoor:
         runner: TmuxRunner,
         environment: Mapping[str, str] = os.environ,
         proc: Path = processes.PROC,
-        seconds: float = 0.2,
+        seconds: float = 1.0,
     ) -> None:
         """
         Args:
@@ -62,6 +62,9 @@ class DiagnosticsDoor:
         if not program:
             raise Temporary(f"{spy.PROGRAM} is not installed", hint=spy.INSTALL)
         return tuple(await asyncio.gather(*(spy.dump(program, pid, _STACK) for pid in pids[:MOST_STACKS])))
+
+    async def call_out(self, processes: Sequence[ProcessFacts], signal: str) -> tuple[str, ...]:
+        return await asyncio.to_thread(callout.call_out, processes, signal)
 
     async def machine(self, folders: Sequence[str], groups: Sequence[str]) -> tuple[Machine | None, str]:
         work = partial(_machine, folders, groups)
