@@ -16,7 +16,7 @@ from sidecar.model.audit import AuditFilter, Cleared, Head, Pruned, TrailLimits
 from sidecar.model.check import Check, CheckRow
 from sidecar.model.diagnostics import Diagnostics, Machine, ProcessFacts, PythonStack, Subject, Tail, Tree
 from sidecar.model.extension import OwnCall
-from sidecar.model.heal import HealCall
+from sidecar.model.heal import Heal, HealCall
 from sidecar.model.incident import Asker, Cause, Evidence, FailureKind, Finding, IncidentState
 from sidecar.model.ladder import Footing
 from sidecar.model.notice import Alertmanager, Channel, Delivery, Message, Notice, QueuedNotice
@@ -568,6 +568,10 @@ class Healer(Protocol):
 
     async def take_back(self, call: HealCall) -> str:
         """Undo it, where it has a way back; one sentence about that."""
+        ...
+
+    async def foresee(self, heal: Heal) -> str:
+        """Which files it would change now, without doing it; empty for a heal that changes none."""
         ...
 
 

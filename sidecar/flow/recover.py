@@ -35,7 +35,7 @@ from sidecar.flow.verify import Verifier, passed_over
 from sidecar.flow.ward import Case, Ward
 from sidecar.model.incident import IncidentState
 from sidecar.model.ladder import rung_of
-from sidecar.model.plan import Difference, Plan, Refusal
+from sidecar.model.plan import Difference, Plan, Refusal, Step
 from sidecar.model.record import Action, IncidentRow, Unfinished
 from sidecar.model.saga import TransactionOutcome
 from sidecar.model.status import DryRun, Ticket
@@ -119,10 +119,21 @@ class Recoverer:
         decision = await self._decide(case, waiting.get(case.session, IncidentState.OPEN), pays=False)
         # Whoever wants one certain checkpoint stands on no rung, and nothing else is tried for it.
         ladder = () if case.order else tuple(map(str, self._ward.ladder(case.finding)))
-        found = decision if isinstance(decision, Refusal) else _dry_run(case, decision, ladder)
+        if isinstance(decision, Refusal):
+            found: DryRun | Refusal = decision
+        else:
+            found = _dry_run(case, decision, ladder, [await self._told(step) for step in decision.steps])
         if recorded:
             await self._record(case, found)
         return found
+
+    async def _told(self, step: Step) -> str:
+        """What a step would do, and to which files."""
+        try:
+            files = await self._host.healer.foresee(step.heal) if step.heal is not None else ""
+        except SidecarError as error:
+            files = str(error)
+        return f"{step.describe()}: {files}" if files else step.describe()
 
     async def _record(self, case: Case, found: DryRun | Refusal) -> None:
         evidence = [asdict(fact) for fact in case.finding.evidence]
@@ -264,10 +275,10 @@ class Recoverer:
         return await self._carry_out(run)
 
 
-def _dry_run(case: Case, plan: Plan, ladder: tuple[str, ...]) -> DryRun:
+def _dry_run(case: Case, plan: Plan, ladder: tuple[str, ...], steps: Sequence[str]) -> DryRun:
     return DryRun(
         plan.strategy,
-        tuple(step.describe() for step in plan.steps),
+        tuple(steps),
         case.finding.cause,
         tuple(asdict(fact) for fact in case.finding.evidence),
         ladder,

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 _MILLISECONDS = {"d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1_000, "ms": 1}
+_NAMED = 50
 _BYTES = {"TB": 10**12, "GB": 10**9, "MB": 10**6, "kB": 10**3}
 
 
@@ -23,6 +26,12 @@ def show_size(count: int) -> str:
         if count >= scale:
             return f"{count / scale:.4g}{unit}"
     return f"{count}B"
+
+
+def listed(names: Sequence[str], what: str, more: str = "") -> str:
+    """So many, and which: ``2 files: a, b``. Of many, the first are named."""
+    rest = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return f"{several(len(names), what)}{more}{': ' if names else ''}{', '.join(names[:_NAMED])}{rest}"
 
 
 def several(count: int, what: str) -> str:

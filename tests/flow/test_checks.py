@@ -17,7 +17,7 @@ from sidecar.model.heal import CommandHeal, Heal, HealCall, NotifyHeal, PaneTarg
 from sidecar.model.incident import Asker, IncidentState, SignalKind
 from sidecar.model.plan import Refusal, RefusalReason
 from sidecar.model.policy import Budget, Mode
-from sidecar.model.probe import CommandProbe, HttpProbe, ProbeFault, ProbeResult
+from sidecar.model.probe import CommandProbe, HttpProbe, Probe, ProbeFault, ProbeResult
 from sidecar.model.record import Action
 from sidecar.model.running import ProcessState, Running, Sending
 from sidecar.model.session import Process, Session
@@ -70,8 +70,12 @@ class Healer:
     async def heal(self, call: HealCall) -> str:
         [here] = self.worlds
         here.heals.append(call.heal.describe())
+        here.again.append(call.again)
         here.on_heal()
         return "done"
+
+    async def foresee(self, heal: Heal) -> str:
+        return "2 files: a, b"
 
     async def take_back(self, call: HealCall) -> str:
         self.worlds[0].heals.append("taken back")
@@ -86,6 +90,8 @@ class World:
     checks: Checks
     heals: list[str] = field(default_factory=list)
     """What was done beyond tmux."""
+    again: list[bool] = field(default_factory=list)
+    """Of each, whether it was told that an attempt before it may have done it."""
     on_heal: Callable[[], None] = lambda: None
 
     async def pass_time(self, seconds: float) -> None:
@@ -112,11 +118,12 @@ async def world(
     live: Session | None = None,
     recovery: RecoverySettings | None = None,
     tmux: ValueTmux | None = None,
-    **always: ProbeResult,
+    always: dict[Probe, ProbeResult] | None = None,
+    on_heal: Callable[[], None] = lambda: None,
 ) -> AsyncIterator[World]:
-    """A session ``web``, and these checks."""
+    """A session ``web``, and these checks. ``always`` and ``on_heal`` are there before anything is asked."""
     tmux = tmux or ValueTmux(HandClock())
-    answers, programs = Answers(tmux.clock), Programs(tmux)
+    answers, programs = Answers(tmux.clock, always={} if always is None else always), Programs(tmux)
     made: list[World] = []
 
     class Late:
@@ -144,7 +151,7 @@ async def world(
             one.ward, rounds, one.store, programs, one.person, one.clock, meter, one.log, notice,
             one.watch.dismiss,
         )  # fmt: skip
-        made.append(World(one, answers, programs, found))
+        made.append(World(one, answers, programs, found, on_heal=on_heal))
         one.spawn("checks", found.run())
 
     settings = Settings(checks=checks, recovery=recovery or RecoverySettings())
@@ -404,7 +411,7 @@ async def test_a_person_who_asks_heals_what_does_not_count_yet(tmp_path: Path) -
         here.answers.always[HTTP] = REFUSED
         await here.pass_time(5.0)
         found = await here.corridor.desk.request(RecoverRequest("check:api", dry_run=True))
-        assert found.steps == ("run `systemctl restart api`",)  # type: ignore[union-attr]
+        assert found.steps == ("run `systemctl restart api`: 2 files: a, b",)  # type: ignore[union-attr]
         here.on_heal = lambda: here.answers.always.update({HTTP: GOOD})
         await here.corridor.desk.request(RecoverRequest("check:api"))
         await here.pass_time(5.0)

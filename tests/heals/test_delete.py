@@ -21,7 +21,6 @@ from hypothesis import given
 
 from sidecar.clock import SystemClock
 from sidecar.edges.heals import aside, delete, ground, writing
-from sidecar.edges.heals.delete import would_go
 from sidecar.errors import Permanent, Temporary
 from sidecar.model.heal import DeleteHeal
 from sidecar.model.heal_folders import forbidden, plain
@@ -64,7 +63,7 @@ async def test_old_files_that_match_go_and_all_else_stays(logs: Path, tmp_path: 
         put(logs / "below" / "b.log"),
         put(tmp_path / "beside.log"),
     ]
-    assert await would_go(rule(logs), tmp_path / "state", SystemClock()) == ("a.log",)
+    assert await door(tmp_path).foresee(rule(logs)) == "1 file of 12.29kB: a.log"
     assert await does(rule(logs), tmp_path) == f"deleted 1 file in {logs} (12.29kB freed)"
     assert not (logs / "a.log").exists()
     assert all(file.exists() for file in stay)
@@ -75,7 +74,7 @@ async def test_folders_within_are_gone_through_where_that_is_wanted(logs: Path, 
     deep = put(logs / "a" / "b" / "c.log")
     put(logs / "a" / "d.log")
     heal = rule(logs, deep=True)
-    assert sorted(await would_go(heal, tmp_path / "state", SystemClock())) == ["a/b/c.log", "a/d.log"]
+    assert await door(tmp_path).foresee(heal) == "2 files of 8.192kB: a/d.log, a/b/c.log"
     assert "deleted 2 files" in await does(heal, tmp_path)
     assert deep.parent.is_dir()
 

@@ -46,6 +46,7 @@ async def test_the_content_of_a_large_file_moves_on(logs: Path, tmp_path: Path) 
     (logs / "a.log").chmod(0o640)
     (logs / "small.log").write_text("x")
     (logs / "a.txt").write_text("x" * 5000)
+    assert await door(tmp_path).foresee(rule(logs)) == "1 file: a.log"
     said = await does(rule(logs), tmp_path)
     assert said.startswith(f"rotated 1 file in {logs} (")
     assert names(logs) == ["a.log", "a.log.1.gz", "a.txt", "small.log"]

@@ -21,7 +21,7 @@ from sidecar.edges.heals.aside import aside
 from sidecar.edges.heals.ground import Ground, opened
 from sidecar.edges.heals.writing import Writing
 from sidecar.errors import Permanent
-from sidecar.model.amounts import several, show_size
+from sidecar.model.amounts import listed, several, show_size
 from sidecar.model.heal import DeleteHeal
 from sidecar.model.heal_globs import matches
 
@@ -80,12 +80,14 @@ async def delete(heal: DeleteHeal, state: Path, clock: Clock) -> str:
     return await aside(heal.describe(), lambda unwanted: _delete(heal, state, clock, unwanted), _HUNG)
 
 
-async def would_go(heal: DeleteHeal, state: Path, clock: Clock) -> tuple[str, ...]:
-    """The paths, below its folder, of what :func:`delete` would delete now. Raises as that."""
+async def foresee(heal: DeleteHeal, state: Path, clock: Clock) -> str:
+    """What :func:`delete` would delete now, but for what is being written. Raises as that."""
 
-    def look(unwanted: threading.Event) -> tuple[str, ...]:
+    def look(unwanted: threading.Event) -> str:
         with opened(heal.folder, state, deep=heal.deep) as ground:
-            return tuple(each.shown for each in _gathered(ground, heal, clock, unwanted))
+            old = _gathered(ground, heal, clock, unwanted)
+        size = show_size(sum(each.frees for each in old))
+        return listed([each.shown for each in old], "file", f" of {size}")
 
     return await aside(heal.describe(), look, _HUNG)
 

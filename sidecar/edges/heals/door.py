@@ -11,6 +11,7 @@ from sidecar.model.heal import (
     CommandHeal,
     DeleteHeal,
     DropCachesHeal,
+    Heal,
     HealCall,
     RotateHeal,
     SignalHeal,
@@ -51,6 +52,15 @@ class HealDoor:
             case DropCachesHeal():
                 return await caches.drop()
         raise AssertionError(f"{call.heal} is done elsewhere")
+
+    async def foresee(self, heal: Heal) -> str:
+        """Which files it would change now; empty for a heal that changes none. Raises as :meth:`heal`."""
+        match heal:
+            case DeleteHeal():
+                return await delete.foresee(heal, self._state, self._clock)
+            case RotateHeal():
+                return await rotate.foresee(heal, self._state)
+        return ""
 
     async def take_back(self, call: HealCall) -> str:
         """Undo it; one sentence about that. Raises as :meth:`heal`."""

@@ -24,7 +24,7 @@ from sidecar.edges.heals.aside import aside
 from sidecar.edges.heals.ground import Ground, mount_of, opened
 from sidecar.edges.heals.writing import Writing
 from sidecar.errors import Permanent
-from sidecar.model.amounts import several, show_size
+from sidecar.model.amounts import listed, several, show_size
 from sidecar.model.heal import RotateHeal
 from sidecar.model.heal_globs import matches
 
@@ -65,6 +65,16 @@ async def rotate(heal: RotateHeal, state: Path, clock: Clock) -> str:
         Permanent: the folder is not one to work in, or nothing in it could be rotated.
     """
     return await aside(heal.describe(), lambda unwanted: _rotate(heal, state, clock, unwanted), _HUNG)
+
+
+async def foresee(heal: RotateHeal, state: Path) -> str:
+    """What is large enough to be rotated now. Raises as :func:`rotate`."""
+
+    def look(_: threading.Event) -> str:
+        with opened(heal.folder, state) as ground:
+            return listed([_shown(name) for name in _large(ground, heal)], "file")
+
+    return await aside(heal.describe(), look, _HUNG)
 
 
 def _rotate(heal: RotateHeal, state: Path, clock: Clock, unwanted: threading.Event) -> str:
