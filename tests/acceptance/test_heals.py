@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 from typing import Any
 
+from sidecar.edges import process
 from tests.acceptance.test_checks import configure, passes
 from tests.acceptance.test_killed import kill_when
 from tests.box import SidecarBox, TmuxBox, eventually, sidecar_box
@@ -82,20 +82,13 @@ def test_a_command_that_a_kill_has_cut_off_is_ended_and_run_again(tmux: TmuxBox)
         eventually(lambda: runs.exists() and runs.read_text().endswith("\n"), "the first run")
         kill_when(sidecar, "SELECT 1 FROM steps WHERE kind = 'heal' AND state = 'begun'")
         first = int(runs.read_text().split()[0])
-        assert lives(first)
+        assert process.state(first) is not None
         sidecar.start()
         row = sidecar.verified("check:good")
         assert (row["resumed"], row["transaction_outcome"]) == (1, "committed")
         assert [line.split()[1:] for line in runs.read_text().splitlines()] == [[], ["1"]]
-        eventually(lambda: not lives(first), "the end of the first run")
+        eventually(lambda: process.state(first) is None, "the end of the first run")
         assert len(sidecar.recoveries("check:good")) == 1
-
-
-def lives(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except OSError:
-        return False
 
 
 def test_the_sidecar_itself_is_never_signalled(tmux: TmuxBox) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from sidecar.edges import process
 from sidecar.edges.script import MARK
 from sidecar.errors import Permanent, Temporary
 from sidecar.model.heal import CommandHeal
@@ -68,13 +69,13 @@ async def test_what_takes_too_long_is_ended_with_all_that_it_has_started(tmp_pat
     with pytest.raises(Temporary, match=r"did not end within 0\.5 s"):
         await door(tmp_path).heal(call(heal))
     child = int((tmp_path / "child").read_text())
-    await asyncio.to_thread(eventually, lambda: gone(child), "the end of its child")
+    await asyncio.to_thread(eventually, lambda: process.state(child) is None, "the end of its child")
 
 
 async def test_what_stays_without_holding_the_output_may_stay(tmp_path: Path) -> None:
     await door(tmp_path).heal(call(sh(f"sleep 1004 >/dev/null 2>&1 & echo $! > {tmp_path}/child")))
     child = int((tmp_path / "child").read_text())
-    assert not gone(child)
+    assert process.state(child) is not None
     os.kill(child, 9)
 
 
@@ -100,10 +101,3 @@ async def test_it_is_taken_back_by_its_own_command(tmp_path: Path) -> None:
     assert not file.exists()
     with pytest.raises(Temporary, match="/bin/rm ended with 1"):
         await door(tmp_path).take_back(call(heal))
-
-
-def gone(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] in "ZX"
-    except OSError:
-        return True
