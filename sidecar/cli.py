@@ -32,6 +32,7 @@ from sidecar.cli_common import (
 )
 from sidecar.cli_incidents import incidents
 from sidecar.cli_notify import notify
+from sidecar.cli_programs import program_line
 from sidecar.cli_quiet import in_words, silence
 from sidecar.cli_records import circuits
 from sidecar.cli_sessions import adopt, explain, release
@@ -178,6 +179,8 @@ def status(service: client.Client, as_json: bool) -> None:
                 f"cause {incident['cause']}, {incident['state']}{sentence}"
             )
         )
+    for program in (one for session in body["sessions"] for one in session["programs"]):
+        click.echo(safe(program_line(program, now)))
     for circuit in body["circuits"]:
         if circuit["state"] != Circuit.CLOSED:
             click.echo(safe(f"circuit {circuit['name']}: {circuit['state']}"))

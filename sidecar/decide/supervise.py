@@ -193,7 +193,9 @@ def runs(life: Life, seen: Sight, rule: ProgramRule, now: float) -> Life:
 def ends(life: Life, seen: Sight, rule: ProgramRule, at: float, roll: float) -> Life:
     """What is known once it was seen to have ended at this moment; ``roll`` is uniform from 0 to 1."""
     if seen.pid == life.pid and life.ended is not None:
-        return life
+        # How it ended may be learnt later than that.
+        learnt = life.code is None and seen.code is not None
+        return replace(life, code=seen.code, told=life.told and life.given_up) if learnt else life
     if seen.pid == life.pid:
         ran = age(life.since, at, at - life.since) if life.pid else rule.start_grace
     else:

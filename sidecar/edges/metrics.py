@@ -20,6 +20,7 @@ from sidecar import errand
 from sidecar.edges.check_metrics import CheckMetrics
 from sidecar.edges.metrics_circuits import CircuitCounts, valid_label
 from sidecar.edges.probe_metrics import ProbeMetrics
+from sidecar.edges.program_metrics import program_families
 from sidecar.errors import DiskFull, StoreUnavailable, TmuxAbsent, TmuxRefused, TmuxUnknown
 from sidecar.model.incident import Cause, FailureKind
 from sidecar.model.notice import ChannelKind
@@ -331,6 +332,7 @@ class _Picture(Collector):
         # A failure of the tmux server itself is one of no session.
         yield self._failures.family(dict.fromkeys(["", *(session.name for session in shown)]))
         yield from _session_gauges(shown)
+        yield from program_families(status.sessions, shown)
         yield _restorable(shown)
         yield _health(shown)
         yield _cpu(shown)

@@ -213,12 +213,18 @@ def _complete_window(window: Window, seen: dict[str, _Facts]) -> Window:
 
 def _complete_pane(pane: Pane, seen: dict[str, _Facts]) -> Pane:
     if pane.dead:
-        return pane
+        return pane if pane.dead_status is not None else replace(pane, dead_status=_unreaped(pane.pid))
     # A linked window shows the same panes in several sessions; each is read once.
     if pane.id not in seen:
         seen[pane.id] = _facts(pane.pid)
     known = seen[pane.id]
     return replace(pane, argv=known.argv, program=known.program, cwd=known.cwd)
+
+
+def _unreaped(pid: int) -> int | None:
+    """How a process ended of which tmux knows only that it has; None once nothing is left of it."""
+    fields = _stat(pid)
+    return exit_code(pid, -1)[0] if fields and fields[0] == b"Z" else None
 
 
 def _facts(pid: int) -> _Facts:

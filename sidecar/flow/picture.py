@@ -98,6 +98,7 @@ def _session(ward: Ward, name: str, now: float, *, quiet: Hush | None, held: boo
         quiet=quiet,
         held=held,
         programs=tuple(one for one in ward.programs if one.session == name),
+        restarted={rule: count for (session, rule), count in ward.restarted.items() if session == name},
         note="; ".join(
             filter(None, (still.sentence if still else _set_back(ward, name), _unrestorable(rehearsal)))
         ),

@@ -201,6 +201,9 @@ class Recoverer:
             self._circuits.give_back(permit_for(plan, incident))
             raise
         case.recovery = record.id
+        if program := plan.finding.program:
+            restarted = self._ward.restarted
+            restarted[case.session, program] = restarted.get((case.session, program), 0) + 1
         self._log.say(
             Action.RECOVERY_BEGUN,
             session=case.session,

@@ -114,6 +114,8 @@ class Supervisor:
         Only sessions that nobody is healing (``free``) are decided about.
         """
         found: list[Failure] = []
+        for one in self._charges.values():
+            self._ward.restarted.setdefault((one.member.spot.session, one.member.label), 0)
         try:
             await self.observe(look)
             if look.presence is not Presence.PRESENT:
@@ -291,8 +293,10 @@ class Supervisor:
             monotonic = self._clock.monotonic()
             first = monotonic if seen.seen is None else seen.seen
             life = rules.ends(member.life, seen, member.rule, now - (monotonic - first), self._dice.roll())
+            if life.ended != member.life.ended:
+                charge.first_sign = first
             if life is not member.life:
-                charge.first_sign, charge.ruling = first, None
+                charge.ruling = None
         if life != member.life:
             charge.member = replace(member, life=life)
             self._note(charge)

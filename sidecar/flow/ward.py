@@ -191,6 +191,8 @@ class Ward:
         """What the machine is short of."""
         self.programs: tuple[ProgramStatus, ...] = ()
         """The programs under supervision."""
+        self.restarted: dict[tuple[str, str], int] = {}
+        """By session and rule, the restarts of such programs since we began."""
         self.awaited: Mapping[str, Broken] = {}
         """By pane id, programs under supervision that are missing in front of their shells."""
         self.waiting: Mapping[str, frozenset[str]] = {}
@@ -400,5 +402,6 @@ class Ward:
 
     def forget(self, session: str) -> None:
         """The session is no longer expected."""
+        self.restarted = {key: count for key, count in self.restarted.items() if key[0] != session}
         for memory in (self.expected, self.written, self.standstills, self.setbacks, self.shapes):
             memory.pop(session, None)

@@ -56,6 +56,8 @@ class SessionStatus:
     """Nothing is done about it by itself, because somebody works on it."""
     programs: tuple[ProgramStatus, ...] = ()
     """Those of its programs that are under supervision."""
+    restarted: Mapping[str, int] = field(default_factory=dict)
+    """By rule of ``programs``, the restarts since the service began."""
     note: str = ""
     """For people: why it is not healthy or not restorable, and what to do."""
 

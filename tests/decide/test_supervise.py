@@ -197,6 +197,8 @@ def test_a_start_that_ends_within_its_grace_has_failed() -> None:
     soon = supervise.ends(life, Sight(Unit.PANE, 7, (), False, 1), RULE, NOW + 0.5, 0.0)
     assert (soon.failed, soon.due) == (1, NOW + 1.0)
     assert supervise.ends(soon, Sight(Unit.PANE, 7, (), False, 1), RULE, NOW + 9.0, 0.0) is soon
+    unsure = replace(soon, code=None, told=True)
+    assert supervise.ends(unsure, Sight(Unit.PANE, 7, (), False, 1), RULE, NOW + 9.0, 0.0) == soon
     unseen = supervise.ends(soon, Sight(Unit.PANE, 8, (), False, 1), RULE, NOW + 2.0, 0.0)
     assert (unseen.failed, unseen.due, unseen.pid) == (2, NOW + 3.0, 8)
     late = supervise.ends(life, Sight(Unit.PANE, 7, (), False, 1), RULE, NOW + 60.0, 0.0)

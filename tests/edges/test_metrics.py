@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -25,14 +26,15 @@ from sidecar.model.probe import ProbeFault, ProbeKind
 from sidecar.model.record import HoldBackReason, HoldOffReason, RehearsalOutcome, SkipReason
 from sidecar.model.session import Health
 from sidecar.model.status import SessionStatus, Status
+from sidecar.model.supervise import ProgramState, ProgramStatus
 
 ROOT = Path(__file__).parent.parent.parent
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 UGLY = ("a b;\"$(x)'é", "new\nline", "back\\slash\\n", "tab\there", "{}=,#", "\udcff", "", "日本")
 
 
-def session(name: str, **more: float) -> SessionStatus:
-    return SessionStatus(name, Health.HEALTHY, True, False, **more)  # type: ignore[arg-type]
+def session(name: str, **more: Any) -> SessionStatus:
+    return SessionStatus(name, Health.HEALTHY, True, False, **more)
 
 
 def promtool() -> str:
@@ -77,7 +79,7 @@ def samples(text: str) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
 
 def used() -> Page:
     """A page on which every metric has a sample."""
-    page = Page(*(session(name, panes=2, restorable=True) for name in UGLY))
+    page = Page(*(session(name, panes=2, restorable=True, restarted={"job": 1}) for name in UGLY))
     one = page.metrics
     one.failure("tab\there", FailureKind.CRASHED)
     one.finding(Cause.PROCESS_KILLED)
@@ -357,6 +359,15 @@ def exposed() -> dict[str, tuple[str, frozenset[str]]]:
         if name.startswith("sidecar_"):
             found[name] = (family.type, frozenset(labels))
     return found
+
+
+def test_programs_are_counted_by_how_they_stand() -> None:
+    states = (ProgramState.RUNNING, ProgramState.RUNNING, ProgramState.GIVEN_UP)
+    programs = tuple(ProgramStatus("job", "web", "0.0", "%1", state) for state in states)
+    page = Page(session("web", programs=programs, restarted={"job": 3, "other": 0}))
+    assert [page.value("programs", state=state) for state in ("running", "given_up", "waiting")] == [2, 1, 0]
+    assert page.value("program_restarts_total", session="web", rule="job") == 3
+    assert page.value("program_restarts_total", session="web", rule="other") == 0
 
 
 def test_the_reference_and_the_registry_say_the_same() -> None:

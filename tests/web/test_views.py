@@ -32,7 +32,7 @@ async def test_sessions_incidents_and_circuits_at_a_glance(windows: Windows) -> 
         "dead_panes": 0, "last_activity": 0.0, "processes": 0, "memory_bytes": 0, "cpu_seconds": 0.0,
         "checkpoints": 0, "checkpoint_bytes": 0, "last_checkpoint": 0.0, "restorable": None, "rehearsed": 0.0,
         "rehearsal_report": [], "differences": [], "rungs": {}, "climbed": {}, "quiet": None,
-        "held": False, "note": "",
+        "held": False, "programs": [], "restarted": {}, "note": "",
     }  # fmt: skip
     shown = body["incidents"][0]
     assert (shown["id"], shown["cause"], shown["intent"], shown["state"]) == (
