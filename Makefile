@@ -10,7 +10,7 @@ FIND_PYTHON = for p in python3.13 python3.12 python3.11 python3; do \
 	then echo $$p; exit; fi; done
 ARGS ?=
 
-.PHONY: run demo test bench chaos soak lint help clean tmux tools people
+.PHONY: run demo test bench chaos soak lint help clean tmux tools people rivals
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  \1\t/' | expand -t 12
@@ -25,7 +25,7 @@ demo: $(STAMP) tmux ## injure a private session four times and show how it is he
 test: $(STAMP) tmux tools people lint ## set up, then run every test
 	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term $(ARGS)
 
-bench: $(STAMP) tmux ## measure beside raw tmux commands (ARGS="--list", ARGS="look kill-pane")
+bench: $(STAMP) tmux rivals ## measure beside raw tmux commands (ARGS="--list", ARGS="look kill-pane")
 	@exec $(BIN)/python -m bench $(ARGS)
 
 chaos: $(STAMP) tmux people ## ten minutes of people at work in healthy sessions: nothing may be done (ARGS="--seconds 60 --seed 1 --declared")
@@ -55,6 +55,10 @@ tmux:
 
 people:
 	@tests/tools/setup.sh installed vim vim
+
+# A rival that cannot be had is said in one line, and not measured beside.
+rivals:
+	@tests/tools/setup.sh unpacked supervisor supervisord || true
 
 tools:
 	@tests/tools/setup.sh unpacked prometheus prometheus

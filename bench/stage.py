@@ -154,11 +154,11 @@ def kill(server: int) -> None:
 
 
 @contextmanager
-def stage() -> Iterator[Stage]:
-    """The service runs beside its server, and knows of no session yet."""
+def stage(more: str = "") -> Iterator[Stage]:
+    """The service runs beside its server, and knows of no session yet; ``more`` goes into its file."""
     with servers() as (tmux, raw):
         settings = tmux.folder / _FILE
-        settings.write_text(_SETTINGS)
+        settings.write_text(_SETTINGS + more)
         with sidecar_box(tmux, "--config", str(settings)) as sidecar:
             yield Stage(tmux, raw, sidecar)
             sidecar.stop(signal.SIGTERM)

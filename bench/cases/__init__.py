@@ -11,6 +11,7 @@ from bench.cases import (
     recovery,
     retention,
     storm,
+    supervising,
     weight,
 )
 from bench.line import Case
@@ -22,6 +23,7 @@ CASES: dict[str, Case] = {
         Case("kill-session", "a declared session is closed and comes back", recovery.kill_session),
         Case("kill-server", "a server with 5 sessions is killed and they come back", recovery.kill_server),
         Case("kill-pane", "the process of one pane is killed and comes back", recovery.kill_pane),
+        Case("supervised", "a supervised program is killed and runs again", supervising.restart),
         Case("socket", "the server's socket is removed and made again", recovery.remove_socket),
         Case("stop-server", "the server is stopped by a signal and goes on", recovery.stop_server),
         Case("restore", "the same as kill-session, with 2,000 lines of scrollback", recovery.restore),
