@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import platform
+import socket
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from aiohttp import web
 from sidecar import config_web
 from sidecar.clock import Clock
 from sidecar.config import UNIX, HttpSettings
-from sidecar.edges.listening import identity, listen_at, remove
+from sidecar.edges.listening import QUEUE, identity, listen_at, listen_on, remove
 from sidecar.edges.logs import JsonLog
 from sidecar.edges.store import Store
 from sidecar.errors import Permanent
@@ -28,7 +28,7 @@ from sidecar.web.rereading import Rereader
 from sidecar.web.throttle import Throttle
 from sidecar.web.tokens import Tokens
 
-_BACKLOG = 64
+_TAKEN_AT_ONCE = 64
 """Connections that are taken in one turn of the loop."""
 _SHUTDOWN_SECONDS = 5.0
 
@@ -118,16 +118,9 @@ class Entrance:
         return None if context is None or tls is None else TlsRules(context, tls.client_allowed_sans)
 
     async def _listen_tcp(self, doorman: Doorman, host: str, port: int) -> str:
-        loop = asyncio.get_running_loop()
-        try:
-            server = await loop.create_server(doorman, host, port, backlog=_BACKLOG)
-        except OSError as error:
-            raise Permanent(
-                f"{host}:{port} cannot be listened on: {os.strerror(error.errno or 0)}",
-                hint="Another program may use the port; choose another with --listen.",
-            ) from error
-        self._undo.callback(server.close)
-        host, port = server.sockets[0].getsockname()[:2]
+        listening = await asyncio.to_thread(listen_on, host, port)
+        await self._serve(doorman, listening)
+        host, port = listening.getsockname()[:2]
         address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         tls = self.files.settings.tls
         return address if tls is None else f"https://{address} {tls.cert_file}"
@@ -135,8 +128,13 @@ class Entrance:
     async def _listen_unix(self, doorman: Doorman, path: Path) -> str:
         listening = await asyncio.to_thread(listen_at, path)
         self._undo.callback(remove, path, identity(path))
-        server = await asyncio.get_running_loop().create_unix_server(
-            doorman, sock=listening, backlog=_BACKLOG
-        )
-        self._undo.callback(server.close)
+        await self._serve(doorman, listening)
         return f"{UNIX}{path}"
+
+    async def _serve(self, doorman: Doorman, listening: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        serve = loop.create_unix_server if listening.family == socket.AF_UNIX else loop.create_server
+        server = await serve(doorman, sock=listening, backlog=_TAKEN_AT_ONCE)
+        self._undo.callback(server.close)
+        # The loop takes its number for both: what waits in the kernel, and what is taken in one turn.
+        listening.listen(QUEUE)

@@ -1,4 +1,4 @@
-"""Socket files to listen on: ours alone, never through a link, and none left over in the way."""
+"""Sockets to listen on: for a host and a port, or as a file: ours alone, never through a link."""
 
 from __future__ import annotations
 
@@ -9,7 +9,36 @@ from pathlib import Path
 
 from sidecar.errors import Permanent, UnsafeState
 
+QUEUE = 1024
+"""Connections that the kernel keeps until they are taken; whoever comes beyond that waits a second."""
 _ANSWER_SECONDS = 1.0
+
+
+def listen_on(host: str, port: int) -> socket.socket:
+    """A bound socket for the first address that this host has. Blocks while a name is looked up.
+
+    Raises:
+        Permanent: it cannot be bound.
+    """
+    try:
+        family, *_, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listening = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
+        try:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            listening.bind(address)
+        except OSError:
+            listening.close()
+            raise
+    except (OSError, UnicodeError) as error:
+        raise Permanent(
+            f"{host}:{port} cannot be listened on: {getattr(error, 'strerror', None) or error}",
+            hint="Another program may use the port; choose another with --listen.",
+        ) from error
+    return listening
 
 
 def listen_at(path: Path) -> socket.socket:

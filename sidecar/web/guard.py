@@ -115,7 +115,8 @@ def _too_large(limit: int) -> Rejected:
 def host_name(host: str) -> str:
     """The name in small letters, without the port; empty for what is no host at all."""
     try:
-        return urlsplit(f"//{host}").hostname or ""
+        parts = urlsplit(f"//{host}")
+        return (parts.hostname or "") if parts.netloc == host and "@" not in host else ""
     except ValueError:
         return ""
 

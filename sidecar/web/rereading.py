@@ -16,7 +16,7 @@ from pathlib import Path
 
 from sidecar.clock import Clock
 from sidecar.errors import ConfigInvalid, Fault, SidecarError
-from sidecar.model.access import WebSettings
+from sidecar.model.access import StoredToken, WebSettings
 from sidecar.model.record import Action
 from sidecar.web.ports import Chronicle
 from sidecar.web.tls import Loaded
@@ -53,7 +53,6 @@ class Rereader:
         self._in_the_open = in_the_open
         self._loaded = Loaded(WebSettings())
         self._seen: object = None
-        self._named: frozenset[tuple[str, str]] = frozenset()
         self._faults: tuple[str, ...] = ()
         self._begun = False
 
@@ -74,6 +73,9 @@ class Rereader:
         """
         self._take(await self.check())
         self._begun = True
+        await self._tokens.refresh()
+        # Those were made before, and are no news.
+        self._tokens.changes.clear()
         await self._look_at_tokens()
 
     async def check(self) -> Loaded:
@@ -135,11 +137,10 @@ class Rereader:
             await self._chronicle.audit(Action.WEB_CONFIG_REFUSED, self._clock.wall(), detail=detail)
 
     async def _look_at_tokens(self) -> None:
-        found = await self._tokens.refresh()
-        named = frozenset((each.name, each.scope.value) for each in found)
-        if named != self._named:
-            detail = {"made": _words(named - self._named), "revoked": _words(self._named - named)}
-            self._named = named
+        await self._tokens.refresh()
+        while self._tokens.changes:
+            change = self._tokens.changes.pop(0)
+            detail = {"made": _words(change.made), "revoked": _words(change.revoked)}
             await self._tell(Action.TOKENS_CHANGED, "info", detail)
         if self._tokens.faults != self._faults:
             self._faults = self._tokens.faults
@@ -172,5 +173,5 @@ def _facts(path: str) -> tuple[int, ...]:
     return (facts.st_mtime_ns, facts.st_ino, facts.st_size)
 
 
-def _words(tokens: frozenset[tuple[str, str]]) -> Sequence[str]:
-    return sorted(f"{name} ({scope})" for name, scope in tokens)
+def _words(tokens: Sequence[StoredToken]) -> Sequence[str]:
+    return [f"{each.name} ({each.scope})" for each in tokens]

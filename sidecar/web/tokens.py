@@ -16,6 +16,7 @@ import re
 import secrets
 import stat
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -133,6 +134,14 @@ def digest_of(token: str) -> str:
     return hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
 
 
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What was found to be different at one look."""
+
+    made: tuple[StoredToken, ...]
+    revoked: tuple[StoredToken, ...]
+
+
 class Tokens:
     """All tokens of a state folder, as they are now: made and revoked ones count at once."""
 
@@ -145,6 +154,8 @@ class Tokens:
         self._one = asyncio.Lock()
         self.faults: tuple[str, ...] = ()
         """What is wrong with files of the folder."""
+        self.changes: list[Change] = []
+        """What was seen to be made and revoked, until somebody tells it."""
 
     async def caller(self, token: str) -> Caller | None:
         """Whose token it is; None if it is nobody's. Takes as long for every token."""
@@ -162,9 +173,17 @@ class Tokens:
             async with self._one:
                 # Taken before the reading: what changes meanwhile is read the next time.
                 seen = self._look()
+                before = self._stored
                 self._stored, self.faults = await asyncio.to_thread(read_all, self._state)
                 self._seen = seen
+                self._note(before)
         return self._stored
+
+    def _note(self, before: Sequence[StoredToken]) -> None:
+        made = tuple(each for each in self._stored if each not in before)
+        revoked = tuple(each for each in before if each not in self._stored)
+        if made or revoked:
+            self.changes.append(Change(made, revoked))
 
     def _look(self) -> object:
         """What differs after every change, also after two within one tick of the file system's clock."""
