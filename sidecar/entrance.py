@@ -134,6 +134,7 @@ class Entrance:
     async def _serve(self, doorman: Doorman, listening: socket.socket) -> None:
         loop = asyncio.get_running_loop()
         serve = loop.create_unix_server if listening.family == socket.AF_UNIX else loop.create_server
+        self._undo.callback(doorman.close)
         server = await serve(doorman, sock=listening, backlog=_TAKEN_AT_ONCE)
         self._undo.callback(server.close)
         # The loop takes its number for both: what waits in the kernel, and what is taken in one turn.

@@ -11,6 +11,7 @@ import asyncio
 import ssl
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -80,14 +81,19 @@ class Doorman:
         self.count = count
         self._most = most
         self._inside: set[Arrival] = set()
-        self._silent: OrderedDict[Visitor, float] = OrderedDict()
-        self._silent_strangers: OrderedDict[Visitor, float] = OrderedDict()
+        self._silent: OrderedDict[Arrival | Visitor, float] = OrderedDict()
+        self._silent_strangers: OrderedDict[Arrival | Visitor, float] = OrderedDict()
 
     def __call__(self) -> Arrival:
         return Arrival(self)
 
     def __len__(self) -> int:
         return len(self._inside)
+
+    def close(self) -> None:
+        """Send away whoever is silent."""
+        for visitor in [*self._silent_strangers, *self._silent]:
+            visitor.send_away()
 
     def admit(self, arrival: Arrival) -> bool:
         """Whether it gets a place, if need be that of somebody who has been silent."""
@@ -101,12 +107,12 @@ class Doorman:
     def gone(self, arrival: Arrival) -> None:
         self._inside.discard(arrival)
 
-    def silent(self, visitor: Visitor, now: float) -> None:
-        """It waits for its next request."""
+    def silent(self, visitor: Arrival | Visitor, now: float) -> None:
+        """It has not said yet what it wants, or what it wants next."""
         self.speaks(visitor)
         (self._silent if visitor.known else self._silent_strangers)[visitor] = now
 
-    def speaks(self, visitor: Visitor) -> None:
+    def speaks(self, visitor: Arrival | Visitor) -> None:
         """A request of it is being answered, or it is gone."""
         self._silent.pop(visitor, None)
         self._silent_strangers.pop(visitor, None)
@@ -125,13 +131,16 @@ class Doorman:
 class Arrival(asyncio.Protocol):
     """A connection before it is certain that it may stay."""
 
+    known = False
+
     def __init__(self, doorman: Doorman) -> None:
         self._doorman = doorman
+        self._wire: asyncio.Transport | None = None
         self._task: asyncio.Task[None] | None = None
-        self._visitor: Visitor | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
+        self._wire = transport
         rules = self._doorman.tls()
         if not self._doorman.admit(self):
             if rules is None:
@@ -140,14 +149,25 @@ class Arrival(asyncio.Protocol):
         elif rules is None:
             self._welcome(transport)
         else:
-            self._task = asyncio.get_running_loop().create_task(self._encrypt(transport, rules))
+            loop = asyncio.get_running_loop()
+            self._doorman.silent(self, loop.time())
+            self._task = loop.create_task(self._encrypt(transport, rules))
 
     def connection_lost(self, error: BaseException | None) -> None:
         self.leave()
 
     def leave(self) -> None:
         """Its place is free."""
+        self._doorman.speaks(self)
         self._doorman.gone(self)
+
+    def send_away(self) -> None:
+        """In the middle of its handshake."""
+        self.leave()
+        if self._task is not None:
+            self._task.cancel()
+        if self._wire is not None:
+            self._wire.abort()
 
     def _welcome(self, transport: asyncio.Transport) -> None:
         visitor = Visitor(self._doorman, self)
@@ -156,7 +176,9 @@ class Arrival(asyncio.Protocol):
 
     async def _encrypt(self, transport: asyncio.Transport, rules: TlsRules) -> None:
         visitor = Visitor(self._doorman, self)
-        try:
+        encrypted = None
+        # Whoever speaks plain HTTP, has no certificate, or is gone, has not even a line in the log.
+        with suppress(OSError, ValueError):
             encrypted = await asyncio.get_running_loop().start_tls(
                 transport,
                 visitor,
@@ -165,17 +187,12 @@ class Arrival(asyncio.Protocol):
                 ssl_handshake_timeout=HEAD_SECONDS,
                 ssl_shutdown_timeout=HEAD_SECONDS,
             )
-        except (OSError, ssl.SSLError, ValueError):
-            # Also whoever speaks plain HTTP, has no certificate, or is gone.
-            self._doorman.count("handshake_failed")
-            transport.abort()
-            self.leave()
-            return
         if encrypted is None or not allowed(encrypted.get_extra_info("peercert"), rules.names):
             self._doorman.count("handshake_failed")
             transport.abort()
             self.leave()
             return
+        self._doorman.speaks(self)
         visitor.connection_made(encrypted)
 
 
