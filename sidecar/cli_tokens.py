@@ -9,6 +9,7 @@ import click
 
 from sidecar.cli_common import PATH, json_option, private_file, show_json, state_option
 from sidecar.clock import SystemClock
+from sidecar.errors import SidecarError
 from sidecar.model.access import Scope
 from sidecar.terminal import safe, table
 from sidecar.web import tokens
@@ -39,13 +40,19 @@ def create(state: Path, scope: str, name: str | None, output: Path | None) -> No
 
     `alerts` may deliver alerts and nothing else, `read` may look, `admin` may do everything.
     """
-    made = tokens.create(state.absolute(), name or scope, Scope(scope), SystemClock().wall())
+    name = name or scope
+    made = tokens.create(state.absolute(), name, Scope(scope), SystemClock().wall())
     if output is None:
         click.echo(made)
         click.echo("This is the only time that it is shown.", err=True)
         return
-    with private_file(output) as file:
-        file.write(made + "\n")
+    try:
+        with private_file(output) as file:
+            file.write(made + "\n")
+    except SidecarError:
+        # Nobody has seen it, so nobody would miss it.
+        tokens.revoke(state, name)
+        raise
 
 
 @token.command("list")

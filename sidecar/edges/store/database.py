@@ -24,6 +24,8 @@ from sidecar.errors import DiskFull, Permanent, StoreUnavailable, UnsafeState
 
 FILE = "sidecar.db"
 _LOCK = "sidecar.lock"
+_OVERFLOW_UID = 65_534
+"""Owns, in a container's user namespace, what belongs to nobody in it."""
 BUSY_MILLISECONDS = 1000
 _CACHE_KIB = 512
 """Of pages that SQLite keeps; what it reads again comes from the page cache of the kernel."""
@@ -33,7 +35,7 @@ def prepare_folder(folder: Path) -> None:
     """Make the state folder, or see that it is ours alone.
 
     Raises:
-        UnsafeState: it belongs to another user.
+        UnsafeState: it belongs to another user, or another user could put another one in its place.
         Permanent: it can be neither made nor used.
     """
     try:
@@ -50,6 +52,14 @@ def prepare_folder(folder: Path) -> None:
         )
     if stat.S_IMODE(facts.st_mode) & 0o077:
         folder.chmod(0o700)
+    for above in folder.resolve().parents:
+        facts = above.stat()
+        free_for_all = facts.st_mode & stat.S_IWOTH and not facts.st_mode & stat.S_ISVTX
+        if free_for_all or facts.st_uid not in (0, os.getuid(), _OVERFLOW_UID):
+            raise UnsafeState(
+                f"others may rename what is in {above}, and so put another folder in place of {folder}",
+                hint=f"chmod o-w {above}, or choose another folder with --state.",
+            )
 
 
 def lock_state(folder: Path) -> int:
