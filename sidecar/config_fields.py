@@ -19,6 +19,7 @@ import yaml
 
 from sidecar import config_units as units
 from sidecar.errors import Fault
+from sidecar.regexes.ambiguity import endless_on
 
 T = TypeVar("T")
 N = TypeVar("N", int, float)
@@ -324,7 +325,7 @@ def one_of(kind: type[E], what: str) -> Reader[E]:
 
 
 def regex(place: Place) -> str:
-    """A regular expression that compiles."""
+    """A regular expression that compiles, and does not plainly take for ever on some texts."""
     pattern = text(place)
     try:
         with warnings.catch_warnings():
@@ -332,6 +333,12 @@ def regex(place: Place) -> str:
             re.compile(pattern)
     except (re.error, OverflowError, RecursionError) as error:
         raise Wrong(f"{pattern!r} is no regular expression: {error}") from error
+    example = endless_on(pattern, rounds=5)
+    if example:
+        raise Wrong(
+            f"{pattern!r} would take for ever on some texts, as on many more of {example!r}: "
+            "what repeats in it can match the same text in several ways"
+        )
     return pattern
 
 
