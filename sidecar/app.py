@@ -21,7 +21,8 @@ from sidecar.config import Settings
 from sidecar.config_lastgood import Start
 from sidecar.decide import conversation, layout, retain, stress
 from sidecar.decide.by_hand import tmux_at
-from sidecar.edges import process
+from sidecar.decide.defaults import Premises
+from sidecar.edges import mounts, process
 from sidecar.edges.aside import is_misplaced, put_aside
 from sidecar.edges.diagnostics import DiagnosticsDoor
 from sidecar.edges.guests import Guests
@@ -64,6 +65,7 @@ from sidecar.flow.inquiry import Inquiry
 from sidecar.flow.keeper import Keeper
 from sidecar.flow.lanes import Lanes
 from sidecar.flow.notify import Notices
+from sidecar.flow.own_prober import OwnProber
 from sidecar.flow.pace import Pace
 from sidecar.flow.person import Person
 from sidecar.flow.picture import picture
@@ -344,12 +346,24 @@ class Sidecar:
         prober = Prober(clock, commands=places.COMMANDS + places.HUNG)
         self._undo.push_async_callback(prober.close)
         rounds: Rounds[Check] = Rounds(
-            prober, clock, SystemDice(), meter, self._log, places.Room(), steady=True
-        )
+            OwnProber(prober, self._ward, self._store, clock), clock, SystemDice(), meter, self._log,
+            places.Room(), steady=True,
+        )  # fmt: skip
         return Checks(
             self._ward, rounds, self._store, stopped, person, clock, meter, self._log, self._notice,
-            lambda name, why: self._watch.dismiss(name, why),
+            lambda name, why: self._watch.dismiss(name, why), self._survey,
         )  # fmt: skip
+
+    async def _survey(self) -> Premises:
+        """What the checks that come without being configured are about."""
+        await self._watch.first_cycle.wait()
+        sessions = {name: entry.session for name, entry in self._ward.expected.items()}
+        folders = {pane.cwd for session in sessions.values() if session for pane in session.panes()}
+        disks: tuple[str, ...] = ()
+        # Without the table of mounts the state folder's own disk is the only one that is known.
+        with contextlib.suppress(OSError):
+            disks = await asyncio.to_thread(mounts.disks, folders - {""}, str(self._state))
+        return Premises(str(self._state), self.address, disks, tuple(sessions))
 
     def _open_store(self) -> Store:
         return Store(
@@ -602,7 +616,9 @@ class Sidecar:
         while True:
             due = self._clock.monotonic() + _LAG_EVERY
             await self._clock.sleep(_LAG_EVERY)
-            self.metrics.loop_lag(max(self._clock.monotonic() - due, 0.0))
+            late = max(self._clock.monotonic() - due, 0.0)
+            self._ward.lags.append(late)
+            self.metrics.loop_lag(late)
 
     def _redraw(self) -> None:
         self._status = picture(

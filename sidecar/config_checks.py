@@ -6,11 +6,24 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sidecar import config_units as units
-from sidecar.config_fields import Place, Reader, Told, Wrong, duration, list_of, read_as, section, text, whole
+from sidecar.config_fields import (
+    Place,
+    Reader,
+    Told,
+    Wrong,
+    duration,
+    list_of,
+    read_as,
+    section,
+    switch,
+    text,
+    whole,
+)
 from sidecar.config_heals import heals
 from sidecar.config_probes import PROBES
-from sidecar.model.check import Check
+from sidecar.model.check import DEFAULTS, Check
 from sidecar.model.heal import target_of
+from sidecar.model.probe import CommandProbe
 
 MOST = 500
 """Checks; each has series of its own."""
@@ -38,11 +51,22 @@ def _check(place: Place) -> Check:
     if len(place.report.faults) > known:
         # What is left of a check with faults may seem to have others.
         raise Told
+    if values.get("off"):
+        return _switched_off(values)
     asked = [values.pop(kind) for kind in PROBES if kind in values]
     if len(asked) != 1:
         words = ", ".join(map(str, PROBES))
         raise Wrong(f"asks {len(asked)} things, and a check asks one of {words}")
     return _with_times(_of_one_session(Check(probe=asked[0], **values)))
+
+
+def _switched_off(values: dict[str, Any]) -> Check:
+    """What else is said of it does not matter, until it is switched on again."""
+    probes = [values.pop(kind) for kind in PROBES if kind in values]
+    if not probes and values["name"] not in DEFAULTS:
+        known = ", ".join(sorted(DEFAULTS))
+        raise Wrong(f"switches off a check that there is not: {values['name']!r}; the defaults are {known}")
+    return Check(probe=probes[0] if probes else _NOTHING, **values)
 
 
 def _of_one_session(check: Check) -> Check:
@@ -69,11 +93,14 @@ def _with_times(check: Check) -> Check:
     return check
 
 
+_NOTHING = CommandProbe(())
+"""What a default asks that is switched off."""
 _CHECK: Mapping[str, Reader[Any]] = {
     "name": read_as(units.rule_name),
     **{str(kind): reader for kind, reader in PROBES.items()},
     "heal": heals,
     "session": text,
+    "off": switch,
     "interval": duration("100ms", "1d"),
     "retry_interval": duration("50ms", "1d"),
     "timeout": duration("50ms", "10m"),

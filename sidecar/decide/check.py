@@ -28,10 +28,10 @@ from sidecar.model.incident import (
     Unit,
 )
 from sidecar.model.plan import Refusal, RefusalReason
-from sidecar.model.probe import ProbeFault, ProbeResult
+from sidecar.model.probe import UNASKED, ProbeFault, ProbeResult
 from sidecar.model.session import Pane, Session
 
-CONCLUSIVE = frozenset({ProbeFault.REFUSED})
+CONCLUSIVE = frozenset({ProbeFault.REFUSED, ProbeFault.NOT_RUNNING})
 """Faults that leave no doubt, so that they need not be repeated: nobody listens, or nothing runs."""
 
 
@@ -56,6 +56,8 @@ class Course:
 
 def follow(before: Course, check: Check, result: ProbeResult, at: float, counts_from: float) -> Course:
     """The course after one more try, which began at ``at``. Failures before ``counts_from`` do not count."""
+    if result.fault in UNASKED:
+        return before if before.state is CheckState.FAILING else before.turn(CheckState.UNKNOWN, at)
     if result.fault is None:
         now = replace(before, bad=0, good=before.good + 1, first=None)
         back = before.state is not CheckState.FAILING or now.good >= check.recovers

@@ -8,12 +8,14 @@ its failures count.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Any
 
 from sidecar.clock import Clock
 from sidecar.decide.check import Course, broken_part, find_pane, finding, follow, heal_of, is_of
+from sidecar.decide.defaults import Premises, defaults
 from sidecar.decide.detect import Expected, instance_of
 from sidecar.errors import SidecarError
 from sidecar.flow.person import Person
@@ -31,6 +33,7 @@ from sidecar.model.session import Look, Pane, Presence, Session
 
 _FRESH, _FRESH_COMMAND = 0.25, 1.0
 """Seconds for which an answer counts as one of now; a command that is run costs more than a question."""
+_SURVEY_EVERY = 30.0
 _STARTING = 10.0
 """Seconds that what was started in a pane has at least before its failures count."""
 _WAITING = (IncidentState.HELD, IncidentState.GIVEN_UP)
@@ -68,6 +71,8 @@ class Checks:
     notice: Callable[[], None]
     """Puts a reason to look into the watch's inbox."""
     dismiss: Dismiss
+    survey: Callable[[], Awaitable[Premises]] | None = None
+    """Tells what the defaults are about; without it there are none."""
     _workers: Workers = field(init=False)
     _checks: tuple[Check, ...] | None = None
     """Those that are asked; None before the first look."""
@@ -92,7 +97,9 @@ class Checks:
         return [
             self._finding(check)
             for check, memory in self._memories.items()
-            if memory.course.state is CheckState.FAILING and (not check.about or check.about in free)
+            if memory.course.state is CheckState.FAILING
+            and not check.shown_only
+            and (not check.about or check.about in free)
         ]
 
     async def still(self, finding: Finding, look: Look) -> bool:
@@ -140,7 +147,7 @@ class Checks:
 
     async def _follow(self) -> None:
         """The checks as they are configured now; the tasks follow, and the memories of others go."""
-        checks = self.ward.settings.checks
+        checks = tuple(self.ward.checks_in_force.values())
         if checks == self._checks:
             return
         self._checks = checks
@@ -157,7 +164,21 @@ class Checks:
                     await self.dismiss(row.session, "there is no such check any more")
 
     def _work(self) -> Work:
-        return {check: partial(self._pursue, check) for check in self._checks or ()}
+        work: dict[Hashable, Callable[[], Coroutine[Any, Any, None]]] = {
+            check: partial(self._pursue, check) for check in self._checks or ()
+        }
+        if self.survey is not None:
+            work[""] = self._look_around
+        return work
+
+    async def _look_around(self) -> None:
+        """What the defaults are about, as it is now, and the rest until the next time."""
+        assert self.survey is not None
+        built_in = defaults(await self.survey())
+        if built_in != self.ward.built_in:
+            self.ward.built_in = built_in
+            self.notice()
+        await self.clock.sleep(_SURVEY_EVERY)
 
     async def _pursue(self, check: Check) -> None:
         """One try, and the rest until the next."""

@@ -270,6 +270,13 @@ class Book(Protocol):
             StoreUnavailable: it could not be had in time.
         """
 
+    async def damage(self, *, deep: bool) -> str:
+        """What is wrong with the database as a whole, for people; empty if nothing is found.
+
+        ``deep``: every page of it is looked at, which takes a while.
+        """
+        ...
+
     async def audit_rows(
         self,
         limit: int,

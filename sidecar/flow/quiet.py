@@ -162,7 +162,10 @@ class Quiet:
         """Whatever may be silenced by its name."""
         ward = self._ward
         known = {*ward.expected, *ward.released, *(live.name for live in ward.look.sessions)}
-        known |= {*ward.settings.declared.sessions, *(SUBJECT + one.name for one in ward.settings.checks)}
+        known |= {
+            *ward.settings.declared.sessions,
+            *(SUBJECT + name for name in ward.checks_in_force),
+        }
         if target not in known and await self._book.newest_checkpoint(target) is not None:
             known.add(target)
         return known

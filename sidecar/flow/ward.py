@@ -6,11 +6,13 @@ Lives on the event loop alone; nothing here awaits. The durable part is in the b
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from sidecar.config import SessionOverride, Settings
 from sidecar.decide import climb
+from sidecar.decide.defaults import asked
 from sidecar.decide.detect import (
     Expected,
     instance_of,
@@ -59,6 +61,8 @@ def busy(name: str) -> Refusal:
     )
 
 
+_LAGS = 60
+"""Half a minute of them."""
 _EXITS_KEPT = 4096
 """Ends of processes that are remembered; the oldest go first."""
 _LONGEST_REST = 30.0
@@ -179,6 +183,11 @@ class Ward:
         """What of a declared session is not as its file says, and counts."""
         self.footings: dict[tuple[str, FailureKind], Footing] = {}
         """Where sessions stand on their ladders."""
+        self.built_in: tuple[Check, ...] = ()
+        """The checks that come without being configured."""
+        self._in_force: tuple[object, object, Mapping[str, Check]] = (None, None, {})
+        self.lags: deque[float] = deque(maxlen=_LAGS)
+        """How late the event loop has woken lately, in seconds."""
         self.checks: dict[str, CheckRow] = {}
         """What is remembered of checks that fail, or whose heals have not helped, by name."""
         self.spent: dict[str, float] = {}
@@ -203,9 +212,18 @@ class Ward:
         """Those of Alertmanagers."""
         self.draining = False
 
+    @property
+    def checks_in_force(self) -> Mapping[str, Check]:
+        """All that are asked, configured or not, by name."""
+        configured, built_in, found = self._in_force
+        if configured is not self.settings.checks or built_in is not self.built_in:
+            found = {check.name: check for check in asked(self.settings.checks, self.built_in)}
+            self._in_force = self.settings.checks, self.built_in, found
+        return found
+
     def check(self, name: str) -> Check | None:
         """The check of this name; None if there is none."""
-        return next((one for one in self.settings.checks if one.name == name), None)
+        return self.checks_in_force.get(name)
 
     def vain(self, check: str) -> int:
         """How many heals of it in a row have not helped."""

@@ -13,6 +13,15 @@ SUBJECT = "check:"
 since tmux has no colon in names."""
 
 
+DEFAULTS = frozenset({"memory", "disk", "programs", "api", "store", "loop"})
+"""The families of checks that come without being configured."""
+
+
+def family(name: str) -> str:
+    """What a default is called in the configuration: ``disk`` for ``disk:/srv``."""
+    return name.partition(":")[0]
+
+
 def name_of(subject: str) -> str:
     """The name of the check that is the subject; empty where that is a session."""
     return subject.removeprefix(SUBJECT) if subject.startswith(SUBJECT) else ""
@@ -59,8 +68,12 @@ class Check:
     """Seconds after the start of the sidecar, and after each heal, in which a failure does not count."""
     tries: int = 3
     """Heals in a row that have not helped before none is tried any more and a person is called."""
+    off: bool = False
+    """Whether it is not asked; for a default that is not wanted, beside its name nothing else is needed."""
     built_in: bool = False
     """Whether it came without being configured."""
+    shown_only: bool = False
+    """Whether it is no failure when it does not pass: what it is about is found and healed elsewhere."""
 
     @property
     def slow_from(self) -> float:

@@ -22,6 +22,8 @@ class ProbeKind(StrEnum):
     TCP = "tcp"
     DNS = "dns"
     COMMAND = "command"
+    OWN = "own"
+    """What only the sidecar itself asks."""
     MEMORY = "memory"
     SWAP = "swap"
     DISK = "disk"
@@ -81,6 +83,7 @@ FAULTS: Mapping[ProbeKind, tuple[ProbeFault, ...]] = {
         ProbeFault.COMMAND_HUNG,
         ProbeFault.COMMAND_FLOODED,
     ),
+    ProbeKind.OWN: (*_FIGURES, ProbeFault.NO_ANSWER, ProbeFault.BAD_ANSWER, ProbeFault.NOT_RUNNING),
     ProbeKind.MEMORY: _FIGURES,
     ProbeKind.SWAP: _FIGURES,
     ProbeKind.DISK: (*_FIGURES, ProbeFault.BELOW_LIMIT, ProbeFault.NO_ANSWER),

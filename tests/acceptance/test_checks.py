@@ -133,3 +133,16 @@ def test_heals_that_do_not_help_call_a_person_and_end_when_it_passes(tmux: TmuxB
             passes(sidecar, "db")
             rows = "/api/v1/incidents?session=check:db"
             eventually(lambda: sidecar.get(rows)["incidents"][0]["state"] == "dismissed", "its end")
+
+
+def test_the_defaults_are_there_without_configuration(tmux: TmuxBox) -> None:
+    tmux.run("new-session", "-d", "-s", "web", "sleep 1001")
+    with sidecar_box(tmux) as sidecar:
+        wanted = {"memory", "disk", "api", "store", "loop", "programs:web"}
+        eventually(lambda: wanted <= listed(sidecar).keys(), "the defaults")
+        for name in ("api", "store", "loop", "programs:web"):
+            passes(sidecar, name)
+        found = listed(sidecar)
+        assert all(found[name]["built_in"] for name in wanted)
+        assert found["memory"]["heal"] == ["drop the sidecar's own caches"]
+        assert service.run(sidecar.state, "checks", "run", "store").exit_code == 0

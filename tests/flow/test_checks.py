@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from sidecar.config import RecoverySettings, Settings
+from sidecar.decide import retain
+from sidecar.decide.defaults import Premises, defaults
+from sidecar.edges.store import Store
 from sidecar.flow.checks import Checks
+from sidecar.flow.own_prober import OwnProber
 from sidecar.flow.places import Room
 from sidecar.flow.rounds import Rounds
 from sidecar.model.check import Check, CheckState
@@ -18,9 +23,10 @@ from sidecar.model.incident import Asker, IncidentState, SignalKind
 from sidecar.model.plan import Refusal, RefusalReason
 from sidecar.model.policy import Budget, Mode
 from sidecar.model.probe import CommandProbe, HttpProbe, Probe, ProbeFault, ProbeResult
+from sidecar.model.probe_own import Own, OwnProbe
 from sidecar.model.record import Action
 from sidecar.model.running import ProcessState, Running, Sending
-from sidecar.model.session import Process, Session
+from sidecar.model.session import Presence, Process, Session
 from sidecar.model.status import RecoverRequest
 from tests.decide.builders import pane, session
 from tests.flow.answers import Answers
@@ -120,6 +126,7 @@ async def world(
     tmux: ValueTmux | None = None,
     always: dict[Probe, ProbeResult] | None = None,
     on_heal: Callable[[], None] = lambda: None,
+    survey: Callable[[], Awaitable[Premises]] | None = None,
 ) -> AsyncIterator[World]:
     """A session ``web``, and these checks. ``always`` and ``on_heal`` are there before anything is asked."""
     tmux = tmux or ValueTmux(HandClock())
@@ -149,7 +156,7 @@ async def world(
 
         found = Checks(
             one.ward, rounds, one.store, programs, one.person, one.clock, meter, one.log, notice,
-            one.watch.dismiss,
+            one.watch.dismiss, survey,
         )  # fmt: skip
         made.append(World(one, answers, programs, found, on_heal=on_heal))
         one.spawn("checks", found.run())
@@ -475,3 +482,62 @@ async def test_what_has_not_helped_is_taken_back_where_it_can_be(tmp_path: Path)
         here.on_heal = lambda: here.answers.always.update({HTTP: GOOD})
         await here.pass_time(60.0)
         assert here.heals == ["run `scale up`"]
+
+
+async def test_what_cannot_be_measured_is_neither_good_nor_bad(tmp_path: Path) -> None:
+    async with world(tmp_path, api(COMMAND)) as here:
+        here.answers.given[HTTP] = [GOOD]
+        here.answers.always[HTTP] = ProbeResult(ProbeFault.NOT_MEASURED, 0.0, "there is no such file")
+        await here.pass_time(120.0)
+        assert here.state() is CheckState.UNKNOWN
+        assert here.heals == []
+        assert await here.incidents() == []
+
+
+async def test_the_defaults_are_asked_and_one_that_is_switched_off_is_not(tmp_path: Path) -> None:
+    off = Check("loop", HTTP, off=True)
+    async with world(tmp_path, off, survey=survey) as here:
+        here.answers.always.update({check.probe: GOOD for check in defaults(await survey())})
+        await here.pass_time(100.0)
+        assert set(here.checks.states()) == {"memory", "disk", "store", "programs:web"}
+        assert set(here.checks.states().values()) == {CheckState.PASSING}
+
+
+async def survey() -> Premises:
+    return Premises("/state", sessions=("web",))
+
+
+async def test_the_sidecar_asks_itself(tmp_path: Path) -> None:
+    async with world(tmp_path) as here:
+        one = here.corridor
+        own = OwnProber(here.answers, one.ward, one.store, one.clock)
+        programs = OwnProbe(Own.PROGRAMS, "web")
+
+        async def ask(what: OwnProbe) -> ProbeResult:
+            asking = asyncio.create_task(own.probe(what, 5.0, {}))
+            await one.quiet()
+            return await asking
+
+        assert (await ask(programs)).fault is None
+        one.tmux.sessions.clear()
+        one.ward.look = await one.tmux.look()
+        assert (await ask(programs)).fault is ProbeFault.NOT_RUNNING
+        assert (await ask(OwnProbe(Own.STORE))).fault is None
+        one.ward.lags.extend([0.0, 2.5, 0.1])
+        late = await ask(OwnProbe(Own.LOOP, above=1.0))
+        assert (late.fault, late.value) == (ProbeFault.ABOVE_LIMIT, 2.5)
+        assert (await ask(OwnProbe(Own.LOOP, above=3.0))).fault is None
+        one.tmux.presence = Presence.UNKNOWN
+        one.ward.look = await one.tmux.look()
+        assert (await ask(programs)).fault is ProbeFault.NOT_MEASURED
+
+
+async def test_a_database_that_has_gone_is_noticed(tmp_path: Path) -> None:
+    clock = HandClock()
+    store = Store(tmp_path, clock, retain.keep, on_corrupt=int, on_write=float, on_audit=int)
+    try:
+        assert await store.damage(deep=True) == ""
+        (tmp_path / "sidecar.db").rename(tmp_path / "elsewhere.db")
+        assert "is not the file any more" in await store.damage(deep=False)
+    finally:
+        store.close()

@@ -11,9 +11,11 @@ import fcntl
 import os
 import sqlite3
 import stat
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import quote
 
 from sidecar.edges.aside import free_name, is_misplaced, put_aside
 from sidecar.edges.lock import lock
@@ -214,6 +216,20 @@ def _check(connection: sqlite3.Connection) -> None:
 
 def _complaint(connection: sqlite3.Connection) -> str:
     answer = str(connection.execute("PRAGMA integrity_check(1)").fetchone()[0])
+    return "" if answer == "ok" else answer
+
+
+def look_through(path: Path) -> str:
+    """What is wrong with any page of the database; empty if nothing is. Beside whoever writes it.
+
+    Raises:
+        StoreUnavailable: it could not be looked at.
+    """
+    try:
+        with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)) as connection:
+            answer = str(connection.execute("PRAGMA quick_check(1)").fetchone()[0])
+    except sqlite3.DatabaseError as error:
+        raise StoreUnavailable(f"the database cannot be read: {error}", hint="Look at its disk.") from error
     return "" if answer == "ok" else answer
 
 

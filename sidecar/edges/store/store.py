@@ -42,7 +42,14 @@ from sidecar.edges.store import (
 )
 from sidecar.edges.store.audit import Transaction, read_audit
 from sidecar.edges.store.chain import read_head
-from sidecar.edges.store.database import Opened, lock_state, open_database, prepare_folder, unavailable
+from sidecar.edges.store.database import (
+    Opened,
+    lock_state,
+    look_through,
+    open_database,
+    prepare_folder,
+    unavailable,
+)
 from sidecar.edges.store.quiet import QuietShelf
 from sidecar.edges.store.reserve import Reserve, is_full
 from sidecar.edges.store.salvage import UNREADABLE
@@ -507,6 +514,13 @@ class Store:
             tx.run("ROLLBACK")
 
         await self._in_thread(work)
+
+    async def damage(self, *, deep: bool) -> str:
+        if not await asyncio.to_thread(self.is_on_disk):
+            return f"{self._path} is not the file any more that is written"
+        await self.audit_head()
+        # Nobody who writes has to wait for a connection of its own.
+        return await asyncio.to_thread(look_through, self._path) if deep else ""
 
     async def audit_rows(
         self,
