@@ -18,6 +18,8 @@ _TERMINATION = 5.0
 """The same for one that was told to end."""
 _DEATH = 5.0
 _POLL = 0.05
+_LOOKS = 40
+"""At a shell that has to take its terminal back, which is a matter of milliseconds."""
 
 
 async def interrupt(surgery: Surgery, step: Step) -> None:
@@ -36,6 +38,7 @@ async def interrupt(surgery: Surgery, step: Step) -> None:
 
 async def end(surgery: Surgery, step: Step) -> None:
     """Ask it to end, as its rule says or by SIGTERM, and SIGKILL if that is not enough."""
+    await _back_in_front(surgery, step)
     state = _in_front(surgery, step)
     if state is None:
         return
@@ -92,6 +95,15 @@ def _in_front(surgery: Surgery, step: Step) -> ProcessState | None:
             hint="Somebody acted meanwhile; nothing was done to it.",
         )
     return state
+
+
+async def _back_in_front(surgery: Surgery, step: Step) -> None:
+    """A shell takes its terminal back a moment after what ran in front of it was ended."""
+    for _ in range(_LOOKS):
+        state = surgery.host.stopped.state(step.pid)
+        if state is None or state.group == state.front or state.pid != state.session:
+            return
+        await surgery.clock.sleep(_POLL)
 
 
 async def _send(surgery: Surgery, state: ProcessState, what: Sending) -> None:

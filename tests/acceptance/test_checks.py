@@ -107,6 +107,28 @@ def test_an_api_in_a_shell_that_answers_5xx_is_ended_and_entered_again(tmux: Tmu
         passes(sidecar, "api")
 
 
+def test_a_respawn_ends_what_runs_in_the_shell_and_the_shell(tmux: TmuxBox) -> None:
+    tmux.run("new-session", "-d", "-s", "api", "-x", "200", "-y", "50", "bash --norc")
+    eventually(lambda: "bash" in tmux.run("capture-pane", "-p", "-t", "=api:"), "a prompt")
+    tmux.run("send-keys", "-t", "=api:", "sleep 1007", "Enter")
+    eventually(lambda: tmux.panes("#{pane_current_command}") == ["sleep"], "the program")
+    good = tmux.folder / "good"
+    check = {
+        "name": "file", "command": ["test", "-e", str(good)], "interval": "2s", "retry_interval": "200ms",
+        "timeout": "1s", "heal": {"respawn": "api:0.0"},
+    }  # fmt: skip
+    good.touch()
+    with sidecar_box(tmux, *configure(tmux, check)) as sidecar:
+        passes(sidecar, "file")
+        sidecar.stored("api")
+        before = tmux.panes("#{pane_pid}")
+        good.unlink()
+        eventually(lambda: tmux.panes("#{pane_pid}") != before, "another shell")
+        good.touch()
+        sidecar.verified("api")
+        assert tmux.panes("#{pane_current_command} #{pane_dead}") == ["bash 0"]
+
+
 def test_heals_that_do_not_help_call_a_person_and_end_when_it_passes(tmux: TmuxBox) -> None:
     tmux.run("new-session", "-d", "-s", "web", "sleep 1001")
     port, done = unused_port(), tmux.folder / "done"
@@ -117,8 +139,9 @@ def test_heals_that_do_not_help_call_a_person_and_end_when_it_passes(tmux: TmuxB
     with sidecar_box(tmux, *configure(tmux, check)) as sidecar:
         eventually(lambda: listed(sidecar)["db"]["state"] == "given_up", "given up", 40.0)
         assert done.read_text() == "once\n"
-        line = "checks: 1 given_up (db)"
-        eventually(lambda: line in service.run(sidecar.state, "status").output, line)
+        words = "1 given_up"
+        eventually(lambda: words in service.run(sidecar.state, "status").output, words)
+        assert "(db)" in service.run(sidecar.state, "status").output
         assert "1 of 1 in vain" in service.run(sidecar.state, "checks").output
         told = service.run(sidecar.state, "explain", "check:db").output
         assert "by itself: nothing (heals_in_vain)" in told
