@@ -10,15 +10,20 @@ from sidecar.decide.detect import NOT_RUNNING
 from sidecar.decide.firm import firm_plan
 from sidecar.decide.heal_steps import heal_step
 from sidecar.decide.restore import Resume
+from sidecar.decide.shells import is_shell
 from sidecar.decide.situation import Situation
 from sidecar.model.check import Check
 from sidecar.model.heal import Heal
 from sidecar.model.incident import Broken
 from sidecar.model.plan import Entry, Expectation, Resumption, Step, StepKind
 from sidecar.model.session import Pane, Process, Session, SessionImage, image_of
+from sidecar.model.supervise import Stop
 
 _SHOWS, _LONGEST = 10.0, 60.0
 """Seconds within which a heal has to show, and the most that the grace of a check makes of them."""
+
+_STOP = Stop()
+"""How a program is asked to end before it is killed."""
 
 ComesBack = Callable[[SessionImage, int, Pane, Resume], Resumption | None]
 
@@ -67,7 +72,10 @@ def _pane_plan(
     if part.pid == NOT_RUNNING:
         start = (Step(StepKind.START_PROGRAM, pane.id, pane.pid, resumption=found),) if found else ()
         return (Step(StepKind.SAVE), *start), Expectation(None, untouched=_siblings(session))
-    steps, expectation = firm_plan(situation.finding, session, lambda _, __: found, StepKind.END)
+    # A shell has nothing to put in order, and does not end when it is asked to.
+    ruled = {where: rule.stop for where, rule in situation.programs.items()}
+    stops = ruled if is_shell(pane.argv) else {pane.id: _STOP, **ruled}
+    steps, expectation = firm_plan(situation.finding, session, lambda _, __: found, StepKind.END, stops)
     if part.pid == pane.pid and pane.program is not None:
         # What runs in front of it goes first, by the signal that lets it put things in order.
         front = Step(StepKind.END, pane.id, pane.program.pid)

@@ -228,7 +228,7 @@ async def test_the_program_of_a_pane_is_ended_and_started_again(tmp_path: Path) 
         await here.pass_time(40.0)
         row = await here.corridor.recovered()
         assert (row.session, row.strategy, row.state) == ("web", "heal_check", "verified")
-        assert here.corridor.tmux.effects == [("SIGKILL", 201), ("respawn", "%1")]
+        assert here.corridor.tmux.effects == [("SIGTERM", 201), ("respawn", "%1")]
         assert here.corridor.store is not None
         assert await here.incidents() == [("web", "check_failed", IncidentState.RECOVERED)]
 
