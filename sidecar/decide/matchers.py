@@ -1,7 +1,7 @@
 """Which alerts an Alertmanager's own silences are about. Pure.
 
 Its expressions take linear time, ours do not, and whoever writes silences must not hold up the service:
-an expression that repeats a repetition, or repeats too often, is not used.
+an expression that could take for ever is not used.
 """
 
 from __future__ import annotations
@@ -9,13 +9,16 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 
 from sidecar.model.quiet import ForeignSilence, Hush, Matcher, QuietKind
+from sidecar.regexes.ambiguity import endless_on
+from sidecar.regexes.cost import steps
 
-_REPEATS = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|(?P<group>\)(?:[*+]|\{))|(?P<many>[*+]|\{\d*,\d*\})")
-_MOST_REPEATS = 2
 _LONGEST_PATTERN = 1_000
-_LONGEST_VALUE = 255
+_MOST_STEPS = 1e6
+"""Of a comparison: a few milliseconds."""
+_FLAGS = re.compile(r"\(\?([ims]+)\)")
 
 
 def shown(silence: ForeignSilence) -> Hush:
@@ -25,7 +28,7 @@ def shown(silence: ForeignSilence) -> Hush:
 
 
 def usable(silences: Sequence[ForeignSilence]) -> tuple[tuple[ForeignSilence, ...], Mapping[str, str]]:
-    """Those that can be used, and by their ids why the others are not."""
+    """Those that can be used, and by their ids why the others are not. Slow: it belongs in a thread."""
     faults = {
         silence.id: why
         for silence in silences
@@ -53,20 +56,25 @@ def _fault(matcher: Matcher) -> str:
         return ""
     if len(matcher.value) > _LONGEST_PATTERN:
         return f"an expression of {len(matcher.value)} characters"
-    found = list(_REPEATS.finditer(matcher.value))
-    if any(one["group"] for one in found) or sum(bool(one["many"]) for one in found) > _MOST_REPEATS:
-        return f"{matcher.value!r} repeats too much"
     try:
         _pattern(matcher.value)
+        example = endless_on(_whole(matcher.value), rounds=5)
     except (re.error, OverflowError, RecursionError) as error:
         return f"{matcher.value!r} is not understood: {error}"
-    return ""
+    return f"{matcher.value!r} would take for ever on many more of {example!r}" if example else ""
 
 
+def _whole(pattern: str) -> str:
+    """The expression for a text as a whole."""
+    flags = _FLAGS.match(pattern)
+    return f"(?{flags[1]}:{pattern[flags.end() :]})\\Z" if flags else f"(?:{pattern})\\Z"
+
+
+@lru_cache(maxsize=256)
 def _pattern(text: str) -> re.Pattern[str]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return re.compile(text)
+        return re.compile(_whole(text))
 
 
 def _fulfilled(matcher: Matcher, labels: Mapping[str, str]) -> bool:
@@ -74,9 +82,9 @@ def _fulfilled(matcher: Matcher, labels: Mapping[str, str]) -> bool:
     value = labels.get(matcher.label, "")
     if not matcher.regex:
         return (value == matcher.value) is matcher.equal
-    if len(value) > _LONGEST_VALUE:
+    if steps(_whole(matcher.value), value) > _MOST_STEPS:
         return False
-    return (_pattern(matcher.value).fullmatch(value) is not None) is matcher.equal
+    return (_pattern(matcher.value).match(value) is not None) is matcher.equal
 
 
 def _condition(matcher: Matcher) -> str:

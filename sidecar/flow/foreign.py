@@ -49,14 +49,14 @@ class Foreign:
         }
         self._mute &= targets.keys()
         answers = await asyncio.gather(*map(self._ask_one, targets.values()))
-        found, faults = usable([silence for answer in answers for silence in answer])
+        found, faults = await asyncio.to_thread(usable, [one for answer in answers for one in answer])
         for number in faults.keys() - self._useless:
             self._log.say(
                 Action.SILENCE_USELESS,
                 level="warning",
                 silence=number,
                 error=faults[number],
-                hint="People are told in spite of it. Write it without repetitions of repetitions.",
+                hint="People are told in spite of it. Write its expression in another way.",
             )
         self._useless = set(faults)
         if found != self._ward.foreign:

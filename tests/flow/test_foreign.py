@@ -108,7 +108,10 @@ async def test_what_could_take_for_ever_is_said_once_and_not_respected(tmp_path:
         await asking.ask()
         await asking.ask()
         [line] = world.log.of(Action.SILENCE_USELESS)
-        assert (line["silence"], line["error"]) == ("a1", "'(w+)+eb' repeats too much")
+        assert (line["silence"], line["error"]) == (
+            "a1",
+            "'(w+)+eb' would take for ever on many more of 'wwwwww!'",
+        )
         await say(world)
         await world.until(lambda: told(world))
 
