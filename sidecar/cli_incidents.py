@@ -142,6 +142,8 @@ def _pane(pane: Row) -> Iterator[str]:
         yield from _indented(table(_PROCESS_HEAD, [_process(one) for one in tree["processes"]]).splitlines())
     if tree["left_out"]:
         yield f"    and {tree['left_out']} more processes"
+    if len(tree["processes"]) > 1:
+        yield f"    in all {_memory(tree['processes'])}"
     for one in tree["processes"]:
         yield from _where(one)
     if tree["group"]:
@@ -155,6 +157,17 @@ def _pane(pane: Row) -> Iterator[str]:
         if tail["covered"]:
             yield "    and beneath it:"
             yield from (f"      | {line}" for line in tail["covered"])
+
+
+def _memory(processes: Sequence[Row]) -> str:
+    """What all of them hold; where every share is known, without counting anything twice."""
+    told = f"{units.show_size(sum(one['memory_bytes'] for one in processes))} of memory"
+    shares = [one["shared_out_bytes"] for one in processes]
+    return (
+        told
+        if None in shares
+        else f"{told}, {units.show_size(sum(shares))} with what they share counted once"
+    )
 
 
 def _process(one: Row) -> list[str]:
@@ -206,7 +219,8 @@ def _server(server: Row | None) -> Iterator[str]:
     if server is None:
         return
     ending, process = server["ending"], server["process"]
-    how = f": it {ending['words']}" if ending else ", which lives" if process else ""
+    lives = ", which lives" if process else ", of which nothing is left"
+    how = f": it {ending['words']}" if ending else lives
     yield f"  tmux server {server['pid']}{how}"
     if process is not None:
         yield from _indented(table(_PROCESS_HEAD, [_process(process)]).splitlines())

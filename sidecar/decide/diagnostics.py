@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 
 from sidecar.decide.clues import describe_code
-from sidecar.decide.detect import Expected, server_of
+from sidecar.decide.detect import NOT_RUNNING, Expected, server_of
 from sidecar.model.diagnostics import (
     MOST_PANES,
     Diagnostics,
@@ -61,7 +61,7 @@ def scene_of(
     there = {pane.id: pane for pane in before.panes()} if before is not None else {}
     parts = [part for part in failure.broken if part.pane]
     known = list(islice((_pane(part, there.get(part.pane), exits) for part in parts), MOST_PANES))
-    subjects = tuple(_subjects(parts[: len(known)], there))
+    subjects = tuple(_subjects(parts[: len(known)], there, exits))
     server = _server(failure, expected, exits)
     if server is not None:
         alive = server.ending is None
@@ -117,12 +117,21 @@ def _pane(part: Broken, pane: Pane | None, exits: Mapping[int, Exit]) -> PaneFac
     return PaneFacts(part.pane, own, subject=0 if part.pid == own else part.pid, ending=ending)
 
 
-def _subjects(parts: Sequence[Broken], there: Mapping[str, Pane]) -> Iterator[Subject]:
+def _subjects(
+    parts: Sequence[Broken], there: Mapping[str, Pane], exits: Mapping[int, Exit]
+) -> Iterator[Subject]:
     for part in parts:
         pane = there.get(part.pane)
         pid = pane.pid if pane is not None else part.pid
         if pid:
-            yield Subject(part.pane, pid, firm=part.started != 0)
+            yield Subject(part.pane, pid, firm=_may_be_ended(part, pane, exits))
+
+
+def _may_be_ended(part: Broken, pane: Pane | None, exits: Mapping[int, Exit]) -> bool:
+    """Whether it is about a program that lives, which a step may end."""
+    lives = part.pid != NOT_RUNNING and part.pid not in exits and part.code is None
+    there = pane is not None and not pane.dead
+    return lives and there and (part.started != 0 or part.unit is Unit.CHECK)
 
 
 def _server(

@@ -163,11 +163,6 @@ class PaneFacts:
     tree: Tree = field(default_factory=Tree)
     stacks: tuple[PythonStack, ...] = ()
 
-    @property
-    def memory_bytes(self) -> int:
-        """Resident memory of all its processes."""
-        return sum(one.memory_bytes for one in self.tree.processes)
-
 
 @dataclass(frozen=True, slots=True)
 class ServerFacts:
