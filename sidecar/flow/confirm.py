@@ -11,6 +11,7 @@ from sidecar.flow.examine import Examination
 from sidecar.flow.ports import Tmux
 from sidecar.flow.situation import Surveyor
 from sidecar.flow.ward import Case
+from sidecar.model.incident import Unit
 from sidecar.model.plan import Plan, Refusal, RefusalReason, Undo
 from sidecar.model.record import HoldBack
 from sidecar.model.session import Operation, Presence
@@ -27,6 +28,8 @@ class Confirmer:
 
     async def confirm(self, case: Case, plan: Plan) -> Plan | Refusal:
         """The plan, with the way back in it where it takes a living session away; or why not."""
+        if _guarded(case):
+            return plan
         refusal = await self.stale(case)
         return refusal if refusal is not None else await self._safeguard(case, plan)
 
@@ -66,3 +69,9 @@ class Confirmer:
             steps=(replace(first, undo=saved.id), *others),
             undo=Undo(saved, tuple(one for one in resumptions if one is not None)),
         )
+
+
+def _guarded(case: Case) -> bool:
+    """Whether tmux itself makes sure, in the command that acts, that the pane is dead by this very end."""
+    (part, *others) = case.finding.failure.broken
+    return bool(case.finding.program) and part.unit is Unit.PANE and not others

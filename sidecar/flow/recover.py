@@ -160,7 +160,7 @@ class Recoverer:
         incident = await self._book.open_incident(finding, first_sign, self._clock.wall())
         case.incident = incident
         errand.under(incident.trace)
-        if incident.state is IncidentState.OPEN:
+        if incident.state is IncidentState.OPEN and not finding.program:
             # A crash may have come between two attempts: what was tried before it was in vain all the same.
             case.tried = await self._book.tried(incident.id)
         self._meter.failure(case.session, finding.failure.kind)

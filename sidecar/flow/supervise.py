@@ -29,6 +29,8 @@ from sidecar.model.supervise import Life, ProgramRule, ProgramStatus, Spot
 _POLL = 0.25
 """Seconds between two looks while a program waits for another one to be well."""
 _SOONEST = 0.001
+_FRESH = 0.25
+"""Seconds for which a decision is one of now: nobody else starts a program whose session is being healed."""
 
 
 @dataclass(slots=True)
@@ -42,6 +44,8 @@ class _Charge:
     """What was decided last, since it ended."""
     starts: tuple[float, ...] = ()
     """When we have started it, as far back as any limit looks; wall seconds."""
+    ruled: float = float("-inf")
+    """Monotonic seconds at which that was decided."""
     recount: bool = True
     """It may have been started since that was asked last."""
     first_sign: float = 0.0
@@ -189,7 +193,10 @@ class Supervisor:
     async def ruling(self, failure: Failure) -> tuple[Member, Ruling] | None:
         """What the rule of its program says of a failure now; None where there is none."""
         charge = self._of(failure)
-        return None if charge is None else (charge.member, await self._rule(charge))
+        if charge is None:
+            return None
+        known = charge.ruling if self._clock.monotonic() - charge.ruled < _FRESH else None
+        return charge.member, known if known is not None else await self._rule(charge)
 
     def rules_of(self, session: Session) -> Mapping[str, ProgramRule]:
         """The rules of the session's panes that are under one, by pane id."""
@@ -327,6 +334,7 @@ class Supervisor:
         members = [each.member for each in self._charges.values()]
         ailing = tuple(rules.ailments(member, members, self._unwell, now)) if member.rule.after else ()
         pace = self._ward.settings.recovery.slow_retry
+        charge.ruled = self._clock.monotonic()
         charge.ruling = rules.rule_on(member, charge.starts, ailing, pace, now)
         return charge.ruling
 
