@@ -53,6 +53,7 @@ from sidecar.flow.archive import Archive
 from sidecar.flow.checkpoint import Checkpointer
 from sidecar.flow.checks import Checks
 from sidecar.flow.circuits import Circuits
+from sidecar.flow.critical import CriticalExaminer
 from sidecar.flow.custody import Custody
 from sidecar.flow.dependencies import Dependencies
 from sidecar.flow.desk import FrontDesk
@@ -259,6 +260,7 @@ class Sidecar:
             ProgramExaminer(host.stopped, clock, self._notice),
             TerminalExaminer(ward, host.stopped, clock, self._notice),
             AbsenceExaminer(ward, store, clock),
+            CriticalExaminer(ward, host, clock, self._notice),
             heartbeats,
             checks,
         )

@@ -63,6 +63,9 @@ class SessionOverride:
     """How far it is held to its workspace file; replaces ``sessions.shape``."""
     unblock_terminal: float | None = None
     """Seconds that a terminal may be stopped by Ctrl-S; replaces ``sessions.unblock_terminal``."""
+    critical_processes: tuple[str, ...] = ()
+    """Regular expressions, searched in command lines: each has to be found in a process somewhere in the
+    session, else a person is told. See supervision.md."""
 
 
 @dataclass(frozen=True, slots=True)

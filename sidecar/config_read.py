@@ -220,7 +220,7 @@ _OVERRIDE: Mapping[str, Reader[Any]] = {
     "ladder": read_ladders,
     "shape": one_of(Shape, "shape"),
     "unblock_terminal": _UNBLOCK,
-    "critical_processes": unavailable,
+    "critical_processes": list_of(regex),
     "checkpoint": unavailable,
 }
 SESSIONS: Mapping[str, Reader[Any]] = {

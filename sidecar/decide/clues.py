@@ -205,7 +205,9 @@ def failed_by_itself(clues: Clues) -> Evidence | None:
 
 def kept_as_failed(clues: Clues) -> Evidence | None:
     pane = clues.pane
-    if clues.whole or clues.part.code is not None or pane is None or not pane.start_command:
+    if clues.part.unit is not Unit.PANE or clues.part.code is not None:
+        return None
+    if pane is None or not pane.start_command:
         return None
     # tmux keeps a pane under `failed` only after a signal or a status other than 0.
     return Evidence("tmux", "the pane was started as a command and was kept as failed")

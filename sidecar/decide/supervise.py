@@ -117,8 +117,14 @@ def fits(rule: ProgramRule, argv: Sequence[str], *, own: bool) -> bool:
     """Whether this is the rule's program; ``own``: it is a pane's process, and no shell for people."""
     words = without_blank_tail(tuple(argv))
     if rule.command:
-        return any(re.search(rule.command, call.text[:MATCHED]) for call in invocations(words))
+        return matches(rule.command, words)
     return own if not rule.run else own or words == rule.run
+
+
+def matches(pattern: str, argv: Sequence[str]) -> bool:
+    """Whether a regular expression is found in a command line, as rules see it."""
+    calls = invocations(without_blank_tail(tuple(argv)))
+    return any(re.search(pattern, call.text[:MATCHED]) for call in calls)
 
 
 def sight(

@@ -27,6 +27,13 @@ def withheld(situation: Situation) -> Refusal | None:
             f"no restart mends the network: {facts}",
             hint="It is asked again by itself, ever more slowly.",
         )
+    if finding.cause is Cause.PROCESS_MISSING:
+        return Refusal(
+            RefusalReason.REPORT_ONLY,
+            facts,
+            hint="See for yourself; a rule in programs keeps a process running, and critical_processes names "
+            "those that have to.",
+        )
     if situation.asker is Asker.OPERATOR:
         return None
     if situation.waits_for and finding.cause in _WAITS:

@@ -82,5 +82,10 @@ class LocalHost:
     async def end_script(self, mark: str) -> None:
         await asyncio.to_thread(script.end_script, mark)
 
+    async def command_lines(
+        self, roots: Mapping[str, tuple[int, ...]]
+    ) -> Mapping[str, tuple[tuple[str, ...], ...]]:
+        return await asyncio.to_thread(process.command_lines, roots)
+
     async def usage(self, roots: Mapping[str, tuple[int, ...]]) -> Mapping[str, Usage]:
         return await asyncio.to_thread(process.usage, roots)

@@ -170,6 +170,18 @@ def usage(roots: Mapping[str, tuple[int, ...]]) -> dict[str, Usage]:
     return {session: _sum_usage(own, tree(pids, children)) for session, pids in roots.items()}
 
 
+def command_lines(roots: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[tuple[str, ...], ...]]:
+    """The argument vectors in the trees under the given processes, by session. Slow: call it in a thread."""
+    children: dict[int, list[int]] = {}
+    for pid in map(int, filter(str.isdigit, os.listdir("/proc"))):
+        if fields := _stat(pid):
+            children.setdefault(int(fields[_STAT_PARENT]), []).append(pid)
+    return {
+        session: tuple(argv for pid in tree(pids, children) if (argv := _argv(pid)))
+        for session, pids in roots.items()
+    }
+
+
 def _own_usage(fields: list[bytes]) -> Usage:
     ticks = sum(map(int, fields[_STAT_TIMES]))
     return Usage(1, int(fields[_STAT_PAGES]) * _PAGE, ticks / _TICKS)

@@ -18,6 +18,8 @@ from sidecar.model.session import Health, Presence, Session
 from sidecar.model.status import SessionStatus, Status
 from sidecar.model.supervise import ProgramState
 
+_ABSENT = RefusalReason.REPORT_ONLY
+"""Why nothing is done about a session that lacks a process which has to run in it."""
 _DOWN = frozenset({ProgramState.BACKING_OFF, ProgramState.WAITING, ProgramState.UNKNOWN})
 """States of a program that does not run and should."""
 
@@ -137,7 +139,8 @@ def health_of(ward: Ward, name: str, live: Session | None) -> Health:
     programs = {one.state for one in ward.programs if one.session == name}
     if ProgramState.GIVEN_UP in programs:
         return Health.GIVEN_UP
-    if live is None or programs & _DOWN:
+    absent = still is not None and still.kind is FailureKind.UNHEALTHY and still.reason is _ABSENT
+    if live is None or programs & _DOWN or absent:
         return Health.CRASHED
     if still is not None and still.kind is FailureKind.FROZEN:
         return Health.FROZEN

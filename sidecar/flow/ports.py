@@ -885,5 +885,10 @@ class Host(Protocol):
     async def end_script(self, mark: str) -> None:
         """End what is left of a program that was run under this mark by a run of ours that is gone."""
 
+    async def command_lines(
+        self, roots: Mapping[str, tuple[int, ...]]
+    ) -> Mapping[str, tuple[tuple[str, ...], ...]]:
+        """The argument vectors of the process trees under these processes, by session."""
+
     async def usage(self, roots: Mapping[str, tuple[int, ...]]) -> Mapping[str, Usage]:
         """What the process trees under these processes use, by session."""

@@ -19,10 +19,10 @@ from sidecar.decide.supervise import Member, Move, Ruling, Sight
 from sidecar.errors import SidecarError
 from sidecar.flow.ports import Book, Logbook, LookAgain, Stopped, Wellness
 from sidecar.flow.ward import Ward
-from sidecar.model.incident import Broken, Cause, Evidence, Failure, FailureKind, Finding, Unit
+from sidecar.model.incident import Broken, Cause, Evidence, Failure, FailureKind, Finding, Role, Unit
 from sidecar.model.plan import Resumption
 from sidecar.model.policy import Restore
-from sidecar.model.record import Action, ProgramRow
+from sidecar.model.record import Action, ProgramRow, Watched
 from sidecar.model.session import Look, Pane, Presence, SavedPane, Session, Window
 from sidecar.model.supervise import Life, ProgramRule, ProgramStatus, Spot
 
@@ -123,6 +123,7 @@ class Supervisor:
         try:
             await self.observe(look)
             if look.presence is not Presence.PRESENT:
+                self._ward.programs = ()
                 return ()
             for charge in self._charges.values():
                 if charge.down and charge.member.spot.session in free:
@@ -130,7 +131,6 @@ class Supervisor:
         except SidecarError as error:
             # What the book does not say now is asked at the next look.
             self._complain(error)
-        self._ward.programs = tuple(map(self._status, self._charges.values()))
         return tuple(found)
 
     async def meet(self, look: Look) -> None:
@@ -140,9 +140,20 @@ class Supervisor:
             await self.observe(look)
         except SidecarError as error:
             self._complain(error)
-        self._ward.programs = tuple(map(self._status, self._charges.values()))
         if any(charge.down for pane, charge in self._charges.items() if pane not in known):
             self._notice()
+
+    def running(self) -> Iterator[Watched]:
+        """The programs whose end has to be told, also of sessions that are being healed."""
+        for charge in self._charges.values():
+            if not charge.down:
+                member = charge.member
+                role = Role.PANE if member.unit is Unit.PANE else Role.PROGRAM
+                yield Watched(role, member.life.pid, member.spot.session, member.pane)
+
+    def show(self) -> None:
+        """How every program stands; once its end is watched for, so that whoever sees it may end it."""
+        self._ward.programs = tuple(map(self._status, self._charges.values()))
 
     async def record(self) -> None:
         """Keep what has changed; at the next look again if the book cannot take it now."""

@@ -283,12 +283,13 @@ class Watch:
             await asyncio.sleep(0)
             await self._adopt(look, {failure.session for failure in failures} | supervisor.broken)
             await supervisor.meet(look)
-            await supervisor.record()
             await asyncio.sleep(0)
             self._watch_processes(look)
+            supervisor.show()
             # A server that goes at this very moment is for the next look, which its end asks for.
             with contextlib.suppress(SidecarError):
                 await self._arm(look)
+            await supervisor.record()
 
     def _is_certain(self, failure: Failure, look: Look) -> bool:
         """Whether it can be acted upon; else it is looked at again at once."""
@@ -590,7 +591,8 @@ class Watch:
 
     def _watch_processes(self, look: Look) -> None:
         assert look.server is not None
-        self._t.processes.follow([Watched(Role.SERVER, look.server.pid), *self._programs()])
+        supervised = self._t.examination.supervisor.running()
+        self._t.processes.follow([Watched(Role.SERVER, look.server.pid), *supervised, *self._programs()])
 
     def _programs(self) -> Iterable[Watched]:
         for name, entry in self._ward.expected.items():

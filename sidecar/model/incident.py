@@ -78,6 +78,7 @@ class Cause(StrEnum):
     HEARTBEAT_MISSED = "heartbeat_missed"
     NETWORK_OUTAGE = "network_outage"
     DEPENDENCY_DOWN = "dependency_down"
+    PROCESS_MISSING = "process_missing"
     CHECK_FAILED = "check_failed"
     NEVER_STARTED = "never_started"
     SHAPE_DIFFERS = "shape_differs"

@@ -284,3 +284,25 @@ def test_the_last_words_of_a_program_stay_in_its_history(tmux: TmuxBox) -> None:
         back(sidecar, "v", pid)
         eventually(lambda: "WHY IT DIED" in tmux.run("capture-pane", "-p", "-t", pane), "its words again")
         assert tmux.run("capture-pane", "-p", "-S", "-", "-t", pane).count("WHY IT DIED") == 2
+
+
+def test_a_critical_process_that_is_missing_is_told_once(tmux: TmuxBox) -> None:
+    tmux.run("new-session", "-d", "-s", "c", "-x", "200", "-y", "50", "bash --norc")
+    tmux.run("send-keys", "-t", "=c:", "sleep 1006", "Enter")
+    overrides = {"c": {"critical_processes": ["^sleep 1006$", "bash"]}}
+    with service(tmux, [], sessions={"overrides": overrides}) as sidecar:
+        sidecar.stored("c")
+        assert sidecar.sessions()["c"]["health"] == "healthy"
+        tmux.run("send-keys", "-t", "=c:", "C-c")
+        incident = eventually(
+            lambda: sidecar.get("/api/v1/incidents")["incidents"], "it is missed", PATIENCE
+        )[0]
+        assert (incident["failure"], incident["cause"]) == ("unhealthy", "process_missing")
+        assert [fact["fact"] for fact in incident["evidence"]] == [
+            "no process of the session matches '^sleep 1006$'"
+        ]
+        eventually(lambda: refused(sidecar, "report_only"), "nothing is done")
+        eventually(lambda: sidecar.sessions()["c"]["health"] == "crashed", "its health")
+        tmux.run("send-keys", "-t", "=c:", "sleep 1006", "Enter")
+        eventually(lambda: sidecar.sessions()["c"]["health"] == "healthy", "it is there again", PATIENCE)
+        assert sidecar.recoveries("c") == []

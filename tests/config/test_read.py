@@ -88,7 +88,11 @@ def test_everything(monkeypatch: pytest.MonkeyPatch) -> None:
         workspaces=("/home/me/tmuxp",),
         unblock_terminal=600.0,
         overrides={
-            "api": SessionOverride(restore=Restore.NEVER, unblock_terminal=0.0),
+            "api": SessionOverride(
+                restore=Restore.NEVER,
+                unblock_terminal=0.0,
+                critical_processes=("^node ", "redis-server"),
+            ),
             "a b;\"$(x)'é": SessionOverride(
                 ladder={FailureKind.CRASHED: (Rung(Strategy.RESTORE_CHECKPOINT),)}
             ),

@@ -451,6 +451,8 @@ class Host:
     """What was asked about the machine when something had broken."""
     holds: asyncio.Event | None = None
     """Set: an answer does not come before this."""
+    running: dict[str, tuple[tuple[str, ...], ...]] = field(default_factory=dict)
+    """The command lines of processes, by session."""
     stopped: Any = None
     """What processes do and how they are signalled, where a test needs it."""
     healer: Any = None
@@ -468,6 +470,11 @@ class Host:
     async def run_script(self, arguments: Sequence[str], cwd: str, mark: str = "") -> None: ...
 
     async def end_script(self, mark: str) -> None: ...
+
+    async def command_lines(
+        self, roots: Mapping[str, tuple[int, ...]]
+    ) -> Mapping[str, tuple[tuple[str, ...], ...]]:
+        return self.running
 
     async def usage(self, roots: Mapping[str, tuple[int, ...]]) -> Mapping[str, Usage]:
         return {}
