@@ -51,7 +51,7 @@ from sidecar.flow import places
 from sidecar.flow.absence import AbsenceExaminer
 from sidecar.flow.archive import Archive
 from sidecar.flow.checkpoint import Checkpointer
-from sidecar.flow.checks import Checks
+from sidecar.flow.checks import REMEMBERED, Checks
 from sidecar.flow.circuits import Circuits
 from sidecar.flow.critical import CriticalExaminer
 from sidecar.flow.custody import Custody
@@ -349,7 +349,7 @@ class Sidecar:
         self._undo.push_async_callback(prober.close)
         rounds: Rounds[Check] = Rounds(
             OwnProber(prober, self._ward, self._store, clock), clock, SystemDice(), meter, self._log,
-            places.Room(), steady=True,
+            places.Room(), remembered=REMEMBERED,
         )  # fmt: skip
         return Checks(
             self._ward, rounds, self._store, stopped, person, clock, meter, self._log, self._notice,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bench.cases import (
+    checking,
     checkpoints,
     detecting,
     holding,
@@ -33,6 +34,8 @@ CASES: dict[str, Case] = {
         Case("checkpoint", "a first, an unchanged and a grown checkpoint", checkpoints.checkpoint),
         Case("storm", "a thousand alerts at once, while sessions come back", storm.storm),
         Case("recovering", "the processor while fifty sessions come back", storm.recovering),
+        Case("api", "an API in a pane that refuses, or answers 503, until it answers again", checking.api),
+        Case("checks", "the processor and the memory that 200 health checks take", checking.checks),
         Case("loop", "how long anything holds the event loop", holding.loop),
         Case("day", "24 simulated hours of a session that prints", retention.day),
         Case("weight", "memory and CPU of the service at 100 sessions with 300 panes", weight.weight),

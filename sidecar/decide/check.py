@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from sidecar import redact
+from sidecar.decide import backoff
 from sidecar.decide.by_hand import asking
 from sidecar.decide.detect import NOT_RUNNING
 from sidecar.decide.shells import is_shell
@@ -28,6 +29,7 @@ from sidecar.model.incident import (
     Unit,
 )
 from sidecar.model.plan import Refusal, RefusalReason
+from sidecar.model.policy import Jitter, RetryPolicy
 from sidecar.model.probe import UNASKED, ProbeFault, ProbeResult
 from sidecar.model.session import Pane, Session
 
@@ -70,6 +72,20 @@ def follow(before: Course, check: Check, result: ProbeResult, at: float, counts_
     if before.state is CheckState.FAILING or now.bad >= check.after or result.fault in CONCLUSIVE:
         return now.turn(CheckState.FAILING, at)
     return now.turn(CheckState.SUSPECT, at)
+
+
+def pause(check: Check, course: Course, uncounted: int, until_counts: float) -> float:
+    """Seconds until the next try.
+
+    A failure is repeated at ``retry_interval`` until it counts, and then ever more slowly. ``uncounted``
+    are failures in a row in a time in which they do not count; it is over in ``until_counts`` seconds.
+    """
+    growing = RetryPolicy(1, check.retry_interval, check.interval, jitter=Jitter.NONE)
+    if course.bad:
+        return backoff.delay(growing, max(course.bad - check.after + 1, 1), 0.0)
+    if not uncounted:
+        return check.interval
+    return min(backoff.delay(growing, uncounted, 0.0), max(until_counts, check.retry_interval))
 
 
 def heal_of(check: Check, vain: int) -> Heal | None:

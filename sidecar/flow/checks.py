@@ -14,9 +14,10 @@ from functools import partial
 from typing import Any
 
 from sidecar.clock import Clock
-from sidecar.decide.check import Course, broken_part, find_pane, finding, follow, heal_of, is_of
+from sidecar.decide.check import Course, broken_part, find_pane, finding, follow, heal_of, is_of, pause
 from sidecar.decide.defaults import Premises, defaults
 from sidecar.decide.detect import Expected, instance_of
+from sidecar.decide.weather import failures_in_a_row
 from sidecar.errors import SidecarError
 from sidecar.flow.person import Person
 from sidecar.flow.ports import Book, CheckMeter, Dismiss, Logbook, Stopped
@@ -31,6 +32,8 @@ from sidecar.model.probe import ProbeResult
 from sidecar.model.record import Action, IncidentRow
 from sidecar.model.session import Look, Pane, Presence, Session
 
+REMEMBERED = 5
+"""Tries of each check; there may be hundreds of checks."""
 _FRESH, _FRESH_COMMAND = 0.25, 1.0
 """Seconds for which an answer counts as one of now; a command that is run costs more than a question."""
 _SURVEY_EVERY = 30.0
@@ -41,6 +44,8 @@ _WAITING = (IncidentState.HELD, IncidentState.GIVEN_UP)
 
 @dataclass(slots=True)
 class _Memory:
+    check: Check
+    question: Question[Check]
     course: Course
     counts_from: float
     """Monotonic seconds; failures before that do not count."""
@@ -76,7 +81,8 @@ class Checks:
     _workers: Workers = field(init=False)
     _checks: tuple[Check, ...] | None = None
     """Those that are asked; None before the first look."""
-    _memories: dict[Check, _Memory] = field(default_factory=dict)
+    _memories: dict[str, _Memory] = field(default_factory=dict)
+    """By the name of the check."""
     _look: Look = field(default_factory=lambda: Look(Presence.UNKNOWN, 0.0))
 
     causes = frozenset({Cause.CHECK_FAILED})
@@ -92,14 +98,14 @@ class Checks:
         if look.presence is not Presence.UNKNOWN:
             self._look = look
         await self._follow()
-        for check in self._memories:
-            self._notice_life(check)
+        for memory in self._memories.values():
+            self._notice_life(memory)
         return [
-            self._finding(check)
-            for check, memory in self._memories.items()
+            self._finding(memory)
+            for memory in self._memories.values()
             if memory.course.state is CheckState.FAILING
-            and not check.shown_only
-            and (not check.about or check.about in free)
+            and not memory.check.shown_only
+            and (not memory.check.about or memory.check.about in free)
         ]
 
     async def still(self, finding: Finding, look: Look) -> bool:
@@ -110,17 +116,17 @@ class Checks:
 
     async def ask(self, check: Check, look: Look) -> Finding | None:
         self._look = look
-        return self._finding(check) if await self._fails(check, 0.0) else None
+        return self._finding(self._memory(check)) if await self._fails(check, 0.0) else None
 
     def statuses(self) -> tuple[CheckStatus, ...]:
         """How all of them stand now."""
-        return tuple(self._status(check, memory) for check, memory in self._memories.items())
+        return tuple(map(self._status, self._memories.values()))
 
     def states(self) -> Mapping[str, CheckState]:
         """The same in one word for each."""
         return {
-            check.name: self._shown(check, memory.course.state, self.ward.vain(check.name))
-            for check, memory in self._memories.items()
+            name: self._shown(memory.check, memory.course.state, self.ward.vain(name))
+            for name, memory in self._memories.items()
         }
 
     async def run_now(self, name: str) -> CheckStatus | None:
@@ -133,7 +139,7 @@ class Checks:
             return None
         if not check.about or _there(check, self._look) is not None:
             await self._ask(check)
-        return self._status(check, self._memory(check))
+        return self._status(self._memory(check))
 
     async def _fails(self, check: Check, fresh: float) -> bool:
         """Ask once more, unless that was done so many seconds ago; whether it does not pass yet."""
@@ -142,8 +148,16 @@ class Checks:
         return course.good == 0 or course.state is CheckState.FAILING
 
     def _memory(self, check: Check) -> _Memory:
+        known = self._memories.get(check.name)
+        if known is not None and (known.check is check or known.check == check):
+            return known
         now = self.clock.monotonic()
-        return self._memories.setdefault(check, _Memory(Course(since=now), now + check.grace))
+        question = Question(check.name, check, check.probe, check.about)
+        fresh = _Memory(check, question, Course(since=now), now + check.grace)
+        if self.ward.check(check.name) == check:
+            # What is asked of one that has just been replaced is of no interest any more.
+            self._memories[check.name] = fresh
+        return fresh
 
     async def _follow(self) -> None:
         """The checks as they are configured now; the tasks follow, and the memories of others go."""
@@ -151,10 +165,8 @@ class Checks:
         if checks == self._checks:
             return
         self._checks = checks
-        for check in checks:
-            self._memory(check)
-        self._memories = {check: self._memories[check] for check in checks}
-        self.rounds.keep([_question(check) for check in checks])
+        self._memories = {check.name: self._memory(check) for check in checks}
+        self.rounds.keep([memory.question for memory in self._memories.values()])
         self._workers.follow()
         # What the book cannot tell now is dismissed by a person, or by a later change.
         with contextlib.suppress(SidecarError):
@@ -182,7 +194,7 @@ class Checks:
 
     async def _pursue(self, check: Check) -> None:
         """One try, and the rest until the next."""
-        question = _question(check)
+        question = self._memory(check).question
         if not self.rounds.standing(question).tries:
             await self.rounds.rest(question)
         if check.about and _there(check, self._look) is None:
@@ -190,11 +202,18 @@ class Checks:
             await self.rounds.rest(question, check.interval)
             return
         await self._ask(check)
-        await self.rounds.rest(question)
+        await self.rounds.rest(question, self._pause(check))
+
+    def _pause(self, check: Check) -> float:
+        memory = self._memory(check)
+        tries = self.rounds.standing(memory.question).tries
+        until = memory.counts_from - self.clock.monotonic()
+        return self.rounds.jittered(pause(check, memory.course, failures_in_a_row(tries), until))
 
     async def _ask(self, check: Check, since: float = float("inf")) -> None:
-        standing = await self.rounds.ask(_question(check), since=since)
-        memory, begun = self._memory(check), self.rounds.asked(_question(check))
+        memory = self._memory(check)
+        standing = await self.rounds.ask(memory.question, since=since)
+        begun = self.rounds.asked(memory.question)
         if begun > memory.heard:
             memory.heard = begun
             self._hear(check, memory, standing.tries[-1], begun)
@@ -259,17 +278,18 @@ class Checks:
         text = f"check {check.name} passes again: {fact}"
         await self.person.tell(Matter.CHECK_RECOVERED, row.session, text, row.trace, check.name)
 
-    def _notice_life(self, check: Check) -> None:
+    def _notice_life(self, memory: _Memory) -> None:
         """Give time to start to what is there anew."""
+        check = memory.check
         if not check.about:
             return
-        memory, session = self._memories[check], _there(check, self._look)
+        session = _there(check, self._look)
         life = _life(check, session, self._look) if session else None
         before, memory.life = memory.life, life
         if life == before or life is None:
             return
         if memory.course.state is CheckState.UNKNOWN:
-            self.rounds.hurry(_question(check))
+            self.rounds.hurry(memory.question)
         if before is not None and memory.proven:
             memory.proven = False
             time = max(check.grace, _STARTING)
@@ -280,9 +300,9 @@ class Checks:
         now = self.clock.monotonic()
         memory.course = Course(since=memory.course.since).turn(CheckState.UNKNOWN, now)
 
-    def _finding(self, check: Check) -> Finding:
-        memory, heal = self._memory(check), heal_of(check, self.ward.vain(check.name))
-        result = self.rounds.standing(_question(check)).tries[-1]
+    def _finding(self, memory: _Memory) -> Finding:
+        check, heal = memory.check, heal_of(memory.check, self.ward.vain(memory.check.name))
+        result = self.rounds.standing(memory.question).tries[-1]
         pane = find_pane(heal, _there(check, self._look))
         part = broken_part(check, heal, pane, memory.ran)
         return finding(check, memory.course, result, self._with_start(part))
@@ -296,10 +316,10 @@ class Checks:
         pane = find_pane(_pane_heal(check), _there(check, self._look))
         return pane.program.argv if pane is not None and pane.program is not None else ()
 
-    def _status(self, check: Check, memory: _Memory) -> CheckStatus:
-        tries = self.rounds.standing(_question(check)).tries
+    def _status(self, memory: _Memory) -> CheckStatus:
+        check, tries = memory.check, self.rounds.standing(memory.question).tries
         ahead = self.clock.wall() - self.clock.monotonic()
-        vain, due = self.ward.vain(check.name), self.rounds.due(_question(check))
+        vain, due = self.ward.vain(check.name), self.rounds.due(memory.question)
         return CheckStatus(
             check,
             self._shown(check, memory.course.state, vain),
@@ -317,10 +337,6 @@ class Checks:
         if case is not None and case.finding.failure.check == check.name:
             return CheckState.HEALING
         return CheckState.GIVEN_UP if check.heal and vain >= check.tries else state
-
-
-def _question(check: Check) -> Question[Check]:
-    return Question(check.name, check, check.probe, check.about)
 
 
 def _there(check: Check, look: Look) -> Session | None:

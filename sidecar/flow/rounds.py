@@ -71,6 +71,14 @@ class Question(Generic[R]):
     probe: Probe
     session: str = ""
     """Whom it is asked for; empty where the answer is the same for all."""
+    _hash: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        # It is looked up many times for each try, and a rule has many fields.
+        object.__setattr__(self, "_hash", hash((self.label, self.rule, self.probe, self.session)))
+
+    def __hash__(self) -> int:
+        return self._hash
 
 
 @dataclass(slots=True)
@@ -97,12 +105,11 @@ class Rounds(Generic[R]):
         meter: RoundsMeter,
         log: Logbook,
         places: Places | None = None,
-        *,
-        steady: bool = False,
+        remembered: int = REMEMBERED,
     ) -> None:
-        """``steady``: a fault that may pass by itself is repeated as quickly as any other."""
+        """``remembered`` is how many of the last tries of each question are."""
         self._prober = prober
-        self._steady = steady
+        self._remembered = remembered
         self._clock = clock
         self._dice = dice
         self._meter = meter
@@ -175,7 +182,7 @@ class Rounds(Generic[R]):
         about = {"SIDECAR_SESSION": question.session} if question.session else {}
         result = await self._prober.probe(question.probe, question.rule.timeout, about)
         memory.begun = began
-        memory.tries = (*memory.tries, result)[-REMEMBERED:]
+        memory.tries = (*memory.tries, result)[-self._remembered :]
         if result.fault is None:
             memory.since = None
         elif memory.since is None:
@@ -209,9 +216,13 @@ class Rounds(Generic[R]):
         if row == 0:
             pause = rule.interval
         else:
-            attempt = row if passing(memory.tries) and not self._steady else max(row - rule.after + 1, 1)
+            attempt = row if passing(memory.tries) else max(row - rule.after + 1, 1)
             growing = RetryPolicy(1, rule.retry_interval, rule.interval, jitter=Jitter.NONE)
             pause = backoff.delay(growing, attempt, 0.0)
+        return self.jittered(pause)
+
+    def jittered(self, pause: float) -> float:
+        """The same, a little longer or shorter."""
         return pause * (1.0 + _JITTER * (2.0 * self._dice.roll() - 1.0))
 
 

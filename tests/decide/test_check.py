@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.config import DEFAULT_LADDERS, RecoverySettings
-from sidecar.decide.check import CONCLUSIVE, Course, broken_part, find_pane, finding, follow, heal_of
+from sidecar.decide.check import CONCLUSIVE, Course, broken_part, find_pane, finding, follow, heal_of, pause
 from sidecar.decide.choose import choose
 from sidecar.decide.situation import Limits, Situation
 from sidecar.model.check import Check, CheckState
@@ -185,3 +185,25 @@ def test_a_heal_has_time_to_show(grace: float, seconds: float) -> None:
     plan = choose(situation(replace(CHECK, heal=COMMANDS, grace=grace)), resume)
     assert isinstance(plan, Plan)
     assert plan.expectation.seconds == seconds
+
+
+@pytest.mark.parametrize(
+    ("bad", "uncounted", "until", "seconds"),
+    [
+        (0, 0, 0.0, 30.0),
+        (1, 1, 0.0, 1.0),
+        (2, 2, 0.0, 1.0),
+        (3, 3, 0.0, 1.0),
+        (4, 4, 0.0, 2.0),
+        (5, 5, 0.0, 4.0),
+        (50, 20, 0.0, 30.0),
+        (0, 1, 60.0, 1.0),
+        (0, 4, 60.0, 8.0),
+        (0, 4, 5.0, 5.0),
+        (0, 4, -1.0, 1.0),
+    ],
+)
+def test_failures_are_repeated_soon_and_then_ever_more_slowly(
+    bad: int, uncounted: int, until: float, seconds: float
+) -> None:
+    assert pause(CHECK, Course(bad=bad), uncounted, until) == seconds

@@ -149,7 +149,7 @@ async def world(
         one.host.stopped = programs
         one.host.healer = Healer(made)
         meter = one.meter.checks
-        rounds: Rounds[Check] = Rounds(answers, one.clock, Certain(), meter, one.log, Room(), steady=True)
+        rounds: Rounds[Check] = Rounds(answers, one.clock, Certain(), meter, one.log, Room())
 
         def notice() -> None:
             one.watch.signal(SignalKind.STOPPED)
