@@ -4,11 +4,47 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import yaml
 
-from sidecar.config_fields import Place, Reader, Told, section
+from sidecar import config_units as units
+from sidecar.config_fields import Place, Reader, Told, Wrong, section
+
+
+class Texts(Protocol):
+    """Whatever says what has to be in a text, and what must not."""
+
+    @property
+    def match(self) -> str: ...
+
+    @property
+    def no_match(self) -> str: ...
+
+
+class Ages(Protocol):
+    """Whatever says how old something has to be, in seconds."""
+
+    @property
+    def younger(self) -> float | None: ...
+
+    @property
+    def older(self) -> float | None: ...
+
+
+def tell_texts(probe: Texts) -> None:
+    """Wrong where no text would be right."""
+    if probe.match and probe.match == probe.no_match:
+        raise Wrong(f"match and no_match are both {probe.match!r}, so no text would be right")
+
+
+def tell_ages(probe: Ages) -> None:
+    """Wrong where no age would be right."""
+    if probe.younger is not None and probe.older is not None and probe.older >= probe.younger:
+        raise Wrong(
+            f"older ({units.show_seconds(probe.older)}) is not less than "
+            f"younger ({units.show_seconds(probe.younger)}), so no age would be right"
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,6 +15,7 @@ from sidecar.config_fields import (
     Place,
     Reader,
     Wrong,
+    duration,
     kind_of,
     list_of,
     one_of,
@@ -23,7 +25,8 @@ from sidecar.config_fields import (
     text,
     whole,
 )
-from sidecar.config_probe_form import Form
+from sidecar.config_probe_form import Form, tell_texts
+from sidecar.config_probes_file import FILES
 from sidecar.config_probes_machine import MACHINE
 from sidecar.config_probes_process import PROCESSES
 from sidecar.model.probe import (
@@ -99,24 +102,82 @@ def _statuses(place: Place) -> tuple[int, ...]:
     return found
 
 
+def _exits(place: Place) -> tuple[int, ...]:
+    status = whole(0, 255)
+    if isinstance(place.node, yaml.ScalarNode):
+        return (status(place),)
+    found = list_of(status)(place)
+    if not place.node.value:
+        raise Wrong("is empty, so no status would be right")
+    return found
+
+
+def _http(**values: Any) -> HttpProbe:
+    probe = HttpProbe(**values)
+    if probe.expires is not None and not probe.url.startswith("https:"):
+        raise Wrong("expires is about a certificate, and the url has none: it would never count")
+    tell_texts(probe)
+    return probe
+
+
+def _command(**values: Any) -> CommandProbe:
+    probe = CommandProbe(**values)
+    if bool(probe.argv) is bool(probe.shell):
+        raise Wrong("needs either argv, a list of arguments, or shell, a line for /bin/sh")
+    tell_texts(probe)
+    return probe
+
+
+def _dns(expect: tuple[str, ...] = (), **values: Any) -> DnsProbe:
+    probe = DnsProbe(**values)
+    try:
+        return replace(probe, expect=tuple(_expected(word, probe.type) for word in expect))
+    except ValueError as error:
+        raise Wrong(f"expect: {error}") from error
+
+
+def _expected(word: str, kind: RecordType) -> str:
+    """As the answer has it."""
+    if kind is RecordType.TXT:
+        return word
+    if kind not in (RecordType.A, RecordType.AAAA):
+        return _dns_name(word).removesuffix(".").lower()
+    address = ip_address(word)
+    if address.version != (4 if kind is RecordType.A else 6):
+        raise ValueError(f"{word!r} can be in no {kind} record")
+    return str(address)
+
+
 _HTTP: Mapping[str, Reader[Any]] = {
     "url": read_as(_url),
     "status": _statuses,
     "match": regex,
     "redirects": one_of(Redirects, "way to follow redirects"),
     "verify": switch,
+    "no_match": regex,
+    "slower": duration("1ms", "10m"),
+    "expires": duration("1h", "3650d"),
 }
 _DNS: Mapping[str, Reader[Any]] = {
     "name": read_as(_dns_name),
     "server": read_as(_server),
     "type": one_of(RecordType, "record type"),
+    "expect": list_of(text),
+}
+_COMMAND: Mapping[str, Reader[Any]] = {
+    "argv": argv,
+    "shell": text,
+    "status": _exits,
+    "match": regex,
+    "no_match": regex,
 }
 PROBES: Mapping[ProbeKind, Form] = {
-    ProbeKind.COMMAND: Form(CommandProbe, {"argv": argv}, "argv", required=("argv",)),
-    ProbeKind.HTTP: Form(HttpProbe, _HTTP, "url", required=("url",)),
+    ProbeKind.COMMAND: Form(CommandProbe, _COMMAND, "argv", build=_command),
+    ProbeKind.HTTP: Form(HttpProbe, _HTTP, "url", required=("url",), build=_http),
     ProbeKind.TCP: Form(TcpProbe, {}, read=read_as(_address)),
-    ProbeKind.DNS: Form(DnsProbe, _DNS, "name", required=("name",)),
+    ProbeKind.DNS: Form(DnsProbe, _DNS, "name", required=("name",), build=_dns),
     **MACHINE,
     **PROCESSES,
+    **FILES,
 }
 """By kind, which is also the key in the file."""

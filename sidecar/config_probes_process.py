@@ -22,7 +22,7 @@ from sidecar.config_fields import (
     text,
     whole,
 )
-from sidecar.config_probe_form import Form
+from sidecar.config_probe_form import Form, tell_ages
 from sidecar.model.probe import ProbeKind
 from sidecar.model.probe_process import DescriptorsProbe, Never, ProcessProbe, Which
 
@@ -52,11 +52,7 @@ def _process(**values: Any) -> ProcessProbe:
     probe = ProcessProbe(which, **values)
     if probe.most is not None and probe.least > probe.most:
         raise Wrong(f"least ({probe.least}) is more than most ({probe.most}), so no number would be right")
-    if None not in (probe.younger, probe.older) and (probe.older or 0.0) >= (probe.younger or 0.0):
-        raise Wrong(
-            f"older ({units.show_seconds(probe.older or 0.0)}) is not less than "
-            f"younger ({units.show_seconds(probe.younger or 0.0)}), so no age would be right"
-        )
+    tell_ages(probe)
     return probe
 
 

@@ -32,6 +32,7 @@ class ProbeKind(StrEnum):
     LOAD = "load"
     DESCRIPTORS = "descriptors"
     PROCESS = "process"
+    FILE = "file"
 
 
 class ProbeFault(StrEnum):
@@ -60,6 +61,12 @@ class ProbeFault(StrEnum):
     TOO_OLD = "too_old"
     TOO_YOUNG = "too_young"
     BAD_STATE = "bad_state"
+    SLOW = "slow"
+    EXPIRES_SOON = "expires_soon"
+    WRONG_RECORDS = "wrong_records"
+    TEXT_MISMATCH = "text_mismatch"
+    MISSING = "missing"
+    UNWANTED = "unwanted"
 
 
 _FIGURES = (ProbeFault.ABOVE_LIMIT, ProbeFault.NOT_MEASURED)
@@ -75,13 +82,21 @@ _CONNECTING = (
     ProbeFault.BAD_ANSWER,
 )
 FAULTS: Mapping[ProbeKind, tuple[ProbeFault, ...]] = {
-    ProbeKind.HTTP: (*_CONNECTING, ProbeFault.TLS_FAULT, ProbeFault.BAD_STATUS, ProbeFault.BODY_MISMATCH),
+    ProbeKind.HTTP: (
+        *_CONNECTING,
+        ProbeFault.TLS_FAULT,
+        ProbeFault.BAD_STATUS,
+        ProbeFault.BODY_MISMATCH,
+        ProbeFault.SLOW,
+        ProbeFault.EXPIRES_SOON,
+    ),
     ProbeKind.TCP: _CONNECTING,
-    ProbeKind.DNS: _CONNECTING,
+    ProbeKind.DNS: (*_CONNECTING, ProbeFault.WRONG_RECORDS, ProbeFault.NOT_MEASURED),
     ProbeKind.COMMAND: (
         ProbeFault.COMMAND_FAILED,
         ProbeFault.COMMAND_HUNG,
         ProbeFault.COMMAND_FLOODED,
+        ProbeFault.TEXT_MISMATCH,
     ),
     ProbeKind.OWN: (*_FIGURES, ProbeFault.NO_ANSWER, ProbeFault.BAD_ANSWER, ProbeFault.NOT_RUNNING),
     ProbeKind.MEMORY: _FIGURES,
@@ -98,6 +113,16 @@ FAULTS: Mapping[ProbeKind, tuple[ProbeFault, ...]] = {
         ProbeFault.TOO_OLD,
         ProbeFault.TOO_YOUNG,
         ProbeFault.BAD_STATE,
+    ),
+    ProbeKind.FILE: (
+        *_FIGURES,
+        ProbeFault.BELOW_LIMIT,
+        ProbeFault.MISSING,
+        ProbeFault.UNWANTED,
+        ProbeFault.TOO_OLD,
+        ProbeFault.TOO_YOUNG,
+        ProbeFault.TEXT_MISMATCH,
+        ProbeFault.NO_ANSWER,
     ),
 }
 """What each kind of probe may find wrong."""
@@ -143,6 +168,12 @@ class HttpProbe:
     """``never``; ``same_origin``: only to the same scheme, host and port; ``anywhere``. At most five."""
     verify: bool = True
     """Whether the certificate of an ``https`` server has to be valid."""
+    no_match: str = ""
+    """Regular expression that must not be found there."""
+    slower: float | None = None
+    """Seconds from which on an answer is too slow, redirects included."""
+    expires: float | None = None
+    """Seconds for which the certificate has to be valid yet, whether or not it is verified."""
 
     @property
     def kind(self) -> ProbeKind:
@@ -186,6 +217,9 @@ class DnsProbe:
     """IP address of the server, with or without a port; empty: the servers of this machine."""
     type: RecordType = RecordType.A
     """Which records are wanted."""
+    expect: tuple[str, ...] = ()
+    """What has to be among them: addresses, texts or names; of ``MX``, ``SRV`` and ``SOA`` the name of the
+    server."""
 
     @property
     def kind(self) -> ProbeKind:
@@ -214,17 +248,30 @@ class Local:
 
 @dataclass(frozen=True, slots=True)
 class CommandProbe(Local):
-    """A program that ends with 0 where all is well. No shell is involved."""
+    """A program that ends with 0 where all is well. No shell is involved, unless it is asked for."""
 
-    argv: tuple[str, ...]
+    argv: tuple[str, ...] = ()
     """The program and its arguments."""
+    shell: str = ""
+    """Instead of them: one line for ``/bin/sh``."""
+    status: tuple[int, ...] = (0,)
+    """The exit statuses that are right."""
+    match: str = ""
+    """Regular expression that has to be found in what it prints, errors included."""
+    no_match: str = ""
+    """Regular expression that must not be found there."""
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """What is run."""
+        return ("/bin/sh", "-c", self.shell) if self.shell else self.argv
 
     @property
     def kind(self) -> ProbeKind:
         return ProbeKind.COMMAND
 
     def describe(self) -> str:
-        return f"`{redact.command(self.argv)}`"
+        return f"`{redact.text(self.shell) if self.shell else redact.command(self.argv)}`"
 
 
 class Probe(Protocol):

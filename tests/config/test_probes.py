@@ -6,7 +6,8 @@ import pytest
 
 from sidecar import config_read
 from sidecar.errors import ConfigInvalid
-from sidecar.model.probe import Probe
+from sidecar.model.probe import CommandProbe, DnsProbe, HttpProbe, Probe, RecordType
+from sidecar.model.probe_file import FileProbe, Part
 from sidecar.model.probe_machine import (
     CpuProbe,
     DiskProbe,
@@ -27,6 +28,32 @@ def read(text: str) -> Probe:
 @pytest.mark.parametrize(
     ("text", "probe"),
     [
+        (
+            "http: {url: 'https://a/', no_match: error, slower: 2s, expires: 14d}",
+            HttpProbe("https://a/", no_match="error", slower=2.0, expires=14 * 86_400.0),
+        ),
+        ("dns: {name: a.b, expect: [10.0.0.1]}", DnsProbe("a.b", expect=("10.0.0.1",))),
+        (
+            "dns: {name: a.b, type: AAAA, expect: ['::0:1']}",
+            DnsProbe("a.b", type=RecordType.AAAA, expect=("::1",)),
+        ),
+        (
+            "dns: {name: a.b, type: MX, expect: [Mail.a.b.]}",
+            DnsProbe("a.b", type=RecordType.MX, expect=("mail.a.b",)),
+        ),
+        ("command: [df, -h]", CommandProbe(("df", "-h"))),
+        ("command: {shell: 'df | grep x', status: 1}", CommandProbe(shell="df | grep x", status=(1,))),
+        (
+            "command: {argv: [df], status: [0, 2], match: a, no_match: b}",
+            CommandProbe(("df",), "", (0, 2), "a", "b"),
+        ),
+        ("file: /run/a", FileProbe("/run/a")),
+        ("file: {path: /run/a, exists: false}", FileProbe("/run/a", False)),
+        (
+            "file: {path: /a, younger: 1d, older: 1m, least: 1kB, most: 1MB, match: a, no_match: b, "
+            "part: head}",
+            FileProbe("/a", True, 86_400.0, 60.0, 1000, 10**6, "a", "b", Part.HEAD),
+        ),
         ("memory: 85%", MemoryProbe()),
         ("memory: {above: 70.5%, cgroup: own}", MemoryProbe(0.705, "own")),
         ("memory: {cgroup: /sys/fs/cgroup/a}", MemoryProbe(cgroup="/sys/fs/cgroup/a")),

@@ -95,15 +95,16 @@ def flooding(pause: float) -> Handler:
     return handle
 
 
-def certificate(folder: Path, name: str = "localhost") -> ssl.SSLContext:
-    """A server's context with a certificate that nobody has signed but itself."""
-    key, file = folder / "key.pem", folder / "cert.pem"
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-         "-keyout", key, "-out", file, "-days", "2", "-subj", f"/CN={name}", "-addext",
-         f"subjectAltName=DNS:{name}"],
-        check=True, capture_output=True, timeout=30,
-    )  # fmt: skip
+def certificate(folder: Path, name: str = "localhost", days: int = 2) -> ssl.SSLContext:
+    """A server's context with a certificate that nobody has signed but itself: ``cert.pem`` in the folder."""
+    key, file, wish, names = (folder / each for each in ("key.pem", "cert.pem", "wish.pem", "names"))
+    names.write_text(f"subjectAltName=DNS:{name}")
+    for command in (
+        ["req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+         "-keyout", key, "-out", wish, "-subj", f"/CN={name}"],
+        ["x509", "-req", "-in", wish, "-signkey", key, "-days", str(days), "-extfile", names, "-out", file],
+    ):  # fmt: skip
+        subprocess.run(["openssl", *command], check=True, capture_output=True, timeout=30)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(file, key)
     return context
@@ -128,6 +129,8 @@ class NameServer(asyncio.DatagramProtocol):
         self.skip = skip
         """So many questions are lost."""
         self.asked = 0
+        self.records: tuple[tuple[int, bytes], ...] = ()
+        """Type and data, beside the addresses."""
         self.forged: bytes = b""
         """Said before the answer."""
         self._transport: asyncio.DatagramTransport | None = None
@@ -147,11 +150,11 @@ class NameServer(asyncio.DatagramProtocol):
             self._send(self._answer(data), address)
 
     def _answer(self, question: bytes) -> bytes:
+        told = [*((1, socket.inet_aton(address)) for address in self.addresses), *self.records]
         records = b"".join(
-            b"\xc0\x0c" + struct.pack("!HHIH", 1, 1, 60, 4) + socket.inet_aton(address)
-            for address in self.addresses
+            b"\xc0\x0c" + struct.pack("!HHIH", kind, 1, 60, len(data)) + data for kind, data in told
         )
-        counts = struct.pack("!HHHHH", 0x8180 | self.code, 1, len(self.addresses), 0, 0)
+        counts = struct.pack("!HHHHH", 0x8180 | self.code, 1, len(told), 0, 0)
         return question[:2] + counts + question[12:] + records
 
     def _send(self, data: bytes, address: tuple[str, int]) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -41,6 +42,24 @@ def gone(pid: int) -> bool:
 async def test_how_it_ends(script: str, fault: ProbeFault | None, fact: str) -> None:
     result = await run("/bin/sh", "-c", script)
     assert (result.fault, result.fact.startswith(fact)) == (fault, True), result
+
+
+@pytest.mark.parametrize(
+    ("facts", "fault", "fact"),
+    [
+        ({"status": (0, 3)}, None, "ended with 3: two"),
+        ({"status": (1,)}, ProbeFault.COMMAND_FAILED, "ended with 3: two"),
+        ({"status": (3,), "match": "on[ef]"}, None, "ended with 3: two; 'on[ef]' is in its output"),
+        ({"status": (3,), "match": "six"}, ProbeFault.TEXT_MISMATCH, "'six' is not in its output"),
+        ({"status": (3,), "no_match": "tw+o"}, ProbeFault.TEXT_MISMATCH, "'tw+o' is in its output"),
+        ({"status": (3,), "match": "one", "no_match": "six"}, None, "'six' is not in its output"),
+    ],
+)
+async def test_statuses_and_output(facts: dict[str, Any], fault: ProbeFault | None, fact: str) -> None:
+    probe = CommandProbe(shell="(echo one; echo two >&2) | cat; echo two >&2; exit 3", **facts)
+    result = await Prober(SystemClock()).probe(probe, 10.0, {})
+    assert (result.fault, fact in result.fact) == (fault, True), result
+    assert probe.describe().startswith("`(echo one; ")
 
 
 async def test_what_cannot_be_started(tmp_path: Path) -> None:

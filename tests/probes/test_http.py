@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
+import resource
+import ssl
 from pathlib import Path
 
+import hypothesis.strategies as st
 import pytest
+from hypothesis import given
 
+from sidecar.edges.probes.certificate import end_of
 from sidecar.edges.probes.prober import Prober
 from sidecar.model.probe import HttpProbe, ProbeFault, ProbeResult, Redirects
 from tests.probes.servers import (
@@ -36,10 +42,20 @@ async def ask(prober: Prober, port: int, seconds: float = 5.0, **facts: object) 
         (answering(b"ok", "503 Service Unavailable"), {}, ProbeFault.BAD_STATUS, "status 503"),
         (answering(b"ok", "503 Service Unavailable"), {"status": (503,)}, None, "status 503"),
         (answering(b"", "204 No Content"), {"status": (200,)}, ProbeFault.BAD_STATUS, "status 204"),
-        (answering(b'{"state": "ok"}'), {"match": r'"state": "ok"'}, None, "is in the body"),
-        (answering(b'{"state":  "ok"}'), {"match": r'"state":\s*"ok"'}, None, "is in the body"),
+        (answering(b'{"state": "ok"}'), {"match": r'"state": "ok"'}, None, "bytes read"),
+        (answering(b'{"state":  "ok"}'), {"match": r'"state":\s*"ok"'}, None, "bytes read"),
         (answering(b"failed"), {"match": "ok"}, ProbeFault.BODY_MISMATCH, "not in the 6 bytes"),
         (answering(b"failed"), {"match": "o+k"}, ProbeFault.BODY_MISMATCH, "not in the 6 bytes"),
+        (answering(b"all ok"), {"no_match": "error"}, None, "'error' is not in the 6 bytes read"),
+        (
+            answering(b"error 7"),
+            {"match": "7", "no_match": "error"},
+            ProbeFault.BODY_MISMATCH,
+            "'error' is in",
+        ),
+        (answering(b"ok"), {"slower": 5.0}, None, "status 200 OK"),
+        (answering(b"\x1f\x8b" + b"x" * 100, "200 OK", "Content-Encoding: gzip"), {}, None, "status 200"),
+        (saying("HTTP/1.1 200 OK\nContent-Length: -5"), {}, ProbeFault.BAD_ANSWER, "no answer of HTTP"),
         (saying("SSH-2.0-OpenSSH_9.2"), {}, ProbeFault.BAD_ANSWER, "no answer of HTTP"),
         (saying("HTTP/1.1 200 OK\nContent-Length: many"), {}, ProbeFault.BAD_ANSWER, "no answer of HTTP"),
         (saying("HTTP/1.1 200 OK\nContent-Length: 9", b"short"), {}, ProbeFault.RESET, "closed before"),
@@ -150,3 +166,85 @@ async def test_no_tls_where_it_is_wanted(prober: Prober) -> None:
 )
 def test_what_it_depends_on(url: str, address: str) -> None:
     assert HttpProbe(url).address == address
+
+
+async def test_an_answer_that_comes_too_late(prober: Prober) -> None:
+    async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(0.1)
+        await answering(b"ok")(reader, writer)
+
+    async with serving(slow) as port:
+        result = await ask(prober, port, slower=0.1)
+    assert result.fault is ProbeFault.SLOW
+    assert result.fact.startswith("status 200 OK after 0.")
+    assert result.fact.endswith(" s; the limit is 0.1 s")
+
+
+async def test_an_archive_that_would_grow_is_not_unpacked(prober: Prober) -> None:
+    """A megabyte of nothing in a kilobyte, again and again."""
+    bomb = gzip.compress(b"0" * 50_000_000)
+    headers = ("Content-Encoding: gzip", "Content-Type: text/plain")
+    async with serving(answering(bomb, "200 OK", *headers)) as port:
+        result = await ask(prober, port, match="0{100}")
+    assert (result.fault, result.took < 2.0) == (ProbeFault.BODY_MISMATCH, True)
+
+
+async def test_two_gigabytes_take_no_memory(prober: Prober) -> None:
+    """Measured after the first one, which has loaded what it needs."""
+    peaks = []
+    async with serving(flooding(0.0)) as port:
+        for _ in range(4):
+            await ask(prober, port, match="y")
+            peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+    # Kilobytes; the server of this test lives in the same process, and holds what was not taken.
+    assert peaks[-1] - peaks[0] < 8_000
+
+
+@pytest.mark.parametrize(
+    ("name", "days", "fault", "fact"),
+    [
+        ("localhost", 2, None, "status 200 OK"),
+        ("localhost", -1, ProbeFault.TLS_FAULT, "expired"),
+        ("elsewhere.example", 2, ProbeFault.TLS_FAULT, "not valid for 'localhost'"),
+    ],
+)
+async def test_certificates_of_somebody_who_is_trusted(
+    prober: Prober, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, days: int,
+    fault: ProbeFault | None, fact: str,
+) -> None:  # fmt: skip
+    context = certificate(tmp_path, name, days)
+    trusting = ssl.create_default_context(cafile=tmp_path / "cert.pem")
+    monkeypatch.setattr("aiohttp.connector._SSL_CONTEXT_VERIFIED", trusting)
+    async with serving(answering(b"ok"), context) as port:
+        result = await prober.probe(HttpProbe(f"https://localhost:{port}/"), 5.0, {})
+    assert (result.fault, fact in result.fact) == (fault, True), result
+
+
+@pytest.mark.parametrize("handler", [answering(b"ok"), answering(b"", "204 No Content")])
+@pytest.mark.parametrize(
+    ("days", "wanted", "fault", "fact"),
+    [
+        (20, 14, None, "the certificate expires in 20.0 d"),
+        (2, 14, ProbeFault.EXPIRES_SOON, "the certificate expires in 2.0 d; it has to be valid for 14.0 d"),
+        (-1, 14, ProbeFault.EXPIRES_SOON, "the certificate has expired; it has to be valid for 14.0 d"),
+    ],
+)
+async def test_a_certificate_that_nobody_has_signed_expires_too(
+    prober: Prober,
+    tmp_path: Path,
+    handler: Handler,
+    days: int,
+    wanted: int,
+    fault: ProbeFault | None,
+    fact: str,
+) -> None:
+    async with serving(handler, certificate(tmp_path, days=days)) as port:
+        probe = HttpProbe(f"https://localhost:{port}/", verify=False, expires=wanted * 86_400.0)
+        result = await prober.probe(probe, 5.0, {})
+    assert (result.fault, result.fact.endswith(fact)) == (fault, True), result
+
+
+@given(st.binary(max_size=80))
+def test_any_bytes_are_a_certificate_or_none(data: bytes) -> None:
+    assert end_of(data) is None
+    assert end_of(b"\x30\x82" + len(data).to_bytes(2) + data) is None

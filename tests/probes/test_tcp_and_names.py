@@ -146,6 +146,47 @@ async def test_name_servers(prober: Prober, server: NameServer, fault: ProbeFaul
     assert result.resent == 0
 
 
+NAME = b"\4mail\7example\0"
+
+
+@pytest.mark.parametrize(
+    ("kind", "number", "data", "told"),
+    [
+        (RecordType.AAAA, 28, bytes(15) + b"\1", "::1"),
+        (RecordType.CNAME, 5, NAME, "mail.example"),
+        (RecordType.MX, 15, b"\0\x0a" + NAME, "mail.example"),
+        (RecordType.SRV, 33, bytes(6) + NAME, "mail.example"),
+        (RecordType.SOA, 6, NAME + NAME + bytes(20), "mail.example"),
+        (RecordType.TXT, 16, b"\5v=one\4 two", "v=one two"),
+        (RecordType.NS, 2, b"\2ns\xc0\x0c", "ns.db.example"),
+    ],
+)
+async def test_what_records_say(
+    prober: Prober, kind: RecordType, number: int, data: bytes, told: str
+) -> None:
+    server = NameServer()
+    server.records = ((number, data), (number, data[:-1] + b"\xff"))
+    async with naming(server) as address:
+        good = await prober.probe(DnsProbe("db.example", address, kind, (told,)), 5.0, {})
+        bad = await prober.probe(DnsProbe("db.example", address, kind, (told, "other")), 5.0, {})
+    assert good.fault is None, good
+    assert bad.fault is ProbeFault.WRONG_RECORDS
+    assert told in bad.fact
+    assert bad.fact.endswith("for db.example, and not other")
+
+
+def test_a_name_that_leads_to_itself_is_no_name() -> None:
+    question = dns_wire.question(7, "db.example", RecordType.NS)
+    place = len(question) + 12
+    loop = b"\xc0" + bytes([place])
+    record = b"\xc0\x0c" + (2).to_bytes(2) + b"\0\1\0\0\0\0\0\2" + loop
+    answer = dns_wire.answer(
+        question[:2] + b"\x81\x80\0\1\0\1\0\0\0\0" + question[12:] + record, 7, "db.example", RecordType.NS
+    )
+    assert answer is not None
+    assert (answer.records, answer.told) == (1, ())
+
+
 @pytest.mark.parametrize("late", [None, 0.4])
 async def test_a_name_server_that_answers_never_or_too_late(prober: Prober, late: float | None) -> None:
     async with naming(NameServer(0, ("10.0.0.1",), late=late)) as address:

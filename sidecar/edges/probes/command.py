@@ -1,4 +1,4 @@
-"""The door to probe commands: run to their end, and not a moment or a byte longer than they may.
+"""Running a program of the user: run to their end, and not a moment or a byte longer than they may.
 
 A command has a session and process group of its own. One that hangs or floods is killed with all that
 it has started, also with what has left its group to become a daemon.
@@ -15,12 +15,10 @@ from dataclasses import dataclass
 from uuid import uuid4
 
 from sidecar import redact
-from sidecar.clock import Clock
-from sidecar.model.probe import CommandProbe, ProbeFault, ProbeResult
 
 OUTPUT_LIMIT = 64 * 1024
 """Bytes of output, stdout and stderr together."""
-_LINGER = 0.2
+LINGER = 0.2
 """Seconds in which the output may still end, once the command itself has."""
 _SHOWN = 200
 _KEPT = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "TMPDIR")
@@ -37,28 +35,6 @@ class Ran:
     flooded: bool
     lingered: bool
     """Something that it had started kept its output open, and was killed."""
-
-
-async def probe_command(
-    probe: CommandProbe, seconds: float, clock: Clock, environment: Mapping[str, str]
-) -> ProbeResult:
-    """Run it. Never raises for what it does."""
-    began = clock.monotonic()
-    try:
-        ran = await run(probe.argv, seconds, environment)
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        return ProbeResult(ProbeFault.COMMAND_FAILED, clock.monotonic() - began, f"cannot be run: {reason}")
-    fault, fact = _judged(ran, seconds)
-    return ProbeResult(fault, clock.monotonic() - began, fact)
-
-
-def _judged(ran: Ran, seconds: float) -> tuple[ProbeFault | None, str]:
-    if ran.flooded:
-        return ProbeFault.COMMAND_FLOODED, f"cut off after {OUTPUT_LIMIT // 1024} KiB of output"
-    if ran.status is None:
-        return ProbeFault.COMMAND_HUNG, f"cut off after {seconds:g} s"
-    return (ProbeFault.COMMAND_FAILED if ran.status else None), ending(ran, ran.status)
 
 
 def ending(ran: Ran, status: int) -> str:
@@ -136,7 +112,7 @@ async def _watch(process: asyncio.subprocess.Process, gathered: _Output, seconds
             if not gathered.flooded:
                 await asyncio.wait({ended})
                 status = ended.result()
-                await asyncio.wait({full}, timeout=_LINGER)
+                await asyncio.wait({full}, timeout=LINGER)
                 whole = gathered.over
     except TimeoutError:
         pass

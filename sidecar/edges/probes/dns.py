@@ -19,6 +19,7 @@ _PORT = 53
 _PATIENCE = 1.0
 """Seconds until a question is sent again, or to the next server."""
 _SERVERS = 3
+_SHOWN = 5
 _NOT_FOUND = frozenset({"NOERROR", "NXDOMAIN"})
 RESOLV_CONF = Path("/etc/resolv.conf")
 
@@ -109,11 +110,21 @@ class _Talk:
         where = join_address(*self.server)
         if answer.code not in _NOT_FOUND:
             return ProbeFault.NAME_SERVER_FAILED, f"{where} answers {answer.code}"
+        missing = [one for one in self.probe.expect if one not in answer.told]
+        if answer.records and missing:
+            return self._without(answer, missing)
         if answer.records or (answer.truncated and answer.code == "NOERROR"):
             return None, f"{where} has {answer.records} {self.probe.type} records of {self.probe.name}"
         if answer.code == "NXDOMAIN":
             return ProbeFault.NAME_NOT_FOUND, f"{where} answers NXDOMAIN: there is no {self.probe.name}"
         return ProbeFault.NAME_NOT_FOUND, f"{where} has no {self.probe.type} record of {self.probe.name}"
+
+    def _without(self, answer: dns_wire.Answer, missing: list[str]) -> tuple[ProbeFault, str]:
+        where, words = join_address(*self.server), ", ".join(missing)
+        if answer.truncated:
+            return ProbeFault.NOT_MEASURED, f"{where} has more records than fit; {words} may be among them"
+        told = ", ".join(answer.told[:_SHOWN]) or "what cannot be read"
+        return ProbeFault.WRONG_RECORDS, f"{where} has {told} for {self.probe.name}, and not {words}"
 
     def close(self) -> None:
         for inbox in self._inboxes.values():

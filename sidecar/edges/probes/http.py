@@ -11,11 +11,13 @@ from urllib.parse import SplitResult, urljoin, urlsplit
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.connector import Connection
 
 from sidecar import __version__, redact
 from sidecar.clock import Clock
-from sidecar.edges.probes import search
+from sidecar.edges.probes import certificate, search
 from sidecar.edges.probes.faults import fault_of, resent, sentence_of, without_connection
+from sidecar.edges.probes.finding import span
 from sidecar.edges.probes.resolve import Resolver
 from sidecar.model.probe import HttpProbe, ProbeFault, ProbeResult, Redirects
 
@@ -32,7 +34,7 @@ async def probe_http(probe: HttpProbe, seconds: float, resolver: Resolver, clock
     """Ask. Never raises for what it finds."""
     began = clock.monotonic()
     line = _Line(resolver)
-    talk = asyncio.create_task(_converse(probe, line, seconds))
+    talk = asyncio.create_task(_converse(probe, line, seconds, clock.wall()))
     try:
         # The connection is looked at before it is given up: how far it has come tells what is wrong.
         await asyncio.wait({talk}, timeout=seconds)
@@ -44,7 +46,10 @@ async def probe_http(probe: HttpProbe, seconds: float, resolver: Resolver, clock
     finally:
         talk.cancel()
         await asyncio.gather(talk, return_exceptions=True)
-    return ProbeResult(fault, clock.monotonic() - began, fact, line.resent)
+    took = clock.monotonic() - began
+    if fault is None and probe.slower is not None and took >= probe.slower:
+        fault, fact = ProbeFault.SLOW, f"{fact} after {took:.2f} s; the limit is {probe.slower:g} s"
+    return ProbeResult(fault, took, fact, line.resent)
 
 
 def _judged(talk: asyncio.Task[_Judgement]) -> _Judgement:
@@ -73,14 +78,14 @@ def _explained(error: BaseException) -> _Judgement:
     raise error
 
 
-async def _converse(probe: HttpProbe, line: _Line, seconds: float) -> _Judgement:
+async def _converse(probe: HttpProbe, line: _Line, seconds: float, wall: float) -> _Judgement:
     connector = aiohttp.TCPConnector(
         resolver=line, socket_factory=line.make_socket, force_close=True, use_dns_cache=False
     )
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=None, sock_read=None)
     async with aiohttp.ClientSession(
         connector=connector, timeout=timeout, headers=_HEADERS, cookie_jar=aiohttp.DummyCookieJar(),
-        auto_decompress=False,
+        auto_decompress=False, response_class=_Response,
     ) as session:  # fmt: skip
         url = probe.url
         for _ in range(_HOPS + 1):
@@ -88,9 +93,37 @@ async def _converse(probe: HttpProbe, line: _Line, seconds: float) -> _Judgement
                 line.measure()
                 target = _target(probe, url, response)
                 if target is None:
-                    return await _judge(probe, response, line, seconds)
+                    judgement = await _judge(probe, response, line, seconds)
+                    return judgement if judgement[0] else _with_certificate(probe, response, judgement, wall)
                 url = target
         return ProbeFault.BAD_STATUS, f"redirected more than {_HOPS} times"
+
+
+class _Response(aiohttp.ClientResponse):
+    """Remembers the certificate: without a body, the connection goes as soon as the answer is there."""
+
+    certificate = b""
+
+    async def start(self, connection: Connection) -> aiohttp.ClientResponse:
+        channel = connection.transport and connection.transport.get_extra_info("ssl_object")
+        self.certificate = (channel.getpeercert(True) if channel else None) or b""
+        return await super().start(connection)
+
+
+def _with_certificate(
+    probe: HttpProbe, response: aiohttp.ClientResponse, judgement: _Judgement, wall: float
+) -> _Judgement:
+    if probe.expires is None:
+        return judgement
+    assert isinstance(response, _Response)
+    end = certificate.end_of(response.certificate)
+    if end is None:
+        return ProbeFault.TLS_FAULT, f"{judgement[1]}, and no certificate that could be read"
+    left = end - wall
+    words = f"the certificate expires in {span(left)}" if left > 0 else "the certificate has expired"
+    if left >= probe.expires:
+        return None, f"{judgement[1]}; {words}"
+    return ProbeFault.EXPIRES_SOON, f"{words}; it has to be valid for {span(probe.expires)}"
 
 
 def _target(probe: HttpProbe, url: str, response: aiohttp.ClientResponse) -> str | None:
@@ -121,17 +154,9 @@ async def _judge(
         location = response.headers.get("Location", "")
         to = f", to {redact.text(location)[:200]}" if response.status in _REDIRECTS and location else ""
         return ProbeFault.BAD_STATUS, fact + to
-    if not probe.match:
-        return None, fact
-    hit = await search.found(probe.match, body.decode("utf-8", "ignore"), seconds)
-    if hit is None:
-        return ProbeFault.BODY_MISMATCH, f"{fact}; the search for {probe.match!r} came to no end"
-    if not hit:
-        return (
-            ProbeFault.BODY_MISMATCH,
-            f"{fact}; {probe.match!r} is not in the {len(body)} bytes read",
-        )
-    return None, f"{fact}; {probe.match!r} is in the body"
+    text = body.decode("utf-8", "ignore")
+    right, found = await search.judged(probe, text, seconds, f"the {len(body)} bytes read")
+    return None if right else ProbeFault.BODY_MISMATCH, "; ".join(filter(None, (fact, found)))
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:

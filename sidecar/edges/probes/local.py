@@ -8,11 +8,12 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 
 from sidecar.clock import Clock
-from sidecar.edges.probes import condition, disk, machine, processor, search, select
+from sidecar.edges.probes import condition, content, disk, machine, processor, search, select
 from sidecar.edges.probes.apart import Apart
 from sidecar.edges.probes.finding import Finding, Unmeasured, worst
 from sidecar.edges.probes.processes import Crowd, Processes, Seen
 from sidecar.model.probe import Probe, ProbeFault, ProbeResult
+from sidecar.model.probe_file import FileProbe, Part
 from sidecar.model.probe_machine import (
     CpuProbe,
     DiskProbe,
@@ -39,7 +40,10 @@ class LocalProber:
         if isinstance(what, DiskProbe):
             found = await self._disks(what, seconds)
         else:
-            found = await _within(seconds, self._look(what, seconds), "the kernel", ProbeFault.NOT_MEASURED)
+            whose, silence = ("the kernel", ProbeFault.NOT_MEASURED)
+            if isinstance(what, FileProbe):
+                whose, silence = what.path, ProbeFault.NO_ANSWER
+            found = await _within(seconds, self._look(what, seconds), whose, silence)
         return ProbeResult(found.fault, self._clock.monotonic() - began, found.fact, value=found.value)
 
     async def close(self) -> None:
@@ -65,6 +69,8 @@ class LocalProber:
                 found, _ = await self._processes(which, seconds)
                 living = [one for one in found if one.lives]
                 return await self._apart.ask(what, partial(condition.descriptors, what, living))
+            case FileProbe():
+                return await self._file(what, seconds)
             case ProcessProbe():
                 return condition.judged(what, *await self._processes(what.which, seconds), self._rates)
         raise TypeError(f"no door for {what!r}")
@@ -87,6 +93,17 @@ class LocalProber:
         crowd = self._everybody.look()
         found = select.selected(which, crowd)
         return found, select.command_lines(found, crowd) if which.cmdline else [], crowd
+
+    async def _file(self, probe: FileProbe, seconds: float) -> Finding:
+        seen = await self._apart.ask(("file", probe), partial(content.seen, probe))
+        found = content.judged(probe, seen, self._clock.wall())
+        if found.fault is not None or not (probe.match or probe.no_match):
+            return found
+        where = f"{'the first' if probe.part is Part.HEAD else 'the last'} {len(seen.content)} bytes"
+        words = seen.content.decode("utf-8", "ignore")
+        right, told = await search.judged(probe, words, seconds, where)
+        fault = None if right else ProbeFault.TEXT_MISMATCH
+        return Finding(fault, f"{found.fact}; {told}", found.value)
 
     async def _disks(self, probe: DiskProbe, seconds: float) -> Finding:
         # One that hangs does not hide what is wrong with another.

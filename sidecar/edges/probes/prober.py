@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from sidecar.clock import Clock
-from sidecar.edges.probes.command import probe_command
 from sidecar.edges.probes.dns import RESOLV_CONF, probe_dns
 from sidecar.edges.probes.http import probe_http
 from sidecar.edges.probes.local import LocalProber
+from sidecar.edges.probes.programs import probe_command
 from sidecar.edges.probes.resolve import Resolver
 from sidecar.edges.probes.tcp import probe_tcp
 from sidecar.model.probe import CommandProbe, DnsProbe, HttpProbe, Probe, ProbeResult, TcpProbe

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Sequence
+from typing import Protocol
 
 from sidecar.edges.probes.command import run
 from sidecar.regexes.cost import steps
@@ -28,6 +29,31 @@ async def found(pattern: str, text: str, seconds: float) -> bool | None:
     """Whether it is found; None if that could not be told in time."""
     hits = await among(pattern, [text.replace("\0", " ")], seconds)
     return None if hits is None else 0 in hits
+
+
+class Wanted(Protocol):
+    """Whatever says what has to be in a text, and what must not."""
+
+    @property
+    def match(self) -> str: ...
+
+    @property
+    def no_match(self) -> str: ...
+
+
+async def judged(wanted: Wanted, text: str, seconds: float, where: str) -> tuple[bool, str]:
+    """Whether the text is right, and why; ``where`` is what the text is, for people."""
+    facts = []
+    for pattern, has_to_be in ((wanted.match, True), (wanted.no_match, False)):
+        if not pattern:
+            continue
+        hit = await found(pattern, text, seconds)
+        if hit is None:
+            return False, f"the search for {pattern!r} came to no end"
+        facts.append(f"{pattern!r} is {'in' if hit else 'not in'} {where}")
+        if hit is not has_to_be:
+            return False, facts[-1]
+    return True, ", ".join(facts)
 
 
 async def among(pattern: str, texts: Sequence[str], seconds: float) -> set[int] | None:
