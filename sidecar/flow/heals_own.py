@@ -100,7 +100,11 @@ async def _unstored(surgery: Surgery, ward: Ward, session: Session) -> str:
     """Store its text; why that was not done, if it was not."""
     if surgery.checkpointer.private(session.name):
         return "its text is not stored, as checkpoints.exclude says"
-    saved = await surgery.checkpointer.save(session, Operation.BEFORE_RECOVERY)
+    # As it is expected to be: what is broken just now must not become the newest checkpoint.
+    expected = ward.expected[session.name].session
+    if expected is None or expected.id != session.id:
+        return "it is another one than before, and not stored yet"
+    saved = await surgery.checkpointer.save(expected, Operation.BEFORE_RECOVERY)
     return saved.sentence if isinstance(saved, HoldBack) else ""
 
 

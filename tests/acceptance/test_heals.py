@@ -103,3 +103,27 @@ def test_the_sidecar_itself_is_never_signalled(tmux: TmuxBox) -> None:
         rows = eventually(lambda: [r for r in sidecar.recoveries("check:good") if r["state"] == "failed"])
         assert "is the sidecar itself, which is never signalled" in rows[0]["verdict"]
         assert sidecar.process.poll() is None
+
+
+def test_long_scrollback_is_cleared_and_comes_back_from_its_checkpoint(tmux: TmuxBox) -> None:
+    tmux.run("new-session", "-d", "-s", "web", "-x", "80", "-y", "24", "seq 1500; exec sleep 1001")
+    eventually(lambda: int(tmux.show("=web:", "#{history_size}")) > 1400, "the scrollback")
+    bad = tmux.folder / "bad"
+    heal = {"trim_history": {"session": "web", "lines": 1000}}
+    check = {"name": "memory", **fails_while(f"[ -e {bad} ]"), **QUICK, "heal": heal}
+    with sidecar_box(tmux, *configure(tmux, check)) as sidecar:
+        passes(sidecar, "memory")
+        sidecar.stored("web")
+        pid = tmux.show("=web:", "#{pane_pid}")
+        bad.touch()
+        eventually(lambda: tmux.show("=web:", "#{history_size}") == "0", "an empty history")
+        bad.unlink()
+        assert said(sidecar, "check:memory")[0].startswith("cleared the history of 1 pane (")
+        assert tmux.show("=web:", "#{pane_pid}") == pid
+        rows = sidecar.get("/api/v1/checkpoints?session=web&good=true")["checkpoints"]
+        # Where nothing had changed since the last one, that one has the text.
+        full = next((row for row in rows if row["operation"] == "before_recovery"), rows[-1])
+        status, body = sidecar.call("POST", f"/api/v1/checkpoints/{full['id']}/restore", {"as": "old"})
+        assert status == 202, body
+        shown = ("capture-pane", "-p", "-S", "-", "-t", "=old:")
+        eventually(lambda: {"100", "1499"} <= set(tmux.run(*shown, check=False).split()), "its scrollback")

@@ -122,6 +122,15 @@ async def test_what_is_not_ours_or_not_stored_keeps_its_history(tmp_path: Path) 
         assert not world.tmux.called("clear_history")
 
 
+async def test_a_session_that_was_just_made_anew_keeps_its_history(tmp_path: Path) -> None:
+    async with corridor(tmp_path) as world:
+        await world.adopt(scrolled("web", 5_000, 1))
+        world.tmux.put(scrolled("web", 5_000, 4))
+        said = await heal(world, TrimHistoryHeal("web", 1_000))
+        assert said.endswith("web (it is another one than before, and not stored yet)")
+        assert not world.tmux.called("clear_history")
+
+
 async def test_nothing_is_cleared_while_nothing_can_be_stored(tmp_path: Path) -> None:
     async with corridor(tmp_path) as world:
         await world.adopt(scrolled("web", 5_000, 1))

@@ -34,13 +34,6 @@ def names(folder: Path) -> list[str]:
     return sorted(each.name for each in folder.iterdir())
 
 
-@pytest.fixture
-def logs(tmp_path: Path) -> Path:
-    folder = tmp_path / "logs"
-    folder.mkdir()
-    return folder
-
-
 async def test_the_content_of_a_large_file_moves_on(logs: Path, tmp_path: Path) -> None:
     (logs / "a.log").write_text("one\n" * 5000)
     (logs / "a.log").chmod(0o640)

@@ -92,7 +92,8 @@ async def _systemctl(
 ) -> Ran:
     whose = f"--{heal.manager}"
     try:
-        return await run(("systemctl", whose, "--no-ask-password", *words), seconds, environment)
+        argv = ("systemctl", whose, "--no-ask-password", *words)
+        return await run(argv, seconds, environment, talkative=True)
     except OSError as error:
         raise Permanent(
             f"systemctl cannot be run: {error.strerror}", hint="It belongs to systemd; see PATH."
