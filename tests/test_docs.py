@@ -18,6 +18,7 @@ from sidecar.decide.builtin import BUILTIN
 from sidecar.decide.causes import RULES
 from sidecar.errors import ConfigInvalid, Fault
 from sidecar.flow.steps import STEPS
+from sidecar.model.heal import HealKind
 from sidecar.model.incident import Cause, FailureKind
 from sidecar.model.lifecycle import MOVES
 from sidecar.model.notice import Matter
@@ -127,6 +128,7 @@ def test_every_step_is_told_with_its_way_back() -> None:
         ("Strategies", Strategy),
         ("Outcomes", Outcome),
         ("Transactions", TransactionOutcome),
+        ("Heals", HealKind),
         ("Why an alert leads to nothing", SkipReason),
         ("What people are told of", Matter),
         ("Why a capture is not stored", HoldBackReason),

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.decide.by_hand import again_commands, asking, tmux_at, undo_commands
+from sidecar.model.heal import CommandHeal
 from sidecar.model.plan import Expectation, Plan, Step, StepKind, Strategy
 from tests.decide.test_choose import finding
 
@@ -44,3 +45,10 @@ def test_what_was_built_is_removed_from_the_very_server(socket: str) -> None:
     line, again = undo_commands(plan, step, tmux_at(socket))
     assert shlex.split(line) == ["tmux", "-S", socket, "kill-session", "-t", "=web"]
     assert again == "sidecar recover web"
+
+
+def test_what_takes_a_heal_back_is_the_command_that_it_names_without_its_secrets() -> None:
+    heal = CommandHeal(("up",), undo=("scale", "down now", "--token", "hunter2"))
+    step = Step(StepKind.HEAL_TRIAL, what="api", heal=heal)
+    plan = Plan("check:api", Strategy.HEAL_CHECK, (step,), Expectation(None), finding())
+    assert undo_commands(plan, step, "tmux") == ("scale 'down now' --token ***",)

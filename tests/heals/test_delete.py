@@ -306,6 +306,18 @@ async def test_whoever_does_not_wait_any_more_has_nothing_more_deleted(logs: Pat
     assert old.exists()
 
 
+@pytest.mark.parametrize("limit", ["_LOOKING", "_SECONDS"])
+async def test_when_the_time_is_over_the_rest_is_for_the_next_one(
+    limit: str, logs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = put(logs / "a.log")
+    monkeypatch.setattr(delete, limit, -1.0)
+    said = await does(rule(logs), tmp_path)
+    assert said.startswith("deleted 0 files")
+    assert said.endswith("for the next time") is (limit == "_SECONDS")
+    assert old.exists()
+
+
 async def test_a_disk_that_does_not_answer_holds_up_nobody() -> None:
     never, seen = threading.Event(), threading.Event()
 

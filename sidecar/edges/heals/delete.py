@@ -12,7 +12,7 @@ import itertools
 import os
 import stat
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,12 +27,13 @@ from sidecar.model.heal_globs import matches
 
 MOST = 10_000
 """Files that one heal deletes; the rest is for the next one."""
-_LOOKED_AT = 200_000
 _IN_A_ROW = 100
 _BREATH = 0.001
 """Seconds of rest for everybody else, after so many files in a row."""
 _DEEPEST = 32
 _SECONDS = 60.0
+_LOOKING = 30.0
+"""Seconds within which what is to go is gathered; of a folder that takes longer, what was found by then."""
 _HUNG = 120.0
 _SHOWN = 3
 
@@ -149,7 +150,8 @@ def _gathered(ground: Ground, heal: DeleteHeal, clock: Clock, unwanted: threadin
     limit = clock.wall() - heal.older
     newest = _Newest(heal.keep)
     old: list[Old] = []
-    for each in _matching(ground, heal, unwanted):
+    until = clock.monotonic() + _LOOKING
+    for each in _matching(ground, heal, lambda: unwanted.is_set() or clock.monotonic() > until):
         outdone = newest.outdone_by(each)
         if outdone is not None and outdone.facts.st_mtime < limit:
             old.append(outdone)
@@ -175,10 +177,10 @@ class _Newest:
         return heapq.heappushpop(self._found, found)[2]
 
 
-def _matching(ground: Ground, heal: DeleteHeal, unwanted: threading.Event) -> Iterator[Old]:
-    """The regular files whose names match."""
-    for looked_at, (way, entry) in enumerate(_entries(ground, ground.descriptor, (), heal.deep)):
-        if unwanted.is_set() or looked_at == _LOOKED_AT:
+def _matching(ground: Ground, heal: DeleteHeal, over: Callable[[], bool]) -> Iterator[Old]:
+    """The regular files whose names match, as long as there is time."""
+    for way, entry in _entries(ground, ground.descriptor, (), heal.deep):
+        if over():
             return
         if not matches(entry.name, heal.match):
             continue
