@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from sidecar.config import RecoverySettings
+from sidecar.errors import Permanent
 from sidecar.model.check import CheckState
-from sidecar.model.heal import CommandHeal
+from sidecar.model.heal import CommandHeal, HealCall
 from sidecar.model.policy import BreakerPolicy
 from sidecar.model.probe import Probe, ProbeResult
 from sidecar.model.record import Action
@@ -94,3 +95,17 @@ async def test_one_that_makes_things_worse_is_stopped_by_the_breaker(
         assert [row.state for row in await here.corridor.store.open_incidents()] == ["held"]
         refused = [line["reason"] for line in here.corridor.log.of(Action.REFUSED)]
         assert refused[-1] == "circuit_open"
+
+
+async def test_one_that_cannot_be_taken_back_is_left_to_a_person_with_the_command(tmp_path: Path) -> None:
+    async with world(tmp_path, api(UNDOABLE, tries=1)) as here:
+
+        async def fail(call: HealCall) -> str:
+            raise Permanent("scale ended with 3", hint="Run it by hand.")
+
+        here.corridor.host.healer.take_back = fail
+        here.answers.always[HTTP] = REFUSED
+        await here.pass_time(120.0)
+        (row,) = await here.corridor.recoveries("check:api")
+        assert (row.state, row.commands) == ("stuck", ("scale down",))
+        assert any("scale down" in words for words in here.calls())

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import gzip
 import os
+import stat
 import subprocess
 import sys
+import tempfile
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import hypothesis.strategies as st
 import pytest
+from hypothesis import given, settings
 
 from sidecar.clock import SystemClock
 from sidecar.edges.heals import rotate
@@ -236,3 +243,56 @@ def test_what_is_not_rotated_again(name: str, rotated: bool) -> None:
 async def test_the_same_folders_are_refused(tmp_path: Path) -> None:
     with pytest.raises(Permanent, match="a folder of the system"):
         await does(rule(Path("/var")), tmp_path)
+
+
+NAMES = st.sampled_from(["a.log", "a.log.1", "a.log.1.gz", "a.log.2", "a.log.3.gz", "b.log", ".c.log", "a"])
+KINDS = st.sampled_from(["large", "small", "link", "hard link", "fifo", "folder"])
+
+
+@settings(max_examples=25)
+@given(
+    tree=st.dictionaries(NAMES, KINDS, min_size=1, max_size=5),
+    truncate=st.booleans(),
+    times=st.integers(1, 2),
+)
+def test_nothing_is_lost_and_nothing_outside_is_touched(
+    tree: dict[str, str], truncate: bool, times: int
+) -> None:
+    with tempfile.TemporaryDirectory() as place:
+        logs, outside = Path(place, "logs"), Path(place, "outside")
+        logs.mkdir()
+        outside.write_text("outside" * 1000)
+        for name, kind in tree.items():
+            grow(logs / name, kind, outside)
+        before = contents(logs)
+        for _ in range(times):
+            with contextlib.suppress(Permanent):
+                asyncio.run(does(rule(logs, "*", ".*", keep=9, truncate=truncate), Path(place)))
+        assert outside.read_text() == "outside" * 1000
+        assert contents(logs) == before
+        assert not list(logs.glob(".*rotating"))
+
+
+def grow(path: Path, kind: str, outside: Path) -> None:
+    match kind:
+        case "link":
+            path.symlink_to(outside)
+        case "hard link":
+            os.link(outside, path)
+        case "fifo":
+            os.mkfifo(path)
+        case "folder":
+            path.mkdir()
+        case _:
+            text = (path.name + "\n").encode() * (1000 if kind == "large" else 1)
+            path.write_bytes(gzip.compress(text) if path.suffix == ".gz" else text)
+
+
+def contents(folder: Path) -> Counter[bytes]:
+    """All lines of all files of one name, whether they are compressed or not."""
+    found: Counter[bytes] = Counter()
+    for path in folder.iterdir():
+        if stat.S_ISREG((facts := path.lstat()).st_mode) and facts.st_nlink == 1:
+            raw = path.read_bytes()
+            found.update((gzip.decompress(raw) if path.suffix == ".gz" else raw).splitlines())
+    return found

@@ -230,6 +230,9 @@ class _Log:
             facts = self._facts(name)
             if facts is None or not stat.S_ISREG(facts.st_mode) or facts.st_nlink != 1:
                 continue
+            if self._facts(f"{name}.gz") is not None:
+                # Of a run that was cut off, or somebody else's: neither is worth the other.
+                continue
             with contextlib.suppress(OSError), self.writing.held_off(self._folder, name, facts) as unwritten:
                 if unwritten:
                     self._pack_named(name, facts)
