@@ -148,6 +148,25 @@ async def test_one_that_is_renamed_is_compressed_once_nobody_writes_it(logs: Pat
     assert gzip.decompress((logs / "a.log.2.gz").read_bytes()) == b"one\n" * 1000
 
 
+async def test_one_that_is_written_again_while_it_is_compressed_stays(
+    logs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (logs / "a.log").write_text("new\n" * 1000)
+    old = logs / "a.log.1"
+    old.write_text("old\n" * 1000)
+    replace = rotate._Log._replace
+
+    def late(log: rotate._Log, name: str, *facts: Any) -> None:
+        with (logs / name).open("a") as written:
+            written.write("late\n")
+        replace(log, name, *facts)
+
+    monkeypatch.setattr(rotate._Log, "_replace", late)
+    await does(rule(logs), tmp_path)
+    assert names(logs) == ["a.log", "a.log.1.gz", "a.log.2"]
+    assert (logs / "a.log.2").read_text() == "old\n" * 1000 + "late\n"
+
+
 async def test_what_may_be_reached_from_elsewhere_stays(logs: Path, tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     outside.write_text("x" * 5000)

@@ -233,19 +233,29 @@ class _Log:
             if self._facts(f"{name}.gz") is not None:
                 # Of a run that was cut off, or somebody else's: neither is worth the other.
                 continue
-            with contextlib.suppress(OSError), self.writing.held_off(self._folder, name, facts) as unwritten:
-                if unwritten:
-                    self._pack_named(name, facts)
+            with contextlib.suppress(OSError):
+                self._pack_named(name, facts)
 
     def _pack_named(self, name: str, facts: os.stat_result) -> None:
+        with self.writing.held_off(self._folder, name, facts) as unwritten:
+            if not unwritten:
+                return
         descriptor = os.open(name, os.O_RDONLY | _FILE, dir_fd=self._folder)
         try:
-            if os.path.samestat(os.fstat(descriptor), facts):
-                with self._packed(descriptor, f"{name}.gz") as pack:
-                    pack.put_in_place()
-                self._remove(name)
+            with self._packed(descriptor, f"{name}.gz") as pack:
+                self._replace(name, facts, pack)
         finally:
             os.close(descriptor)
+
+    def _replace(self, name: str, facts: os.stat_result, pack: _Pack) -> None:
+        """Put what is packed in the place of the file, unless somebody has written that meanwhile."""
+        # Held off for this moment alone: whoever wants to write would wait as long.
+        with self.writing.held_off(self._folder, name, facts) as unwritten:
+            now = os.fstat(pack.source)
+            same = os.path.samestat(now, facts) and now.st_mtime_ns == facts.st_mtime_ns
+            if unwritten and same and now.st_size == pack.count:
+                pack.put_in_place()
+                self._remove(name)
 
     @contextmanager
     def _packed(self, source: int, name: str) -> Iterator[_Pack]:
