@@ -192,7 +192,7 @@ class Sidecar:
         files = self._entrance.files
         try:
             web_config = await files.check()
-        except ConfigInvalid as error:
+        except Permanent as error:
             await files.refuse(error)
             raise
         await self._reloader.reload()

@@ -233,11 +233,10 @@ def check(file: Path | None) -> None:
     path = file or config_read.default_path()
     settings = config_read.load(path)
     faults = list(settings.declared.faults)
-    if settings.http.web_config_file:
-        try:
-            config_web.load(Path(settings.http.web_config_file))
-        except ConfigInvalid as error:
-            faults += error.faults
+    try:
+        config_web.load_for(settings.http)
+    except ConfigInvalid as error:
+        faults += error.faults
     if faults:
         raise ConfigInvalid(faults)
     click.echo(f"{safe(str(path))}: ok")

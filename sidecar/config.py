@@ -13,6 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from sidecar.errors import Fault
+from sidecar.model.access import is_loopback
 from sidecar.model.check import Check
 from sidecar.model.heartbeat import Heartbeat
 from sidecar.model.incident import FailureKind
@@ -256,6 +257,11 @@ class HttpSettings:
         """Hosts and ports of ``listen``."""
         parts = (word.rpartition(":") for word in self.listen if not word.startswith(UNIX))
         return tuple((host.strip("[]"), int(port)) for host, _, port in parts)
+
+    @property
+    def in_the_open(self) -> tuple[str, ...]:
+        """The hosts of ``listen`` that others reach."""
+        return tuple(host for host, _ in self.addresses if not is_loopback(host))
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from sidecar.config import HttpSettings
 from sidecar.config_fields import (
     Place,
     Reader,
@@ -32,7 +33,7 @@ from sidecar.config_fields import (
     unknown_word,
 )
 from sidecar.config_yaml import compose, read_text
-from sidecar.errors import ConfigInvalid
+from sidecar.errors import ConfigInvalid, Permanent
 from sidecar.model.access import ClientAuth, TlsSettings, TlsVersion, WebSettings
 from sidecar.web.tls import Loaded, Unusable, server_context
 
@@ -76,6 +77,26 @@ def load(path: Path) -> Loaded:
             pass
     if report.faults:
         raise ConfigInvalid(sorted(report.faults, key=lambda fault: fault.line))
+    return loaded
+
+
+def load_for(http: HttpSettings) -> Loaded:
+    """What the web-config file says that these settings name; nothing if they name none. Blocks.
+
+    Raises:
+        ConfigInvalid: every fault of the file.
+        Permanent: others reach an address of ``listen``, and nobody would have to say who they are.
+    """
+    loaded = Loaded(WebSettings()) if http.web_config_file is None else load(Path(http.web_config_file))
+    if http.in_the_open and not loaded.settings.knows_clients:
+        lacks = "no web-config file says who may ask"
+        if http.web_config_file is not None:
+            lacks = f"{http.web_config_file} has neither users nor a client_auth_type that says"
+        raise Permanent(
+            f"others can reach {http.in_the_open[0]} (http.listen), and {lacks}",
+            hint="Name users or client certificates in http.web_config_file, or listen on 127.0.0.1; "
+            "docs/security.md has an example.",
+        )
     return loaded
 
 

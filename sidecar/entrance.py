@@ -19,11 +19,9 @@ from sidecar.config import UNIX, HttpSettings
 from sidecar.edges.listening import QUEUE, identity, listen_at, listen_on, remove
 from sidecar.edges.logs import JsonLog
 from sidecar.edges.store import Store
-from sidecar.errors import Permanent
 from sidecar.model.record import Action
 from sidecar.web.doorman import Doorman, TlsRules
 from sidecar.web.gate import Gate
-from sidecar.web.guard import is_loopback
 from sidecar.web.rereading import Rereader
 from sidecar.web.throttle import Throttle
 from sidecar.web.tokens import Tokens
@@ -63,24 +61,15 @@ class Entrance:
         Args:
             token: the admin's.
             count: told what became of each connection.
-
-        Raises:
-            Permanent: others reach an address, and nobody would have to say who they are.
         """
         self._settings = settings
         self._chronicle = chronicle
         self._count = count
-        self._open = [host for host, _ in settings.addresses if not is_loopback(host)]
-        if self._open and settings.web_config_file is None:
-            raise Permanent(
-                f"others can reach {self._open[0]} (http.listen), and no web-config file says who may ask",
-                hint="Name a file with users or client certificates as http.web_config_file, or listen on "
-                "127.0.0.1; docs/security.md has an example.",
-            )
         tokens = Tokens(token, state)
         file = Path(settings.web_config_file) if settings.web_config_file else None
-        self.files = Rereader(file, config_web.load, tokens, clock, chronicle, in_the_open=bool(self._open))
-        names = frozenset({*settings.hosts, platform.node().lower()} if self._open else settings.hosts)
+        self.files = Rereader(file, lambda: config_web.load_for(settings), tokens, clock, chronicle)
+        ours = {platform.node().lower()} if settings.in_the_open else set()
+        names = frozenset({*settings.hosts, *ours})
         self.gate = Gate(
             tokens, lambda: self.files.settings, lambda: names, clock, chronicle, Throttle(clock)
         )
@@ -101,11 +90,11 @@ class Entrance:
         private = Doorman(runner.server, self._settings.max_connections, lambda: None, self._count)
         addresses = [await self._listen_tcp(doorman, *address) for address in self._settings.addresses]
         addresses += [await self._listen_unix(private, path) for path in self._settings.sockets]
-        if self._open and self.files.context is None:
+        if self._settings.in_the_open and self.files.context is None:
             self._chronicle.say(
                 Action.LISTENS_UNENCRYPTED,
                 level="warning",
-                address=", ".join(self._open),
+                address=", ".join(self._settings.in_the_open),
                 hint="Passwords and tokens can be read on the way; the web-config file has no TLS.",
             )
         return tuple(addresses)

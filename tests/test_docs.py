@@ -18,6 +18,7 @@ from sidecar.decide.builtin import BUILTIN
 from sidecar.decide.causes import RULES
 from sidecar.errors import ConfigInvalid, Fault
 from sidecar.flow.steps import STEPS
+from sidecar.model.access import Scope
 from sidecar.model.heal import HealKind
 from sidecar.model.incident import Cause, FailureKind
 from sidecar.model.lifecycle import MOVES
@@ -144,3 +145,17 @@ def test_the_table_of_clues_is_the_one_by_which_causes_are_ranked() -> None:
     page = (generate.PAGE.parent / "causes.md").read_text()
     rows = re.findall(r"^\| `(\w+)` \| (-?\d+) \|", page, re.MULTILINE)
     assert rows == [(rule.cause, str(rule.weight)) for rule in RULES]
+
+
+def test_the_examples_about_security_can_be_loaded() -> None:
+    page = generate.PAGE.with_name("security.md").read_text()
+    examples = re.findall(r"```yaml\n(http:.*?)```", page, re.DOTALL)
+    assert len(examples) == 1
+    assert {example: _faults(example) for example in examples if _faults(example)} == {}
+
+
+def test_every_scope_is_explained() -> None:
+    page = generate.PAGE.with_name("security.md").read_text()
+    assert re.findall(r"^\| `(\w+)` \| ", page.split("## Tokens")[1].split("\n## ")[0], re.MULTILINE) == [
+        *Scope
+    ]

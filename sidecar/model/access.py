@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -100,3 +101,11 @@ class WebSettings:
     @property
     def requires_certificate(self) -> bool:
         return self.tls is not None and self.tls.client_auth is ClientAuth.REQUIRED
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach a listener on it."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

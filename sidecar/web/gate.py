@@ -20,9 +20,9 @@ from aiohttp import web
 
 from sidecar.clock import Clock
 from sidecar.errors import SidecarError
-from sidecar.model.access import Caller, Scope, WebSettings
+from sidecar.model.access import Caller, Scope, WebSettings, is_loopback
 from sidecar.model.record import Action
-from sidecar.web.guard import METRICS, check_host, check_origin, is_loopback, scope_for
+from sidecar.web.guard import METRICS, check_host, check_origin, scope_for
 from sidecar.web.passwords import Passwords, TooBusy
 from sidecar.web.ports import Chronicle
 from sidecar.web.problem import Rejected, retry_after

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from sidecar.model.access import Scope
+from sidecar.model.access import Scope, is_loopback
 from sidecar.web.problem import Rejected
 
 PROBES = frozenset({"/-/healthy", "/-/ready"})
@@ -119,14 +119,6 @@ def host_name(host: str) -> str:
         return (parts.hostname or "") if parts.netloc == host and "@" not in host else ""
     except ValueError:
         return ""
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach it."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _is_address(host: str) -> bool:

@@ -13,10 +13,10 @@ from aiohttp.typedefs import Middleware
 from sidecar import errand
 from sidecar.clock import Clock
 from sidecar.errors import SidecarError
+from sidecar.model.access import is_loopback
 from sidecar.model.record import Action
 from sidecar.web.doorman import HEADERS, visitor_of
 from sidecar.web.gate import Gate, address_of
-from sidecar.web.guard import is_loopback
 from sidecar.web.ports import Chronicle
 from sidecar.web.problem import Rejected, problem, problem_of, problem_of_routing
 

@@ -15,7 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from sidecar.clock import Clock
-from sidecar.errors import ConfigInvalid, Fault, SidecarError
+from sidecar.errors import ConfigInvalid, Fault, Permanent, SidecarError
 from sidecar.model.access import StoredToken, WebSettings
 from sidecar.model.record import Action
 from sidecar.web.ports import Chronicle
@@ -32,25 +32,22 @@ class Rereader:
     def __init__(
         self,
         file: Path | None,
-        load: Callable[[Path], Loaded],
+        load: Callable[[], Loaded],
         tokens: Tokens,
         clock: Clock,
         chronicle: Chronicle,
-        *,
-        in_the_open: bool,
     ) -> None:
         """
         Args:
             file: the web-config file; None if there is none.
-            load: reads it; blocks, and raises ``ConfigInvalid`` with every fault.
-            in_the_open: an address that others reach is listened on, so clients have to be known.
+            load: reads it; blocks, raises ``ConfigInvalid`` with every fault, or ``Permanent`` where it
+                would let everybody in.
         """
         self._file = file
         self._load = load
         self._tokens = tokens
         self._clock = clock
         self._chronicle = chronicle
-        self._in_the_open = in_the_open
         self._loaded = Loaded(WebSettings())
         self._seen: object = None
         self._faults: tuple[str, ...] = ()
@@ -70,6 +67,7 @@ class Rereader:
 
         Raises:
             ConfigInvalid: the web-config file has faults.
+            Permanent: it, or its absence, would let everybody in.
         """
         self._take(await self.check())
         self._begun = True
@@ -83,17 +81,14 @@ class Rereader:
 
         Raises:
             ConfigInvalid: it has faults, or asks for what only a start can give.
+            Permanent: it would let everybody in.
         """
-        if self._file is None:
+        if self._file is None and self._begun:
             return self._loaded
-        loaded = await asyncio.to_thread(self._load, self._file)
-        sentences = []
-        if self._in_the_open and not loaded.settings.knows_clients:
-            sentences.append("has neither users nor a client_auth_type that requires certificates")
+        loaded = await asyncio.to_thread(self._load)
         if self._begun and (loaded.context is None) is not (self.context is None):
-            sentences.append("tls_server_config came or went, which takes a restart")
-        if sentences:
-            raise ConfigInvalid([Fault(str(self._file), 0, "", sentence) for sentence in sentences])
+            sentence = "tls_server_config came or went, which takes a restart"
+            raise ConfigInvalid([Fault(str(self._file), 0, "", sentence)])
         return loaded
 
     async def take_up(self, loaded: Loaded) -> None:
@@ -123,15 +118,20 @@ class Rereader:
         self._seen = signature
         try:
             await self.take_up(await self.check())
-        except ConfigInvalid as error:
+        except Permanent as error:
             await self.refuse(error)
 
-    async def refuse(self, error: ConfigInvalid) -> None:
+    async def refuse(self, error: Permanent) -> None:
         """Tell that the file on disk is not what is in force."""
-        hint = "What was read before stays in force. Mend the named lines."
-        detail = {"faults": [asdict(fault) for fault in error.faults]}
+        found = (
+            error.faults if isinstance(error, ConfigInvalid) else (Fault(str(self._file), 0, "", str(error)),)
+        )
+        detail = {"faults": [asdict(fault) for fault in found]}
         self._chronicle.say(
-            Action.WEB_CONFIG_REFUSED, level="error", faults=[str(each) for each in error.faults], hint=hint
+            Action.WEB_CONFIG_REFUSED,
+            level="error",
+            faults=[str(fault) for fault in found],
+            hint="What was read before stays in force. Mend the named lines.",
         )
         with contextlib.suppress(SidecarError):
             await self._chronicle.audit(Action.WEB_CONFIG_REFUSED, self._clock.wall(), detail=detail)

@@ -17,6 +17,8 @@ from typing import Any
 
 import pytest
 
+from tests.acceptance.test_monitoring import ask as get
+from tests.acceptance.test_monitoring import server
 from tests.box import SidecarBox, TmuxBox, eventually, sidecar_box
 from tests.certificates import Certificates
 
@@ -158,8 +160,7 @@ def test_an_address_that_others_reach_needs_somebody_to_show_who_they_are(
         box.start(ready=False)
         assert box.process is not None
         assert box.process.wait(20) == 1
-    said = box.last_words()
-    assert "http.web_config_file" in said if web_config is None else "has neither users" in said
+    assert "others can reach 192.0.2.1" in box.last_words()
 
 
 @pytest.mark.parametrize("kind", ["file", "link", "listening", "open folder", "no folder"])
@@ -216,3 +217,54 @@ def test_the_sample_file_is_a_good_one(tmp_path: Path) -> None:
         capture_output=True, text=True, timeout=20, check=False, cwd=ROOT, env=os.environ,
     )  # fmt: skip
     assert (ours.returncode, ours.stderr) == (0, "")
+
+
+def test_prometheus_and_alertmanager_come_with_certificates_a_password_and_a_token(tmux: TmuxBox) -> None:
+    """What docs/security.md shows, on the real programs."""
+    certificates = Certificates(tmux.folder / "certificates")
+    folder = certificates.folder
+    certificates.make("server")
+    certificates.make("client", "DNS:prometheus.example.org")
+    (folder / "web.yml").write_text(
+        "tls_server_config: {cert_file: server.crt, key_file: server.key, client_ca_file: ca.crt, "
+        "client_auth_type: RequireAndVerifyClientCert, client_allowed_sans: [prometheus.example.org]}\n"
+        f"basic_auth_users: {{alice: {HASH}}}\n"
+    )
+    tls = f"{{ca_file: {folder}/ca.crt, cert_file: {folder}/client.crt, key_file: {folder}/client.key}}"
+    words = ("--listen", f"unix:{tmux.folder}/door", "--web-config-file", str(folder / "web.yml"))
+    tmux.run("new-session", "-d", "-s", "web", "sleep 5000")
+    with sidecar_box(tmux, *words, start=False) as box:
+        box.start(ready=False)
+        url = addresses(box)[0].split(" ")[0]
+        made = command(box, "token", "create", "--scope", "alerts", "-o", str(folder / "am.token"))
+        assert made.returncode == 0
+        (folder / "prometheus.yml").write_text(
+            "global: {scrape_interval: 1s}\n"
+            f"scrape_configs: [{{job_name: sidecar, scheme: https, tls_config: {tls}, "
+            "basic_auth: {username: alice, password: open sesame}, "
+            f"static_configs: [{{targets: ['{url.removeprefix('https://')}']}}]}}]\n"
+        )
+        with server(
+            folder, str(TOOLS / "prometheus"), f"--config.file={folder}/prometheus.yml",
+            "--web.listen-address=127.0.0.1:0", f"--storage.tsdb.path={folder}/data",
+        ) as prometheus:  # fmt: skip
+            query = f"{prometheus}/api/v1/query?query=sidecar_build_info"
+            eventually(lambda: ((get(query) or {}).get("data") or {}).get("result"), "a scrape", 30)
+        (folder / "alertmanager.yml").write_text(
+            "route: {receiver: sidecar, group_by: ['...'], group_wait: 0s}\n"
+            f"receivers: [{{name: sidecar, webhook_configs: [{{url: {url}/alerts, http_config: "
+            f"{{authorization: {{credentials_file: {folder}/am.token}}, tls_config: {tls}}}}}]}}]\n"
+        )
+        with server(
+            folder, str(TOOLS / "prometheus-alertmanager"), f"--config.file={folder}/alertmanager.yml",
+            "--web.listen-address=127.0.0.1:0", f"--storage.path={folder}/alerts",
+            "--cluster.listen-address=",
+        ) as alertmanager:  # fmt: skip
+            eventually(lambda: get(f"{alertmanager}/api/v2/status"), "alertmanager")
+            words = ("alert", "add", "alertname=ApiDown", "session=web", "failure=crashed")
+            subprocess.run(
+                [TOOLS / "amtool", f"--alertmanager.url={alertmanager}", *words], check=True, timeout=20
+            )
+            eventually(
+                lambda: "alert_accepted" in command(box, "audit", "list", "--json").stdout, "the alert"
+            )

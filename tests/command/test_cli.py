@@ -197,3 +197,14 @@ def test_checking_the_configuration_checks_its_workspace_files(home: Path) -> No
     (home / "a.yaml").write_text("session_name: a\nwindows: [{}]\n")
     (home / "b.yaml").write_text("session_name: b\nwindows: [{}]\n")
     assert sidecar("config", "check", str(file)).output == f"{file}: ok\n"
+
+
+def test_checking_the_configuration_checks_who_gets_in(home: Path) -> None:
+    file, web = home / "config.yml", home / "web.yml"
+    file.write_text(f"http: {{web_config_file: '{web}'}}\n")
+    web.write_text("basic_auth_users: {a: b}\n")
+    done = sidecar("config", "check", str(file))
+    assert (done.exit_code, done.stderr.startswith(f"{web}:1: basic_auth_users.a: is no bcrypt")) == (1, True)
+    file.write_text("http: {listen: '0.0.0.0:1'}\n")
+    done = sidecar("config", "check", str(file))
+    assert (done.exit_code, "others can reach 0.0.0.0" in done.stderr) == (1, True)

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from sidecar import config_web
-from sidecar.errors import ConfigInvalid
+from sidecar.config import HttpSettings
+from sidecar.errors import ConfigInvalid, Permanent
 from sidecar.model.access import ClientAuth, TlsVersion, WebSettings
 from tests.certificates import Certificates
 
@@ -120,3 +121,33 @@ def test_all_faults_are_named_in_the_order_of_their_lines(folder: Path) -> None:
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(ConfigInvalid, match="No such file"):
         config_web.load(tmp_path / "none.yml")
+
+
+@pytest.mark.parametrize("listen", ["0.0.0.0:1", "[::]:1", "192.0.2.1:1", "example.org:1"])
+@pytest.mark.parametrize(
+    ("content", "lacks"),
+    [
+        (None, "no web-config file says who may ask"),
+        ("", "has neither users nor"),
+        (f"{TLS}}}", "has neither users nor"),
+        (
+            f"{TLS}, client_auth_type: VerifyClientCertIfGiven, client_ca_file: ca.crt}}",
+            "has neither users nor",
+        ),
+        (f"{TLS}, client_auth_type: RequireAndVerifyClientCert, client_ca_file: ca.crt}}", ""),
+        (f"basic_auth_users: {{alice: '{HASH}'}}", ""),
+    ],
+)
+def test_others_have_to_show_who_they_are(folder: Path, listen: str, content: str | None, lacks: str) -> None:
+    if content is not None:
+        (folder / "web.yml").write_text(content)
+    file = None if content is None else str(folder / "web.yml")
+    private = HttpSettings(listen=("127.0.0.1:1", "[::1]:1", "localhost:1", "unix:/x"), web_config_file=file)
+    config_web.load_for(private)
+    http = HttpSettings(listen=("127.0.0.1:1", listen), web_config_file=file)
+    if not lacks:
+        config_web.load_for(http)
+        return
+    with pytest.raises(Permanent, match=lacks) as refused:
+        config_web.load_for(http)
+    assert "127.0.0.1" in refused.value.hint

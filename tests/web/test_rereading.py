@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from sidecar.errors import ConfigInvalid, Fault, StoreUnavailable
+from sidecar.errors import ConfigInvalid, Fault, Permanent, StoreUnavailable
 from sidecar.model.access import Scope, TlsSettings, WebSettings
 from sidecar.model.record import Action
 from sidecar.web.rereading import EVERY, Rereader
@@ -40,23 +40,20 @@ class Turns:
 class Files:
     """A web-config file that says what it is told to, and its rereader."""
 
-    def __init__(self, folder: Path, *, in_the_open: bool = False) -> None:
+    def __init__(self, folder: Path) -> None:
         self.file = folder / "web.yml"
         self.file.write_text("0")
-        self.found: Loaded | ConfigInvalid = ONE
+        self.found: Loaded | Permanent = ONE
         self.chronicle, self.clock = FakeChronicle(), Turns()
         clock: Any = self.clock
-        self.rereader = Rereader(
-            self.file, self.load, Tokens("admin", folder), clock, self.chronicle, in_the_open=in_the_open
-        )
+        self.rereader = Rereader(self.file, self.load, Tokens("admin", folder), clock, self.chronicle)
 
-    def load(self, path: Path) -> Loaded:
-        assert path == self.file
-        if isinstance(self.found, ConfigInvalid):
+    def load(self) -> Loaded:
+        if isinstance(self.found, Permanent):
             raise self.found
         return self.found
 
-    def change(self, found: Loaded | ConfigInvalid) -> None:
+    def change(self, found: Loaded | Permanent) -> None:
         self.found = found
         fresh = self.file.with_name("fresh")
         fresh.write_text("0")
@@ -161,25 +158,21 @@ async def test_encryption_neither_comes_nor_goes(tmp_path: Path, first: Loaded, 
         await files.rereader.check()
 
 
-async def test_in_the_open_somebody_has_to_be_known(tmp_path: Path) -> None:
-    files = Files(tmp_path, in_the_open=True)
-    files.found = Loaded(WebSettings())
-    with pytest.raises(ConfigInvalid, match="has neither users nor"):
-        await files.rereader.begin()
-    files.found = ONE
-    await files.rereader.begin()
+async def test_a_file_that_would_let_everybody_in_changes_nothing(files: Files) -> None:
+    files.change(Permanent("others can reach 192.0.2.1"))
+    await files.rereader._look_at_file()
+    assert files.rereader.settings == ONE.settings
+    (fault,) = files.chronicle.audited[0][1]["faults"]
+    assert fault["sentence"] == "others can reach 192.0.2.1"
 
 
-async def test_without_a_file_nothing_is_read(tmp_path: Path) -> None:
+async def test_without_a_file_nothing_is_read_again(tmp_path: Path) -> None:
     clock: Any = Turns()
-    rereader = Rereader(None, _never, Tokens("admin", tmp_path), clock, FakeChronicle(), in_the_open=False)
+    reads: list[Loaded] = [Loaded(WebSettings())]
+    rereader = Rereader(None, reads.pop, Tokens("admin", tmp_path), clock, FakeChronicle())
     await rereader.begin()
     await rereader.take_up(await rereader.check())
-    assert (rereader.settings, rereader.context) == (WebSettings(), None)
-
-
-def _never(path: Path) -> Loaded:
-    raise AssertionError(path)
+    assert (rereader.settings, rereader.context, reads) == (WebSettings(), None, [])
 
 
 async def test_tokens_are_told_when_they_come_and_go(tmp_path: Path) -> None:
