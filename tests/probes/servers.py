@@ -104,7 +104,7 @@ def certificate(folder: Path, name: str = "localhost", days: int = 2) -> ssl.SSL
          "-keyout", key, "-out", wish, "-subj", f"/CN={name}"],
         ["x509", "-req", "-in", wish, "-signkey", key, "-days", str(days), "-extfile", names, "-out", file],
     ):  # fmt: skip
-        subprocess.run(["openssl", *command], check=True, capture_output=True, timeout=30)
+        subprocess.run(["openssl", *map(str, command)], check=True, capture_output=True, timeout=30)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(file, key)
     return context
