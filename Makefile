@@ -21,9 +21,10 @@ run: $(STAMP) tmux ## set up, then run the service in the foreground (ARGS="--ob
 demo: $(STAMP) tmux ## injure a private session four times and show how it is healed
 	@exec $(BIN)/sidecar demo
 
-# Two at once: they mostly wait. Each test has a folder, a tmux server and ports of its own; a file stays together.
+# Two more at once than there are processors: they mostly wait. Each test has a folder, a tmux server and ports
+# of its own; a file stays together.
 test: $(STAMP) tmux tools people lint ## set up, then run every test
-	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term $(ARGS)
+	$(BIN)/python -m pytest -n $$(($$(nproc) + 2)) --dist loadfile --cov --cov-report=term $(ARGS)
 
 bench: $(STAMP) tmux rivals ## measure beside raw tmux commands (ARGS="--list", ARGS="look kill-pane")
 	@exec $(BIN)/python -m bench $(ARGS)

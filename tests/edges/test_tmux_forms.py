@@ -6,7 +6,8 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +27,7 @@ SHAPE = (
     "#{pane_current_path} #{pane_start_command} #{pane_synchronized}"
 )
 NEWLINE = "\x1e"
+_AT_ONCE = 4
 
 
 @dataclass(frozen=True)
@@ -55,10 +57,16 @@ def rival() -> Iterator[Rival]:
         files = [str(folder / file.name) for file in sorted(FORMS.iterdir())]
         # Else tmuxp asks the terminal that the tests are run from, if there is one.
         environment = tmux.environment | {"COLUMNS": "200", "LINES": "50"}
-        done = subprocess.run(
-            [*command, *files], env=environment, cwd=folder, timeout=100, capture_output=True, check=False
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr.decode()
+
+        def load(files: Sequence[str]) -> None:
+            done = subprocess.run(
+                [*command, *files], env=environment, cwd=folder, timeout=100, capture_output=True, check=False
+            )  # fmt: skip
+            assert done.returncode == 0, done.stderr.decode()
+
+        # It waits for the shell of each pane.
+        with ThreadPoolExecutor(_AT_ONCE) as threads:
+            list(threads.map(load, (files[part::_AT_ONCE] for part in range(_AT_ONCE))))
         yield Rival(tmux, folder)
 
 
