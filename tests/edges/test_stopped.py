@@ -13,6 +13,7 @@ from sidecar.clock import SystemClock
 from sidecar.edges import process
 from sidecar.edges.stopped import StoppedDoor
 from sidecar.edges.tmux.door import TmuxDoor
+from sidecar.edges.tmux.run import TmuxRunner
 from sidecar.model.running import Running
 from sidecar.model.session import Presence
 from tests.box import TmuxBox, eventually
@@ -70,7 +71,9 @@ async def test_a_process_in_the_kernel_is_seen_as_such() -> None:
             os.unlink(pipe)
 
 
-async def test_a_look_does_not_wait_for_a_stopped_server(tmux: TmuxBox, door: TmuxDoor) -> None:
+async def test_a_look_does_not_wait_for_a_stopped_server(
+    tmux: TmuxBox, runner: TmuxRunner, door: TmuxDoor
+) -> None:
     tmux.run("new-session", "-d")
     look = await door.look()
     assert look.server is not None
@@ -83,5 +86,5 @@ async def test_a_look_does_not_wait_for_a_stopped_server(tmux: TmuxBox, door: Tm
         os.kill(look.server.pid, signal.SIGCONT)
     assert (silent.presence, silent.silent) == (Presence.UNKNOWN, True)
     assert "was stopped (state T)" in silent.reason
-    assert took < 2.0
+    assert took < runner.settings.timeout
     assert (await door.look()).presence is Presence.PRESENT
