@@ -7,7 +7,13 @@ import signal
 from typing import Any
 from urllib.parse import quote
 
-from tests.box import SidecarBox, TmuxBox, eventually
+from sidecar.model.quiet import Matcher
+from tests.acceptance.test_notices import Room, room
+from tests.box import SidecarBox, TmuxBox, eventually, sidecar_box
+from tests.edges.test_notify import alertmanager
+from tests.edges.test_silences import silence as silence_there
+
+__all__ = ["alertmanager", "room"]
 
 
 def audit(sidecar: SidecarBox, session: str, action: str) -> list[dict[str, Any]]:
@@ -63,3 +69,26 @@ def test_a_silence_lets_healing_go_on_and_ends_by_itself(tmux: TmuxBox, sidecar:
     )
     withheld = 'sidecar_notifications_total{channel="tmux",outcome="silenced"} 1.0'
     eventually(lambda: withheld in sidecar.get("/metrics", raw=True), "a notice that was held back")
+
+
+def test_what_is_silenced_in_a_real_alertmanager_is_quiet_in_the_chat(
+    tmux: TmuxBox, room: Room, alertmanager: str
+) -> None:
+    config = tmux.folder / "config.yml"
+    chat = f"http://127.0.0.1:{room.server_port}/room"
+    config.write_text(f"notify: [{{webhook: '{chat}'}}, {{alertmanager: '{alertmanager}'}}]\n")
+    number = silence_there(alertmanager, Matcher("session", "w.*", regex=True))
+    for name in ("web", "api"):
+        tmux.run("new-session", "-d", "-s", name, "-x", "80", "-y", "24", "sleep 5001")
+    with sidecar_box(tmux, "--config", str(config)) as sidecar:
+        sidecar.stored("web", "api")
+        [there] = eventually(lambda: sidecar.get("/api/v1/silences")["quiet"], "what is silenced there")
+        assert (there["kind"], there["name"], there["targets"]) == ("alertmanager", number, ["session=~w.*"])
+        for name in ("web", "api"):
+            os.kill(int(tmux.show(f"={name}:", "#{pane_pid}")), signal.SIGKILL)
+            sidecar.verified(name)
+        [said] = eventually(lambda: room.said, "the notice of the other session")
+        assert "api is back" in said["text"]
+        silenced = 'sidecar_notifications_total{channel="webhook",outcome="silenced"} 1.0'
+        eventually(lambda: silenced in sidecar.get("/metrics", raw=True), "the notice that was held back")
+        assert len(room.said) == 1
