@@ -21,6 +21,9 @@ _NEWEST = (
     "SELECT id, taken FROM checkpoints WHERE session = (SELECT session FROM incidents WHERE id = ?1)"
     " AND quarantined = '' AND taken <= ?2 ORDER BY id DESC LIMIT 1"
 )
+_KEY = "-----BEGIN"
+_LINES = 8
+"""So many are searched for secrets in one go, which holds up the event loop."""
 _INFLATED = 4 * LARGEST
 """Bytes; what is more than that was not stored by us."""
 
@@ -47,8 +50,11 @@ def _without_secrets(pane: PaneFacts) -> PaneFacts:
 
 
 def _hidden(lines: tuple[str, ...]) -> tuple[str, ...]:
-    """All lines together, since a secret may go over several of them."""
-    return tuple(redact.text("\n".join(lines)).split("\n")) if lines else ()
+    """A few lines at a time, so that nobody else waits long; all of them where a key goes over many."""
+    whole = any(_KEY in line for line in lines)
+    step = len(lines) if whole else _LINES
+    texts = (redact.text("\n".join(lines[at : at + step])) for at in range(0, len(lines), step or 1))
+    return tuple(line for text in texts for line in text.split("\n"))
 
 
 def keep(tx: Transaction, incident: int, found: Diagnostics, packed: tuple[int, bytes], now: float) -> None:
