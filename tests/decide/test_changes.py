@@ -22,7 +22,10 @@ TABLE = [
     (
         "sessions: {overrides: {api: {restore: never}}}",
         "",
-        {"sessions.overrides.api.restore": ("never", None)},
+        {
+            "sessions.overrides.api.restore": ("never", None),
+            "sessions.overrides.api.critical_processes": ([], None),
+        },
     ),
     (
         "",
