@@ -23,6 +23,7 @@ from sidecar.config import AlertRoute, SessionOverride, Settings
 from sidecar.config_fields import unavailable
 from sidecar.config_probes import PROBES
 from sidecar.decide.builtin import BUILTIN
+from sidecar.model.check import Check
 from sidecar.model.heartbeat import Heartbeat
 from sidecar.model.incident import IncidentState
 from sidecar.model.lifecycle import MOVES
@@ -45,11 +46,12 @@ _RENAMED = {
     "quiet[].begins": "quiet[].from",
     "quiet[].ends": "quiet[].to",
 }
-_NOT_IN_THE_FILE = {"declared", "source", "text", "tz"}
+_NOT_IN_THE_FILE = {"declared", "source", "text", "tz", "probe", "built_in", "shown_only"}
 _ITEMS: Mapping[str, tuple[type, str]] = {
     "sessions.overrides": (SessionOverride, "sessions.overrides.NAME"),
     "resume": (ResumeRule, "resume[]"),
     "heartbeats": (Heartbeat, "heartbeats[]"),
+    "checks": (Check, "checks[]"),
     "programs": (ProgramRule, "programs[]"),
     "alerts": (AlertRoute, "alerts[]"),
     "quiet": (Window, "quiet[]"),

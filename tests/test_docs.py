@@ -19,6 +19,7 @@ from sidecar.decide.causes import RULES
 from sidecar.errors import ConfigInvalid, Fault
 from sidecar.flow.steps import STEPS
 from sidecar.model.access import Scope
+from sidecar.model.check import DEFAULTS, CheckState
 from sidecar.model.heal import HealKind
 from sidecar.model.incident import Cause, FailureKind
 from sidecar.model.lifecycle import MOVES
@@ -159,3 +160,16 @@ def test_every_scope_is_explained() -> None:
     assert re.findall(r"^\| `(\w+)` \| ", page.split("## Tokens")[1].split("\n## ")[0], re.MULTILINE) == [
         *Scope
     ]
+
+
+def test_every_example_about_checks_can_be_loaded() -> None:
+    page = generate.PAGE.with_name("checks.md").read_text()
+    examples = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    assert len(examples) == 3
+    assert {example: _faults(example) for example in examples if _faults(example)} == {}
+
+
+def test_every_state_and_every_default_of_a_check_is_explained() -> None:
+    page = generate.PAGE.with_name("checks.md").read_text()
+    rows = re.findall(r"^\| `(\w+)[:\w]*` \|", page, re.MULTILINE)
+    assert set(rows) == {state.value for state in CheckState} | DEFAULTS

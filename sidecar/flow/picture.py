@@ -140,6 +140,9 @@ def health_of(ward: Ward, name: str, live: Session | None) -> Health:
     if ProgramState.GIVEN_UP in programs:
         return Health.GIVEN_UP
     absent = still is not None and still.kind is FailureKind.UNHEALTHY and still.reason is _ABSENT
+    if still is not None and any(part.check for part in still.broken):
+        # That a check fails is told by the check, and is no word about what runs.
+        absent = False
     if live is None or programs & _DOWN or absent:
         return Health.CRASHED
     if still is not None and still.kind is FailureKind.FROZEN:

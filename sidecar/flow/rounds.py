@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Collection
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
@@ -18,6 +19,8 @@ from sidecar.model.policy import Jitter, RetryPolicy
 from sidecar.model.probe import Probe, ProbeResult
 from sidecar.model.record import Action
 
+_LONG, _MOMENT = 2.0, 0.25
+"""Seconds: longer pauses end at multiples of a moment."""
 _JITTER = 0.1
 """Pauses are longer or shorter by up to this share, so that questions do not come in step."""
 
@@ -91,7 +94,16 @@ class _Memory:
     """Monotonic seconds of the next try; None while it is under way."""
     weather: Weather = Weather.CLEAR
     asking: asyncio.Lock = field(default_factory=asyncio.Lock)
-    nudge: asyncio.Event = field(default_factory=asyncio.Event)
+    alarm: asyncio.Future[None] | None = None
+    """Rings at the next try; there while it is waited for."""
+    hurried: bool = False
+    """Whether the next rest is left out."""
+
+    def hurry(self) -> None:
+        if self.alarm is not None:
+            self.alarm.cancel()
+        else:
+            self.hurried = True
 
 
 class Rounds(Generic[R]):
@@ -145,13 +157,13 @@ class Rounds(Generic[R]):
         memory = self._memories.get(question)
         if memory is not None:
             memory.tries, memory.since, memory.weather = (), None, Weather.CLEAR
-            memory.nudge.set()
+            memory.hurry()
 
     def hurry(self, question: Question[R]) -> None:
         """Do not wait any longer before the next try."""
         memory = self._memories.get(question)
         if memory is not None:
-            memory.nudge.set()
+            memory.hurry()
 
     async def ask(self, question: Question[R], *, since: float = float("inf")) -> Standing:
         """One try, unless one that began at ``since`` or later (monotonic seconds) is known already."""
@@ -165,16 +177,20 @@ class Rounds(Generic[R]):
     async def rest(self, question: Question[R], seconds: float | None = None) -> None:
         """Wait until the next try, or for ``seconds``; in either case no longer than until it is hurried."""
         memory = self._memories.setdefault(question, _Memory())
+        if memory.hurried:
+            memory.hurried = False
+            return
         pause = self._pause(question, memory) if seconds is None else seconds
-        memory.due = self._clock.monotonic() + pause
-        waited = asyncio.ensure_future(self._clock.sleep(pause))
-        nudged = asyncio.ensure_future(memory.nudge.wait())
+        now = self._clock.monotonic()
+        # What is asked in the same moment costs less than what wakes us for itself each time.
+        pause = pause if pause < _LONG else math.ceil((now + pause) / _MOMENT) * _MOMENT - now
+        memory.due = now + pause
+        alarm = memory.alarm = asyncio.ensure_future(self._clock.sleep(pause))
         try:
-            await asyncio.wait({waited, nudged}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({alarm})
         finally:
-            waited.cancel()
-            nudged.cancel()
-            memory.nudge.clear()
+            alarm.cancel()
+            memory.alarm = None
             memory.due = None
 
     async def _try(self, question: Question[R], memory: _Memory) -> None:

@@ -48,12 +48,15 @@ class Check:
     """One check."""
 
     name: str
-    """What it is called in metrics, incidents and notices."""
+    """What it is called in metrics, incidents and notices: up to 60 letters, digits and ``_ . -``."""
     probe: Probe
+    """What is asked: one key of probes.md."""
     heal: tuple[Heal, ...] = ()
-    """What is done, in this order: the next one where the one before it did not help, the last one again."""
+    """What is done, one of heals.md or a list of them: the next one where the one before it did not help,
+    the last one again. Without it a person is told."""
     session: str = ""
-    """The session that it is about, if its heal does not name one already."""
+    """The session that it is about, if its heal does not name one already: while that is not there the check
+    is not asked."""
     interval: float = 30.0
     """Seconds between two tries, give or take a tenth."""
     retry_interval: float = 1.0
@@ -61,15 +64,17 @@ class Check:
     timeout: float = 10.0
     """Seconds that a try may take in all."""
     after: int = 3
-    """Failures in a row before it counts as failing."""
+    """Failures in a row before it counts as failing. A refused port and a process that does not run leave no
+    doubt: they count at once."""
     recovers: int = 1
     """Successes in a row before it counts as passing again."""
     grace: float = 0.0
-    """Seconds after the start of the sidecar, and after each heal, in which a failure does not count."""
+    """Seconds after the start of the sidecar, and after each heal, in which a failure does not count. What is
+    started in a pane has at least 10 s."""
     tries: int = 3
     """Heals in a row that have not helped before none is tried any more and a person is called."""
     off: bool = False
-    """Whether it is not asked; for a default that is not wanted, beside its name nothing else is needed."""
+    """Whether it is not asked. To switch a default off, its name and this are enough."""
     built_in: bool = False
     """Whether it came without being configured."""
     shown_only: bool = False
