@@ -31,6 +31,7 @@ from sidecar.edges.host import LocalHost
 from sidecar.edges.logs import JsonLog, adopt_library_logs
 from sidecar.edges.metrics import Metrics
 from sidecar.edges.notify import LocalMessenger
+from sidecar.edges.probes.panes import Panes
 from sidecar.edges.probes.prober import Prober
 from sidecar.edges.probes.vitals import VitalsDoor
 from sidecar.edges.process_watch import ProcessWatch
@@ -252,7 +253,7 @@ class Sidecar:
         self._undo.callback(socket.close)
         server_examiner = ServerExaminer(ward, tmux, host.stopped, clock, self._notice)
         heartbeats = self._build_heartbeats()
-        checks = self._checks = self._build_checks(person, host.stopped)
+        checks = self._checks = self._build_checks(person, host.stopped, runner)
         examiners = (
             server_examiner,
             SocketExaminer(tmux, socket, host.boot_id),
@@ -343,9 +344,9 @@ class Sidecar:
             self._ward, rounds, dependencies, VitalsDoor(clock), clock, dice, meter, log, self._notice
         )
 
-    def _build_checks(self, person: Person, stopped: StoppedDoor) -> Checks:
+    def _build_checks(self, person: Person, stopped: StoppedDoor, runner: TmuxRunner) -> Checks:
         clock, meter = self._clock, self.metrics.checks
-        prober = Prober(clock, commands=places.COMMANDS + places.HUNG)
+        prober = Prober(clock, commands=places.COMMANDS + places.HUNG, panes=Panes(runner, clock))
         self._undo.push_async_callback(prober.close)
         rounds: Rounds[Check] = Rounds(
             OwnProber(prober, self._ward, self._store, clock), clock, SystemDice(), meter, self._log,

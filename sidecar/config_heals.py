@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pwd
-import re
 import signal
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -41,7 +40,6 @@ from sidecar.model.heal import (
     Heal,
     HealKind,
     NotifyHeal,
-    PaneTarget,
     PruneCheckpointsHeal,
     RespawnHeal,
     RestartHeal,
@@ -75,17 +73,6 @@ def _heal(place: Place) -> Heal:
         raise Told
     heal: Heal = found
     return heal
-
-
-def pane_target(text: str) -> PaneTarget:
-    """``SESSION:WINDOW`` or ``SESSION:WINDOW.PANE``."""
-    session, colon, rest = text.partition(":")
-    window, dot, pane = rest.rpartition(".")
-    if not dot:
-        window, pane = rest, ""
-    if not (session and colon and window) or (dot and not pane.isdigit()):
-        raise ValueError(f"{text!r} is no pane; write SESSION:WINDOW.PANE, as api:web.0")
-    return PaneTarget(session, window, int(pane) if pane else None)
 
 
 _SPELLED = frozenset({"KILL", "STOP"})
@@ -187,18 +174,9 @@ def _rotate(place: Place) -> RotateHeal:
     return heal
 
 
-_UNIT_NAME = re.compile(r"[A-Za-z0-9:_.\\@-]{1,255}")
-
-
-def _unit_name(word: str) -> str:
-    if word.startswith("-") or not _UNIT_NAME.fullmatch(word):
-        raise ValueError(f"{word!r} is no name of a unit; write it as systemctl shows it, as api.service")
-    return word
-
-
 def _unit(place: Place) -> UnitHeal:
     if not isinstance(place.node, yaml.MappingNode):
-        return UnitHeal(read_as(_unit_name)(place))
+        return UnitHeal(read_as(units.unit_name)(place))
     values = _values(place, _UNIT, required=("unit",))
     return UnitHeal(
         values["unit"],
@@ -235,7 +213,7 @@ _COMMAND: Mapping[str, Reader[Any]] = {
 }
 _SIGNAL: Mapping[str, Reader[Any]] = {
     "signal": _signal,
-    "pane": read_as(pane_target),
+    "pane": read_as(units.pane_target),
     "pidfile": read_as(_full_path),
     "expect": regex,
 }
@@ -255,7 +233,7 @@ _ROTATE: Mapping[str, Reader[Any]] = {
     "truncate": switch,
 }
 _UNIT: Mapping[str, Reader[Any]] = {
-    "unit": read_as(_unit_name),
+    "unit": read_as(units.unit_name),
     "manager": one_of(UnitManager, "manager of units"),
     "timeout": duration("1s", "1h"),
 }
@@ -271,8 +249,8 @@ _HISTORY: Mapping[str, Reader[Any]] = {
 }
 
 HEALS: Mapping[HealKind, Reader[Any]] = {
-    HealKind.RESTART: read_as(lambda word: RestartHeal(pane_target(word))),
-    HealKind.RESPAWN: read_as(lambda word: RespawnHeal(pane_target(word))),
+    HealKind.RESTART: read_as(lambda word: RestartHeal(units.pane_target(word))),
+    HealKind.RESPAWN: read_as(lambda word: RespawnHeal(units.pane_target(word))),
     HealKind.COMMAND: _command,
     HealKind.SIGNAL: _signal_heal,
     HealKind.DELETE: _delete,

@@ -29,6 +29,7 @@ from sidecar.config_probe_form import Form, tell_texts
 from sidecar.config_probes_file import FILES
 from sidecar.config_probes_machine import MACHINE
 from sidecar.config_probes_process import PROCESSES
+from sidecar.config_probes_tended import TENDED
 from sidecar.model.probe import (
     CommandProbe,
     DnsProbe,
@@ -179,5 +180,6 @@ PROBES: Mapping[ProbeKind, Form] = {
     **MACHINE,
     **PROCESSES,
     **FILES,
+    **TENDED,
 }
 """By kind, which is also the key in the file."""

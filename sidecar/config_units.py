@@ -13,6 +13,7 @@ import re
 from sidecar.config import UNIX
 from sidecar.model.amounts import show_seconds as show_seconds
 from sidecar.model.amounts import show_size as show_size
+from sidecar.model.heal import PaneTarget
 from sidecar.model.policy import AtOnce, Budget
 
 _SECONDS = {"d": 86_400.0, "h": 3_600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
@@ -27,6 +28,7 @@ _AT_ONCE = re.compile(r"(?:(?P<count>\d{1,6})(?: or (?=\d)|$))?(?:(?P<share>\d{1
 _RULE_NAME = re.compile(r"[A-Za-z0-9_.-]{1,60}")
 _ADDRESS = re.compile(r"(?:\[(?P<v6>[^\[\]]+)\]|(?P<name>[A-Za-z0-9._-]+)):(?P<port>[0-9]{1,5})")
 _HOST_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
+_UNIT_NAME = re.compile(r"[A-Za-z0-9:_.\\@-]{1,255}")
 _SOCKET_PATH_BYTES = 107
 
 
@@ -181,6 +183,32 @@ def rule_name(text: str) -> str:
     """The name of a rule or a check, which is a label of its metrics."""
     if not _RULE_NAME.fullmatch(text):
         raise ValueError(f"{text!r} is no name for a rule; it takes up to 60 letters, digits and _ . -")
+    return text
+
+
+def pane_target(text: str) -> PaneTarget:
+    """``SESSION:WINDOW`` or ``SESSION:WINDOW.PANE``.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    session, colon, rest = text.partition(":")
+    window, dot, pane = rest.rpartition(".")
+    if not dot:
+        window, pane = rest, ""
+    if not (session and colon and window) or (dot and not pane.isdigit()):
+        raise ValueError(f"{text!r} is no pane; write SESSION:WINDOW.PANE, as api:web.0")
+    return PaneTarget(session, window, int(pane) if pane else None)
+
+
+def unit_name(text: str) -> str:
+    """The name of a systemd unit, unchanged.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if text.startswith("-") or not _UNIT_NAME.fullmatch(text):
+        raise ValueError(f"{text!r} is no name of a unit; write it as systemctl shows it, as api.service")
     return text
 
 

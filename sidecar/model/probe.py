@@ -33,6 +33,8 @@ class ProbeKind(StrEnum):
     DESCRIPTORS = "descriptors"
     PROCESS = "process"
     FILE = "file"
+    PANE = "pane"
+    UNIT = "unit"
 
 
 class ProbeFault(StrEnum):
@@ -67,6 +69,8 @@ class ProbeFault(StrEnum):
     TEXT_MISMATCH = "text_mismatch"
     MISSING = "missing"
     UNWANTED = "unwanted"
+    NO_PANE = "no_pane"
+    NO_SYSTEMD = "no_systemd"
 
 
 _FIGURES = (ProbeFault.ABOVE_LIMIT, ProbeFault.NOT_MEASURED)
@@ -124,11 +128,24 @@ FAULTS: Mapping[ProbeKind, tuple[ProbeFault, ...]] = {
         ProbeFault.TEXT_MISMATCH,
         ProbeFault.NO_ANSWER,
     ),
+    ProbeKind.PANE: (
+        ProbeFault.NO_PANE,
+        ProbeFault.BAD_STATE,
+        ProbeFault.TOO_OLD,
+        ProbeFault.TEXT_MISMATCH,
+        ProbeFault.NOT_MEASURED,
+    ),
+    ProbeKind.UNIT: (
+        ProbeFault.NO_SYSTEMD,
+        ProbeFault.MISSING,
+        ProbeFault.BAD_STATE,
+        ProbeFault.NOT_MEASURED,
+    ),
 }
 """What each kind of probe may find wrong."""
 ASKED_OF_PROGRAMS = (ProbeKind.COMMAND, ProbeKind.HTTP, ProbeKind.TCP, ProbeKind.DNS)
 """The kinds that say something about one program, and so may be its heartbeat."""
-UNASKED = frozenset({ProbeFault.NOT_MEASURED})
+UNASKED = frozenset({ProbeFault.NOT_MEASURED, ProbeFault.NO_SYSTEMD})
 """With these, the question could not be put: nothing is known, neither good nor bad."""
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from sidecar import config_read
 from sidecar.errors import ConfigInvalid
+from sidecar.model.heal import PaneTarget, UnitManager
 from sidecar.model.probe import CommandProbe, DnsProbe, HttpProbe, Probe, RecordType
 from sidecar.model.probe_file import FileProbe, Part
 from sidecar.model.probe_machine import (
@@ -19,6 +20,7 @@ from sidecar.model.probe_machine import (
     Waiting,
 )
 from sidecar.model.probe_process import DescriptorsProbe, Never, ProcessProbe, Which
+from sidecar.model.probe_tended import PaneProbe, UnitProbe, UnitState
 
 
 def read(text: str) -> Probe:
@@ -54,6 +56,17 @@ def read(text: str) -> Probe:
             "part: head}",
             FileProbe("/a", True, 86_400.0, 60.0, 1000, 10**6, "a", "b", Part.HEAD),
         ),
+        ("pane: 'api:web.0'", PaneProbe(PaneTarget("api", "web", 0))),
+        (
+            "pane: {target: 'api:1', match: ready, no_match: error, silent: 10m}",
+            PaneProbe(PaneTarget("api", "1"), "ready", "error", 600.0),
+        ),
+        ("unit: nginx.service", UnitProbe("nginx.service")),
+        (
+            "unit: {unit: backup.service, manager: user, states: [inactive, active]}",
+            UnitProbe("backup.service", UnitManager.USER, (UnitState.INACTIVE, UnitState.ACTIVE)),
+        ),
+        ("unit: {unit: a, states: failed}", UnitProbe("a", states=(UnitState.FAILED,))),
         ("memory: 85%", MemoryProbe()),
         ("memory: {above: 70.5%, cgroup: own}", MemoryProbe(0.705, "own")),
         ("memory: {cgroup: /sys/fs/cgroup/a}", MemoryProbe(cgroup="/sys/fs/cgroup/a")),

@@ -6,19 +6,15 @@ followed by a second restart: the unit tells when it was started last.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
 from pathlib import Path
 
 from sidecar.clock import Clock
+from sidecar.edges import systemctl
 from sidecar.edges.heals.notes import Notes
-from sidecar.edges.probes.command import Ran, ending, run
+from sidecar.edges.probes.command import Ran, ending
 from sidecar.errors import Permanent, Temporary
 from sidecar.model.heal import HealCall, UnitHeal, UnitManager
 
-_BOOTED = Path("/run/systemd/system")
-"""Is there where systemd is the first process of the machine: see sd_booted(3)."""
-_OWN = ("XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS")
 _ASKING = 5.0
 _BEGAN = "began"
 _FOR_GOOD = {
@@ -32,19 +28,26 @@ _WORDS = (" is masked.", "Interactive authentication required", "Access denied")
 """The same, where it ends with 1 for want of a better status."""
 
 
-async def restart(heal: UnitHeal, call: HealCall, notes: Notes, clock: Clock, booted: Path = _BOOTED) -> str:
+async def restart(
+    heal: UnitHeal, call: HealCall, notes: Notes, clock: Clock, booted: Path = systemctl.BOOTED
+) -> str:
     """Restart it; one sentence about it.
 
     Raises:
         Temporary: it did not start, or not in time.
         Permanent: there is no systemd, no such unit, or we may not.
     """
-    environment = _environment(heal, booted)
-    if call.again and await _has_started(heal, notes.read(call.mark).get(_BEGAN), environment):
+    _find_manager(heal, booted)
+    if call.again and await _has_started(heal, notes.read(call.mark).get(_BEGAN)):
         return f"the unit {heal.unit} was restarted by an attempt that was cut off"
     notes.write(call.mark, {_BEGAN: clock.monotonic()})
     began = clock.monotonic()
-    ran = await _systemctl(heal, ("restart", "--", heal.unit), heal.seconds, environment)
+    try:
+        ran = await systemctl.call(heal.manager, "restart", "--", heal.unit, seconds=heal.seconds)
+    except OSError as error:
+        raise Permanent(
+            f"systemctl cannot be run: {error.strerror}", hint="It belongs to systemd; see PATH."
+        ) from error
     if ran.status is None:
         raise Temporary(
             f"the unit {heal.unit} was not restarted within {heal.seconds:g} s; systemd goes on with it",
@@ -55,49 +58,31 @@ async def restart(heal: UnitHeal, call: HealCall, notes: Notes, clock: Clock, bo
     return f"restarted the unit {heal.unit} in {clock.monotonic() - began:.1f} s"
 
 
-def _environment(heal: UnitHeal, booted: Path) -> Mapping[str, str]:
-    """What systemctl needs to find its manager.
-
-    Raises:
-        Permanent: there is none.
-    """
+def _find_manager(heal: UnitHeal, booted: Path) -> None:
+    """Raises Permanent where there is none."""
     if not booted.is_dir():
         raise Permanent(
             f"the unit {heal.unit} cannot be restarted: systemd does not run here",
             hint="Use another heal, as `command` with the tool of this machine.",
         )
-    own = {name: os.environ[name] for name in _OWN if name in os.environ}
-    if heal.manager is UnitManager.USER and not own:
+    if heal.manager is UnitManager.USER and not systemctl.own_environment():
         raise Permanent(
             f"the unit {heal.unit} cannot be restarted: no manager of this user's units is known",
             hint="Run the sidecar as a unit of that user, or with XDG_RUNTIME_DIR set.",
         )
-    return own
 
 
-async def _has_started(heal: UnitHeal, began: float | None, environment: Mapping[str, str]) -> bool:
+async def _has_started(heal: UnitHeal, began: float | None) -> bool:
     """Whether it is active, and began to be so after the attempt that was cut off."""
     if began is None:
         return False
-    wanted = "--property=ActiveState,ActiveEnterTimestampMonotonic"
-    ran = await _systemctl(heal, ("show", wanted, "--", heal.unit), _ASKING, environment)
-    lines = ran.output.decode("utf-8", "replace").splitlines()
-    facts = {name: value for name, _, value in (line.partition("=") for line in lines)}
+    names = ("ActiveState", "ActiveEnterTimestampMonotonic")
+    try:
+        _, facts = await systemctl.show(heal.manager, heal.unit, *names, seconds=_ASKING)
+    except OSError:
+        return False
     since = facts.get("ActiveEnterTimestampMonotonic", "")
     return facts.get("ActiveState") == "active" and since.isdigit() and int(since) / 1e6 >= began
-
-
-async def _systemctl(
-    heal: UnitHeal, words: tuple[str, ...], seconds: float, environment: Mapping[str, str]
-) -> Ran:
-    whose = f"--{heal.manager}"
-    try:
-        argv = ("systemctl", whose, "--no-ask-password", *words)
-        return await run(argv, seconds, environment, talkative=True)
-    except OSError as error:
-        raise Permanent(
-            f"systemctl cannot be run: {error.strerror}", hint="It belongs to systemd; see PATH."
-        ) from error
 
 
 def _refused(heal: UnitHeal, ran: Ran, status: int) -> Permanent | Temporary:

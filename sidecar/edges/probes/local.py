@@ -8,11 +8,12 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 
 from sidecar.clock import Clock
-from sidecar.edges.probes import condition, content, disk, machine, processor, search, select
+from sidecar.edges.probes import condition, content, disk, machine, processor, search, select, units
 from sidecar.edges.probes.apart import Apart
 from sidecar.edges.probes.finding import Finding, Unmeasured, worst
+from sidecar.edges.probes.panes import Panes
 from sidecar.edges.probes.processes import Crowd, Processes, Seen
-from sidecar.model.probe import Probe, ProbeFault, ProbeResult
+from sidecar.model.probe import Probe, ProbeFault, ProbeKind, ProbeResult
 from sidecar.model.probe_file import FileProbe, Part
 from sidecar.model.probe_machine import (
     CpuProbe,
@@ -23,13 +24,20 @@ from sidecar.model.probe_machine import (
     SwapProbe,
 )
 from sidecar.model.probe_process import DescriptorsProbe, ProcessProbe, Which
+from sidecar.model.probe_tended import PaneProbe, UnitProbe
+
+_MANAGERS = 4
+"""Programs that ask systemd at once."""
+_WHOSE = {ProbeKind.PANE: "tmux", ProbeKind.UNIT: "systemctl"}
 
 
 class LocalProber:
-    """Asks the kernel. What takes no time is read on the loop, everything else in a thread of its own."""
+    """Asks the kernel, tmux and systemd. What may take its time has a thread of its own, or a process."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, panes: Panes | None = None) -> None:
         self._clock = clock
+        self._panes = panes
+        self._managers = asyncio.Semaphore(_MANAGERS)
         self._apart = Apart()
         self._rates = processor.Rates()
         self._everybody = Processes(clock.monotonic)
@@ -40,7 +48,8 @@ class LocalProber:
         if isinstance(what, DiskProbe):
             found = await self._disks(what, seconds)
         else:
-            whose, silence = ("the kernel", ProbeFault.NOT_MEASURED)
+            whose = _WHOSE.get(what.kind, "the kernel")
+            silence = ProbeFault.NOT_MEASURED
             if isinstance(what, FileProbe):
                 whose, silence = what.path, ProbeFault.NO_ANSWER
             found = await _within(seconds, self._look(what, seconds), whose, silence)
@@ -69,6 +78,13 @@ class LocalProber:
                 found, _ = await self._processes(which, seconds)
                 living = [one for one in found if one.lives]
                 return await self._apart.ask(what, partial(condition.descriptors, what, living))
+            case UnitProbe():
+                async with self._managers:
+                    return await units.unit(what, seconds)
+            case PaneProbe():
+                if self._panes is None:
+                    raise Unmeasured("no tmux server is looked after here")
+                return await self._panes.look(what, seconds)
             case FileProbe():
                 return await self._file(what, seconds)
             case ProcessProbe():

@@ -10,6 +10,7 @@ from sidecar.clock import Clock
 from sidecar.edges.probes.dns import RESOLV_CONF, probe_dns
 from sidecar.edges.probes.http import probe_http
 from sidecar.edges.probes.local import LocalProber
+from sidecar.edges.probes.panes import Panes
 from sidecar.edges.probes.programs import probe_command
 from sidecar.edges.probes.resolve import Resolver
 from sidecar.edges.probes.tcp import probe_tcp
@@ -22,12 +23,19 @@ _COMMANDS = 4
 class Prober:
     """Asks whatever can be asked. Nothing that is at the other end makes it raise, or take longer."""
 
-    def __init__(self, clock: Clock, resolv_conf: Path = RESOLV_CONF, commands: int = _COMMANDS) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        resolv_conf: Path = RESOLV_CONF,
+        commands: int = _COMMANDS,
+        panes: Panes | None = None,
+    ) -> None:
+        """``panes`` is the door to those that may be asked about, if any."""
         self._clock = clock
         self._resolv_conf = resolv_conf
         self._resolver = Resolver()
         self._commands = asyncio.Semaphore(commands)
-        self._local = LocalProber(clock)
+        self._local = LocalProber(clock, panes)
 
     async def probe(self, what: Probe, seconds: float, about: Mapping[str, str]) -> ProbeResult:
         """One try within ``seconds``; ``about`` are variables that tell a command whom it is for."""

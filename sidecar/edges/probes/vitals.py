@@ -94,7 +94,7 @@ def _of(
         age=max(process.uptime() - seen.started / _TICKS, 0.0),
         cpu=sum(everybody[pid].ticks for pid in tree) / _TICKS,
         io=_io(tree),
-        silent=_silent(pane.tty, wall),
+        silent=silent(pane.tty, wall),
         attitude=told,
         evidence=evidence,
     )
@@ -114,8 +114,11 @@ def _io(pids: Iterable[int]) -> int | None:
     return total
 
 
-def _silent(terminal: str, wall: float) -> float | None:
-    """Never more than it is: what the kernel has noted may be a few seconds old."""
+def silent(terminal: str, wall: float) -> float | None:
+    """Seconds for which nothing was printed to a terminal; None if it cannot be told.
+
+    Never more than it is: what the kernel has noted may be a few seconds old.
+    """
     try:
         return max(wall - os.stat(terminal).st_mtime - _BLUR, 0.0)
     except OSError:
