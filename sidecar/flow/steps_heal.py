@@ -48,19 +48,25 @@ def _said(surgery: Surgery, words: str) -> None:
 async def _call(surgery: Surgery, step: Step) -> HealCall:
     assert step.heal is not None
     aimed: ProcessState | None = None
+    again = surgery.progress.again or surgery.case.unfinished is not None
     servers: frozenset[int] = frozenset()
     if isinstance(step.heal, SignalHeal):
         look = await surgery.tmux.look()
         servers = frozenset({look.server.pid} if look.server is not None else ())
         if step.heal.target is not None:
-            aimed = _aimed(surgery, look, step.heal.target)
+            try:
+                aimed = _aimed(surgery, look, step.heal.target)
+            except Permanent:
+                # It may have gone by an attempt that was cut off; whoever sent the signal knows.
+                if not again:
+                    raise
     return HealCall(
         heal=step.heal,
         mark=surgery.mark,
         check=step.what,
         subject=surgery.plan.session,
         facts=tuple(each.fact for each in surgery.plan.finding.evidence),
-        again=surgery.progress.again or surgery.case.unfinished is not None,
+        again=again,
         process=aimed,
         servers=servers,
     )
@@ -76,11 +82,13 @@ def _aimed(surgery: Surgery, look: Look, target: PaneTarget) -> ProcessState | N
     pane = _pane_at(look, target)
     if pane.dead:
         return None
-    if pane.program is not None:
-        return surgery.host.stopped.state(pane.program.pid)
-    if not pane.argv:
+    if pane.program is None and not pane.argv:
         raise Temporary(f"what runs in {target} cannot be told just now", hint="It may be starting.")
-    return None if shells.is_shell(pane.argv) else surgery.host.stopped.state(pane.pid)
+    if pane.program is None and shells.is_shell(pane.argv):
+        return None
+    state = surgery.host.stopped.state(pane.program.pid if pane.program is not None else pane.pid)
+    # A number that has become another's since the look is not in the session of the pane's process.
+    return state if state is not None and state.session == pane.pid else None
 
 
 def _pane_at(look: Look, target: PaneTarget) -> Pane:

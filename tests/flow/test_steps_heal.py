@@ -95,6 +95,20 @@ async def test_the_own_command_of_a_pane_is_meant(bench: Bench) -> None:
         await bench.heal(SignalHeal("TERM", PaneTarget("web", "0", 0)))
 
 
+async def test_a_pane_that_went_with_its_program_by_an_attempt_that_was_cut_off(bench: Bench) -> None:
+    bench.tmux.run("new-session", "-d", "-s", "web", "sleep 1013")
+    bench.tmux.run("new-window", "-d", "-t", "=web:", "sleep 1014")
+    pid = await bench.shows("web:0", "sleep 1013")
+    heal = SignalHeal("TERM", PaneTarget("web", "0", 0))
+    await bench.heal(heal)
+    eventually(lambda: len(bench.tmux.panes("#{pane_id}")) == 1, "the end of the pane")
+    step, said = heal_step(heal, "api"), list[str]()
+    surgery = bench.surgery(step, said)
+    surgery.progress.again = True
+    await STEPS[step.kind].do(surgery, step)
+    assert said == [f"process {pid} has ended, after SIGTERM was sent to it or before"]
+
+
 @pytest.mark.parametrize("target", [("web", "0", 7), ("web", "other"), ("we", "0"), ("nobody", "0")])
 async def test_a_pane_that_is_not_there(bench: Bench, target: Any) -> None:
     bench.tmux.run("new-session", "-d", "-s", "web", "sleep 1012")
