@@ -21,6 +21,7 @@ from sidecar.web.ports import Chronicle
 from sidecar.web.problem import Rejected, problem, problem_of, problem_of_routing
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Dress = Callable[[web.Request, web.StreamResponse], Awaitable[None]]
 Observe = Callable[[str, str, int, float], None]
 """Method, route, status, seconds."""
 
@@ -31,13 +32,25 @@ _WORTH_PACKING = 1400
 _PACKED = frozenset({"application/json", "application/openmetrics-text", "text/html", "text/plain"})
 
 
-def framed(
-    observe: Observe, clock: Clock, headers: Callable[[], Mapping[str, str]], access_log: Chronicle | None
-) -> Middleware:
-    """Times and counts, turns every error into a problem, adds the headers. The outermost one.
+def dressed(headers: Callable[[], Mapping[str, str]]) -> Dress:
+    """Adds the headers to every answer before its first byte, also to one that is sent piece by piece.
 
     ``headers`` are those that the operator wants, before our own.
     """
+
+    async def dress(request: web.Request, response: web.StreamResponse) -> None:
+        for name, value in (*headers().items(), *HEADERS.items()):
+            response.headers.setdefault(name, value)
+        # The library has named itself by now.
+        response.headers["Server"] = HEADERS["Server"]
+        if given := errand.current().by.get("request"):
+            response.headers.setdefault("X-Request-Id", given)
+
+    return dress
+
+
+def framed(observe: Observe, clock: Clock, access_log: Chronicle | None) -> Middleware:
+    """Times and counts, and turns every error into a problem. The outermost one."""
 
     @web.middleware
     async def frame(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -67,8 +80,6 @@ def framed(
                 request=request_id,
             )
         if not response.prepared:
-            for name, value in (*headers().items(), *HEADERS.items()):
-                response.headers.setdefault(name, value)
             response.headers["X-Request-Id"] = request_id
             _pack(request, response)
         return response

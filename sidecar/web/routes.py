@@ -15,7 +15,7 @@ from sidecar.model.status import Answer, RecoverRequest, Status
 from sidecar.web import checkpoints, checks, custody, people, quiet, records, views
 from sidecar.web.gate import Gate
 from sidecar.web.guard import read_body
-from sidecar.web.middleware import Observe, framed, guarded
+from sidecar.web.middleware import Observe, dressed, framed, guarded
 from sidecar.web.payload import (
     ALERTS_LIMIT,
     RECOVER_LIMIT,
@@ -70,8 +70,9 @@ def make_app(service: Service) -> web.Application:
     """All routes, behind the gate."""
     gate = service.gate
     access_log = gate.chronicle if service.settings().http.access_log else None
-    frame = framed(service.observe, service.clock, lambda: gate.settings().headers, access_log)
+    frame = framed(service.observe, service.clock, access_log)
     app = web.Application(middlewares=[frame, guarded(gate)])
+    app.on_response_prepare.append(dressed(lambda: gate.settings().headers))
     windows = _Windows(service)
     app.add_routes(
         [

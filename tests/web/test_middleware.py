@@ -22,10 +22,11 @@ from tests.web.conftest import TOKEN, FakeChronicle, Open, Windows, gate_of
 LARGE = "x" * 5000
 
 
-@pytest.mark.parametrize("path", ["/", "/-/ready", "/no/such", "/metrics"])
+@pytest.mark.parametrize("path", ["/", "/-/ready", "/no/such", "/metrics", "/api/v1/audit/export"])
 async def test_every_answer_has_the_usual_headers(windows: Windows, path: str) -> None:
     answer = await windows.get(path)
     assert {name: answer.headers[name] for name in HEADERS} == dict(HEADERS)
+    assert answer.headers["X-Request-Id"]
 
 
 async def test_the_operators_headers_go_before_ours(open_windows: Open) -> None:
@@ -84,7 +85,7 @@ async def logged(tmp_path: Path) -> AsyncIterator[tuple[str, FakeChronicle]]:
     async def answer(request: web.Request) -> web.Response:
         return web.Response(text="hi")
 
-    frame = framed(lambda *_: None, clock, dict, chronicle)
+    frame = framed(lambda *_: None, clock, chronicle)
     app = web.Application(middlewares=[frame, guarded(gate)])
     app.router.add_get("/{name}", answer)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
