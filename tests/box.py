@@ -27,7 +27,7 @@ from sidecar.config_read import load
 from sidecar.edges.tmux.server import find_server
 from sidecar.errors import ConfigInvalid
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 """Seconds that a condition may take before the test gives up; nothing waits longer than it has to."""
 
 

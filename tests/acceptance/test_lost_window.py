@@ -16,7 +16,7 @@ from sidecar.decide.detect import Expected
 from sidecar.model.incident import Broken, Cause, Evidence, Failure, FailureKind, Finding, Intent, Unit
 from sidecar.model.record import RecoveryRow
 from sidecar.model.session import Look
-from tests.box import TmuxBox
+from tests.box import PATIENCE, TmuxBox
 
 
 class Told:
@@ -46,7 +46,7 @@ class Told:
 
 
 async def recovered(sidecar: Sidecar) -> RecoveryRow:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while True:
             for row in await sidecar._store.recoveries(5, session="web"):
                 if row.state == "verified":
@@ -68,7 +68,7 @@ async def test_it_comes_back_from_the_newest_checkpoint_that_has_it(
     await sidecar.start()
     try:
         shown = "#{window_index} #{window_name} #{pane_index} #{pane_start_command} #{@mine}"
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             while not any(one.checkpoints for one in sidecar.status.sessions):
                 await asyncio.sleep(0.02)
         before, sibling = tmux.panes(shown), tmux.panes("#{pane_pid}")[0]

@@ -212,4 +212,4 @@ def test_names_of_a_file_stay_text(tmux: TmuxBox) -> None:
 def test_all_that_a_start_has_to_create_is_one_incident(tmux: TmuxBox) -> None:
     files = {f"s{number}": f"session_name: s{number}\nwindows: [{{}}]\n" for number in range(25)}
     with sidecar_box(tmux, "--config", str(declare(tmux, **files))):
-        eventually(lambda: tmux.sessions() == set(files), "every session", patience=40.0)
+        eventually(lambda: tmux.sessions() == set(files), "every session")

@@ -73,10 +73,10 @@ def test_thirty_percent_loss_is_told_as_loss_and_nothing_is_restarted(tmux: Tmux
     with made() as line:
         line.set(loss=0.3)
         with watched(tmux, line) as sidecar:
-            eventually(lambda: "loss" in told(sidecar), "word of packet loss", 60.0)
+            eventually(lambda: "loss" in told(sidecar), "word of packet loss")
             ratio = 'sidecar_probe_loss_ratio{probe="http",rule="far"}'
             eventually(lambda: value(sidecar, ratio) > 0.1, "the ratio")
-            eventually(lambda: _tries(sidecar) >= 20, "twenty tries", 60.0)
+            eventually(lambda: _tries(sidecar) >= 20, "twenty tries")
             assert "failing" not in told(sidecar)
             assert {row["cause"] for row in incidents(sidecar)} <= {"network_outage"}
 
@@ -88,12 +88,12 @@ def test_a_line_that_is_cut_is_told_as_an_outage(tmux: TmuxBox, made: Made) -> N
         with watched(tmux, line) as sidecar:
             eventually(lambda: _tries(sidecar) >= 3, "some tries")
             line.set(loss=1.0)
-            eventually(lambda: "outage" in told(sidecar), "word of an outage", 60.0)
+            eventually(lambda: "outage" in told(sidecar), "word of an outage")
             [row] = eventually(lambda: incidents(sidecar), "an incident")
             assert row["cause"] == "network_outage"
             eventually(lambda: incidents(sidecar)[0]["state"] == "held", "that it is held")
             line.set()
-            eventually(lambda: incidents(sidecar)[0]["state"] == "dismissed", "its end", 30.0)
+            eventually(lambda: incidents(sidecar)[0]["state"] == "dismissed", "its end")
 
 
 @pytest.mark.parametrize("made", LINES)
@@ -101,8 +101,8 @@ def test_delay_is_told_as_slowness(tmux: TmuxBox, made: Made) -> None:
     with made() as line:
         line.set(delay=0.2)
         with watched(tmux, line) as sidecar:
-            eventually(lambda: told(sidecar) == ["slow"], "word of slowness", 30.0)
-            eventually(lambda: _tries(sidecar) >= 4, "some tries", 30.0)
+            eventually(lambda: told(sidecar) == ["slow"], "word of slowness")
+            eventually(lambda: _tries(sidecar) >= 4, "some tries")
             assert told(sidecar) == ["slow"]
             assert incidents(sidecar) == []
 
