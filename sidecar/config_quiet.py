@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo, available_timezones
 
 from sidecar import config_units as units
 from sidecar.config_fields import (
@@ -141,11 +140,14 @@ def _zone(place: Place) -> tuple[str, tzinfo]:
     word = text(place)
     if word == _LOCAL:
         return word, _local()
+    # It takes half a megabyte, which nobody pays who has no windows.
+    import zoneinfo
+
     try:
-        return word, ZoneInfo(word)
+        return word, zoneinfo.ZoneInfo(word)
     except (KeyError, ValueError, OSError):
         pass
-    known = available_timezones()
+    known = zoneinfo.available_timezones()
     if not known:
         raise Wrong(f"{word!r} is not known: this machine has no time zone data (Debian: tzdata)")
     raise Wrong(unknown_word("time zone", word, sorted(known), "local, UTC, Europe/Berlin and so on"))
@@ -153,13 +155,15 @@ def _zone(place: Place) -> tuple[str, tzinfo]:
 
 def _local() -> tzinfo:
     """The clock of this machine, as the C library has it."""
+    import zoneinfo
+
     named = os.environ.get("TZ", "").removeprefix(":")
     file = Path(named) if named.startswith("/") else _LOCALTIME
     try:
         if named and not named.startswith("/"):
-            return ZoneInfo(named)
+            return zoneinfo.ZoneInfo(named)
         with file.open("rb") as data:
-            return ZoneInfo.from_file(data, _LOCAL)
+            return zoneinfo.ZoneInfo.from_file(data, _LOCAL)
     except FileNotFoundError:
         return UTC
     except (KeyError, ValueError, OSError) as error:

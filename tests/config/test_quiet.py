@@ -68,8 +68,8 @@ def test_a_machine_without_time_zones(monkeypatch: pytest.MonkeyPatch) -> None:
     def none(key: str) -> zoneinfo.ZoneInfo:
         raise zoneinfo.ZoneInfoNotFoundError(key)
 
-    monkeypatch.setattr(config_quiet, "ZoneInfo", none)
-    monkeypatch.setattr(config_quiet, "available_timezones", set)
+    monkeypatch.setattr(zoneinfo, "ZoneInfo", none)
+    monkeypatch.setattr(zoneinfo, "available_timezones", set)
     assert sentence("zone: Europe/Berlin") == (
         "'Europe/Berlin' is not known: this machine has no time zone data (Debian: tzdata)"
     )
