@@ -27,6 +27,8 @@ _SOON = 0.25
 """Seconds that a recovery waits at the most; as a rule it has all by the time it is decided."""
 _PATIENT = 2.0
 """The same where a program is stuck, and may be ended: it has been so for longer than this."""
+_FIRST = 0.25
+"""Seconds for which a recovery has the machine to itself, unless it is over before."""
 _BESIDE = 2.0
 """Seconds for what is read beside the recovery."""
 _TO_PRINT = 0.1
@@ -80,6 +82,7 @@ class Looking:
         # What a first attempt has left is no sight of the failure any more.
         self._first = None if case.tried else asyncio.create_task(self._look())
         self._rest: asyncio.Task[None] | None = None
+        self._acted = asyncio.Event()
 
     async def before_acting(self) -> None:
         """Wait for what acting would take away."""
@@ -98,6 +101,7 @@ class Looking:
 
     async def recorded(self) -> None:
         """Wait for the record, if one is made."""
+        self._acted.set()
         if self._rest is not None:
             await asyncio.wait({self._rest})
 
@@ -127,7 +131,8 @@ class Looking:
         await self._read_text()
 
     async def _complete(self) -> None:
-        """The rest, and the record of it all."""
+        """The rest, and the record of it all; most recoveries are over before it begins."""
+        await self._come(asyncio.create_task(self._let_it_pass()), _FIRST)
         await self._come(asyncio.create_task(self._look_around()), _BESIDE)
         found = composed(
             self._scene, self._taken, self._waited, self._tails, self._trees, self._stacks, self._machine,
@@ -137,6 +142,9 @@ class Looking:
             await self._by.book.keep_diagnostics(self._incident.id, found, self._by.clock.wall())
         except SidecarError as error:
             self._say(str(error), error.hint)
+
+    async def _let_it_pass(self) -> None:
+        await self._acted.wait()
 
     async def _look_around(self) -> None:
         others = self._scene.others

@@ -259,6 +259,7 @@ def test_incidents_and_what_was_seen_before_anything_was_done(tmux: TmuxBox, sid
     assert service.run(sidecar.state, "incidents").output == "no incidents\n"
     os.kill(pid, signal.SIGKILL)
     sidecar.verified("web")
+    eventually(lambda: sidecar.get("/api/v1/incidents/1")["diagnostics"], "what was seen")
     head, row = service.run(sidecar.state, "incidents").output.splitlines()
     assert head.split()[:3] == ["ID", "OPENED", "SESSION"]
     assert row.split()[0] == "1"
