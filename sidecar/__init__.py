@@ -20,7 +20,8 @@ config           the settings, frozen; ``config_read`` reads YAML and names ever
 model/           nouns: session, workspace, incident, plan, saga (journals), policy, record (rows), status
 decide/          the quiet floor: detect with lost and remember, diagnose (causes: the table of
                  clues), disconnect, confirm, choose (with fitting, material, limits, plans), judge,
-                 resume, workspace, breaker, saga (what comes next in a plan), ...
+                 supervise with casting and restart (programs by rules), resume, workspace, breaker,
+                 saga (what comes next in a plan), ...
 edges/           the doors: tmux/ (run, snapshot, capture, rebuild, birth, doorbell, stage), probes/
                  (http, tcp, dns, commands, what programs do), heals/ (signals, commands, what checks let
                  be done), process (/proc), process_watch (pidfds),
@@ -32,7 +33,8 @@ flow/            the corridor: watch (inbox and cycle), recover (THE PIPELINE) w
                  verify, conclude and resume, execute and steps (plans), circuits, inquiry (what surrounds
                  a failure), examine (what looks do not show) with reach (the socket), frozen, suspended,
                  terminals and absence (what went unseen), heartbeat with rounds and dependencies (what
-                 rules ask), checks with places (health checks), workers (a task for each of many),
+                 rules ask), supervise (programs by rules) and critical (processes that have to run),
+                 checks with places (health checks), workers (a task for each of many),
                  furnish (declared sessions), checkpoint, diagnostics (what is looked at before acting),
                  rehearse, archive (what people ask of generations), custody (release, adopt, explain),
                  records, desk (requests), alerts (by session), together (once for many), person (calls),

@@ -64,8 +64,13 @@ def untypeable(situation: Situation) -> Refusal | None:
     )
 
 
-def by_rule(label: str, rule: ProgramRule, found: Resumption, shell: str) -> Resumption:
-    """How a program under supervision comes back with its session: entered, since its rule names it."""
+def by_rule(label: str, rule: ProgramRule, found: Resumption, shell: str) -> Resumption | None:
+    """How a program under supervision comes back with its session: entered, since its rule names it.
+
+    None where its rule starts it later, once what it comes after is well.
+    """
+    if rule.after and rule.run and found.entry is not Entry.STARTED:
+        return None
     if found.entry is not Entry.HELD:
         return found
     line = command_line(rule.run or found.argv, shell)

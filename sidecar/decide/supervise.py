@@ -181,11 +181,12 @@ def _absent(
     return ended if gone(life.pid) else None
 
 
-def runs(life: Life, seen: Sight, rule: ProgramRule, now: float) -> Life:
-    """What is known once it was seen running."""
+def runs(life: Life, seen: Sight, rule: ProgramRule, now: float, old: float | None = None) -> Life:
+    """What is known once it was seen running; ``old`` is for how long it has been, if the kernel says so."""
     if (seen.pid, None) != (life.pid, life.ended):
-        # Whoever was there before us has had its grace.
-        since = now if life.pid or life.ended is not None else now - rule.start_grace
+        first = life.pid == 0 and life.ended is None
+        # Of whoever was there before us and cannot be asked, it is taken that it has had its grace.
+        since = now - (old if old is not None else rule.start_grace if first else 0.0)
         told = life.told and life.given_up
         return replace(life, pid=seen.pid, argv=seen.argv, since=since, ended=None, code=None, told=told)
     ran = now - life.since

@@ -97,6 +97,12 @@ def state(pid: int) -> ProcessState | None:
     )
 
 
+def age(pid: int) -> float | None:
+    """Seconds since a process began; None if it is gone."""
+    began = started(pid)
+    return None if began is None else max(uptime() - began, 0.0)
+
+
 def is_stopped(pid: int) -> bool:
     """Whether a signal has stopped the process. Cheaper than :func:`state`: it is asked of all there are."""
     raw = small_file(f"/proc/{pid}/stat")

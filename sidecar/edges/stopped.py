@@ -36,6 +36,10 @@ class StoppedDoor:
         """What a process does just now; None if it is gone. Reads one small file, or two."""
         return process.state(pid)
 
+    def age(self, pid: int) -> float | None:
+        """Seconds since a process began; None if it is gone."""
+        return process.age(pid)
+
     async def all_stopped(self) -> tuple[ProcessState, ...]:
         """Every process of this machine that was stopped and that we may signal, with its command."""
         return await asyncio.to_thread(_all_stopped)

@@ -494,6 +494,9 @@ class Stopped(Protocol):
     def state(self, pid: int) -> ProcessState | None:
         """What a process does just now; None if it is gone."""
 
+    def age(self, pid: int) -> float | None:
+        """Seconds since a process began; None if it is gone."""
+
     async def all_stopped(self) -> Sequence[ProcessState]:
         """Every process of this machine that was stopped and that we may signal, with its command."""
 

@@ -305,7 +305,9 @@ class Supervisor:
     def _learn(self, charge: _Charge, seen: Sight) -> None:
         member, now = charge.member, self._clock.wall()
         if seen.running:
-            life = rules.runs(member.life, seen, member.rule, now)
+            new = seen.pid != member.life.pid or charge.down
+            age = self._stopped.age(seen.pid) if new else None
+            life = rules.runs(member.life, seen, member.rule, now, age)
             charge.recount = charge.recount or life.pid != member.life.pid
         else:
             monotonic = self._clock.monotonic()

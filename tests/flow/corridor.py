@@ -537,7 +537,13 @@ class Certain:
 
 
 class NothingRuns:
-    """No process that is asked about is there any more."""
+    """No process that is asked about is there any more, and none says how long it has run."""
+
+    young: float | None = None
+    """Seconds, where all of them are to say so."""
+
+    def age(self, pid: int) -> float | None:
+        return self.young
 
     def state(self, pid: int) -> None:
         return None
@@ -602,9 +608,9 @@ class Corridor:
         self.circuits = Circuits(self.store, clock, self.meter, lambda: ward.settings.recovery.circuit)
         executor = Executor(self.store, clock, Certain(), self.meter, self.log, ward.retry)
         socket = SocketExaminer(self.tmux, SteadyFile(), self.host.boot_id)
-        self.wellness = Well()
+        self.wellness, self.kernel = Well(), NothingRuns()
         supervisor = self.supervisor = Supervisor(
-            ward, self.store, self.host.stopped or NothingRuns(), clock, Certain(), self.log,
+            ward, self.store, self.kernel, clock, Certain(), self.log,
             self._look_after, self.wellness,
         )  # fmt: skip
         found = (socket, AbsenceExaminer(ward, self.store, clock), *examiners)

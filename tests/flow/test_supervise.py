@@ -272,6 +272,23 @@ async def test_what_is_missing_is_started(tmp_path: Path) -> None:
         assert world.tmux.effects == [("enter", "worker --all")]
 
 
+async def test_in_a_session_that_is_built_again_it_waits_for_its_turn(tmp_path: Path) -> None:
+    db = ProgramRule("web", name="db", pane=2, run=("top", "-d1"), start_grace=2.0)
+    api = ProgramRule("web", name="api", pane=1, run=("top",), after=("db",))
+    async with corridor(tmp_path, rules(db, api)) as world:
+        tops = Process(301, ("top", "-d1"))
+        await world.adopt(session(pane(1, program=300), replace(pane(2), program=tops)))
+        await world.pass_time(6.0)
+        world.kernel.young = 0.0
+        world.tmux.die()
+        world.end(100, -9, Role.SERVER)
+        await world.recovered()
+        await world.pass_time(0.5)
+        assert world.tmux.effects == [("rebuild", "web"), ("enter", "top -d1")]
+        await world.pass_time(10.0)
+        assert world.tmux.effects[2:] == [("enter", "top")]
+
+
 async def test_one_that_ended_while_nobody_watched_is_held_unless_always(tmp_path: Path) -> None:
     async with corridor(tmp_path, rules(TOP)) as world:
         await world.adopt(shell(300))
