@@ -187,37 +187,37 @@ TRAPS = """
 import signal, sys, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
 def leave(*_):
-    if sys.argv[2] == "heeds":
+    if sys.argv[3] == "heeds":
         open(sys.argv[1], "a").write("asked\\n")
         sys.exit(0)
 signal.signal(signal.SIGQUIT, leave)
 open(sys.argv[1], "a").write("began\\n")
+open(sys.argv[2], "w").close()
 time.sleep(1001)
 """
 
 
 @pytest.mark.parametrize("how", ["heeds", "ignores"])
 def test_it_is_ended_as_it_wants_to_be(tmux: TmuxBox, how: str) -> None:
-    notes = tmux.folder / "notes"
-    tmux.run("new-session", "-d", "-s", "w", sys.executable, "-c", TRAPS, str(notes), how)
+    notes, well = tmux.folder / "notes", tmux.folder / "well"
+    tmux.run("new-session", "-d", "-s", "w", sys.executable, "-c", TRAPS, str(notes), str(well), how)
     pane = tmux.panes("#{pane_id}")[0]
     stop = {"signal": "QUIT", "timeout": "10s" if how == "heeds" else "300ms"}
     rules = [{"session": "w", "name": "w", "restart": "on-failure", "stop": stop}]
-    silent = {
-        "session": "w", "tcp": f"127.0.0.1:{unused_port()}", "interval": "1s", "retry_interval": "100ms",
+    beats = {
+        "session": "w", "command": ["test", "-e", str(well)], "interval": "1s", "retry_interval": "100ms",
         "timeout": "500ms", "grace": "0s", "after": 2, "may": ["respawn"],
     }  # fmt: skip
-    eventually(lambda: notes.exists() and notes.read_text() == "began\n", "its begin")
-    with service(tmux, rules, heartbeats=[silent]) as sidecar:
-        row = eventually(
-            lambda: [r for r in sidecar.recoveries("w") if r["state"] != "running"], "an end", PATIENCE
-        )
-        steps = sidecar.get(f"/api/v1/recoveries/{row[-1]['id']}")["recovery"]["steps"]
+    eventually(well.exists, "its begin")
+    with service(tmux, rules, heartbeats=[beats]) as sidecar:
+        runs(sidecar, "w")
+        well.unlink()
+        row = sidecar.verified("w")
+        steps = sidecar.get(f"/api/v1/recoveries/{row['id']}")["recovery"]["steps"]
         assert [(step["kind"], step["state"]) for step in steps] == [
             ("save", "done"), ("end", "done"), ("respawn_pane", "done"),
         ]  # fmt: skip
-        said = notes.read_text().split()
-        assert said[:3] == (["began", "asked", "began"] if how == "heeds" else ["began", "began"])[:3]
+        assert notes.read_text().split() == ["began", *(["asked"] if how == "heeds" else []), "began"]
         assert alive(pane, tmux)
 
 
@@ -294,15 +294,19 @@ def test_a_critical_process_that_is_missing_is_told_once(tmux: TmuxBox) -> None:
         sidecar.stored("c")
         assert sidecar.sessions()["c"]["health"] == "healthy"
         tmux.run("send-keys", "-t", "=c:", "C-c")
+        gone = "^sleep 1006$"
+        eventually(lambda: tmux.show("=c:", "#{pane_current_command}") == "bash", "its end")
+        # What happens in tmux has it looked at sooner than by the clock.
+        tmux.run("new-window", "-d", "-t", "=c:", "sleep 1007")
         incident = eventually(
             lambda: sidecar.get("/api/v1/incidents")["incidents"], "it is missed", PATIENCE
         )[0]
         assert (incident["failure"], incident["cause"]) == ("unhealthy", "process_missing")
         assert [fact["fact"] for fact in incident["evidence"]] == [
-            "no process of the session matches '^sleep 1006$'"
+            f"no process of the session matches {gone!r}"
         ]
         eventually(lambda: refused(sidecar, "report_only"), "nothing is done")
         eventually(lambda: sidecar.sessions()["c"]["health"] == "crashed", "its health")
-        tmux.run("send-keys", "-t", "=c:", "sleep 1006", "Enter")
+        tmux.run("new-window", "-d", "-t", "=c:", "sleep 1006")
         eventually(lambda: sidecar.sessions()["c"]["health"] == "healthy", "it is there again", PATIENCE)
         assert sidecar.recoveries("c") == []
