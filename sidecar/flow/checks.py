@@ -103,10 +103,14 @@ class Checks:
         return [
             self._finding(memory)
             for memory in self._memories.values()
-            if memory.course.state is CheckState.FAILING
+            if (memory.course.state is CheckState.FAILING or self._still_to_be_told(memory))
             and not memory.check.shown_only
             and (not memory.check.about or memory.check.about in free)
         ]
+
+    def _still_to_be_told(self, memory: _Memory) -> bool:
+        """Until whoever was called has heard that it passes, nobody else may end what waits because of it."""
+        return memory.unwritten is not None and memory.check.subject in self.ward.standstills
 
     async def still(self, finding: Finding, look: Look) -> bool:
         check = self.ward.check(finding.failure.check)

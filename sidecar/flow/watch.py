@@ -628,6 +628,9 @@ class Watch:
         """Look at one session on request. None: it is in good order."""
         look = await self._t.tmux.look()
         check = self._ward.check(name_of(name))
+        if check is not None and check.about and look.find(check.about) is None:
+            # What is wrong then is wrong with its session.
+            name, check = check.about, None
         if check is not None:
             finding = await self._t.examination.ask(check, look)
             return (finding.failure, look) if finding is not None else None

@@ -541,3 +541,24 @@ async def test_a_database_that_has_gone_is_noticed(tmp_path: Path) -> None:
         assert "is not the file any more" in await store.damage(deep=False)
     finally:
         store.close()
+
+
+async def test_whoever_was_called_hears_that_it_passes_also_about_a_session(tmp_path: Path) -> None:
+    async with world(tmp_path, api(session="web")) as here:
+        here.answers.always[HTTP] = REFUSED
+        await here.pass_time(60.0)
+        assert await here.incidents() == [("web", "check_failed", IncidentState.HELD)]
+        here.answers.always[HTTP] = GOOD
+        await here.pass_time(60.0)
+        assert (await here.incidents())[-1][2] is IncidentState.DISMISSED
+        assert "check api passes again" in here.calls()[-1]
+
+
+async def test_a_check_whose_session_is_gone_leads_to_the_session(tmp_path: Path) -> None:
+    async with world(tmp_path, api(RestartHeal(WEB))) as here:
+        here.answers.always[HTTP] = GOOD
+        await here.pass_time(5.0)
+        here.corridor.tmux.sessions.clear()
+        await here.corridor.desk.request(RecoverRequest("check:api"))
+        row = await here.corridor.recovered()
+        assert (row.session, row.strategy) == ("web", "restore_checkpoint")
