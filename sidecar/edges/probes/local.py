@@ -108,7 +108,7 @@ class LocalProber:
     def _select(self, which: Which) -> tuple[list[Seen], list[str], Crowd]:
         crowd = self._everybody.look()
         found = select.selected(which, crowd)
-        return found, select.command_lines(found, crowd) if which.cmdline else [], crowd
+        return found, [crowd.line(one.pid) for one in found] if which.cmdline else [], crowd
 
     async def _file(self, probe: FileProbe, seconds: float) -> Finding:
         seen = await self._apart.ask(("file", probe), partial(content.seen, probe))

@@ -52,6 +52,7 @@ class Crowd:
     uptime: float
     """Seconds since boot at which they were read."""
     _arguments: dict[int, tuple[str, ...]] = field(default_factory=dict)
+    _lines: dict[int, str] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[Seen]:
         return iter(self.seen.values())
@@ -65,6 +66,12 @@ class Crowd:
         if pid not in self._arguments:
             self._arguments[pid] = process.arguments(pid)
         return self._arguments[pid]
+
+    def line(self, pid: int) -> str:
+        """Its command line as it was typed, more or less."""
+        if pid not in self._lines:
+            self._lines[pid] = " ".join(self.arguments(pid))
+        return self._lines[pid]
 
 
 class Processes:

@@ -35,11 +35,6 @@ def selected(which: Which, crowd: Crowd) -> list[Seen]:
     return found
 
 
-def command_lines(found: list[Seen], crowd: Crowd) -> list[str]:
-    """As they were typed, more or less."""
-    return [" ".join(crowd.arguments(one.pid)) for one in found]
-
-
 def _is_called(one: Seen, name: str, crowd: Crowd) -> bool:
     if one.name == name or (not one.lives and one.name == _cut(name)):
         # A zombie has nothing but the name that the kernel kept.
