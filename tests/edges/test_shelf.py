@@ -207,7 +207,8 @@ async def test_inspect_tells_of_a_log_that_is_cut_off(bench: Bench, tmp_path: Pa
     shutil.copytree(bench.folder, left)
     log = left / "sidecar.db-wal"
     raw = bytearray(log.read_bytes())
-    raw[len(raw) // 2] ^= 1
+    # Behind what has made the tables, and before what was written last.
+    raw[-len(raw) // 8] ^= 1
     log.write_bytes(raw)
     (left / "sidecar.db-shm").unlink()
     first, *_ = inspect(left).faults
