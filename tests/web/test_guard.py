@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from unittest.mock import Mock
 
 import pytest
 from aiohttp import StreamReader
 from aiohttp.test_utils import make_mocked_request
 
-from sidecar.web.guard import read_body
+from sidecar.web.guard import check_host, read_body
 from sidecar.web.problem import Rejected
 from tests.web.conftest import Windows
 
@@ -90,3 +91,16 @@ async def test_whoever_goes_away_in_mid_sentence_is_no_fault_of_ours() -> None:
     with pytest.raises(Rejected, match="Connection lost") as rejected:
         await read_body(make_mocked_request("POST", "/recover", payload=body), 100)
     assert rejected.value.response.status == 400
+
+
+@pytest.mark.parametrize(
+    ("host", "taken"),
+    [("192.0.2.1:9847", True), ("[2001:db8::1]:9847", True), ("evil.example", False), ("1.2.3", False)],
+)
+def test_where_others_listen_every_ip_address_is_a_host(host: str, taken: bool) -> None:
+    """Behind an address stands no name that somebody could have turned to us."""
+    request = make_mocked_request("GET", "/", headers={"Host": host})
+    with contextlib.nullcontext() if taken else pytest.raises(Rejected):
+        check_host(request, (), any_address=True)
+    with pytest.raises(Rejected):
+        check_host(request, ())

@@ -129,3 +129,15 @@ def test_a_folder_that_is_none_is_no_reason_to_fall(tmp_path: Path) -> None:
     assert read_all(tmp_path)[0] == ()
     with pytest.raises(Permanent, match="cannot be made"):
         create(tmp_path, "am", Scope.READ, 5.0)
+
+
+def test_a_token_that_cannot_be_stored_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(Permanent, match="No space left"):
+        create(tmp_path, "am", Scope.READ, 5.0)
+    assert list((tmp_path / "tokens").iterdir()) == []
