@@ -167,8 +167,11 @@ def test_a_replaced_session_can_be_brought_back(tmux: TmuxBox, sidecar: SidecarB
     """The only session there is: the server and its options have to outlive it."""
     tmux.run("set-option", "-s", "@mine", "kept")
     old, server = form(tmux, "web"), tmux.server_pid()
+    sleeping = sum(line.endswith("sleep") for line in old)
     tmux.run("rename-window", "-t", "=web:second", "renamed")
     tmux.run("split-window", "-d", "-t", "=web:main", "-c", "/tmp", "sleep 5004")
+    # A shell starts it, and is named until it has become it.
+    eventually(lambda: sum(line.endswith("sleep") for line in form(tmux, "web")) == sleeping + 1)
     changed, before = form(tmux, "web"), pids(tmux)
     row = restore(sidecar, web, replace=True)
     assert row["state"] == "verified", row

@@ -33,11 +33,22 @@ SESSION = {
     "checkpoint_bytes": 2_500_000,
     "last_checkpoint": 0.0,
     "note": "",
+    "programs": [],
+}
+PROGRAM = {
+    "rule": "worker",
+    "session": "web",
+    "place": "jobs.0",
+    "state": "backing_off",
+    "restarts": 2,
+    "until": None,
+    "note": "it ended with 3",
 }
 ODD = {
     "name": "日本\x1b[2J",
     "health": "crashed",
     "note": "held",
+    "programs": [PROGRAM],
     "climbed": {"crashed": "rebuild_workspace, rung 2 of 2"},
 }
 STATUS: dict[str, Any] = {
@@ -118,13 +129,14 @@ async def test_status(stand: Stand) -> None:
     stand.answer("GET", "/api/v1/sessions", (200, STATUS))
     done = await stand.run("status")
     assert done.exit_code == 0, done.output
-    first, head, web_row, odd_row, incident, circuit = done.output.splitlines()
+    first, head, web_row, odd_row, incident, program, circuit = done.output.splitlines()
     assert first == "tmux 3.3a, mode auto"
     assert head.split()[:4] == ["SESSION", "HEALTH", "WINDOWS", "PANES"]
     assert web_row.split() == ["web", "healthy", "3", "7", "0", *web_row.split()[5:7], "4", "2.5MB", "-"]
     assert odd_row.startswith("日本\\x1b[2J  crashed")
     assert odd_row.endswith("held; after crashed: rebuild_workspace, rung 2 of 2")
     assert web_row.index("healthy") == odd_row.index("crashed") + 2, "wide characters take two columns"
+    assert program == "program worker in web:jobs.0: backing off, 2 restarts lately, it ended with 3"
     assert incident == "incident 3: api crashed, cause unknown, held: no"
     assert circuit == "circuit respawn_pane: open"
 
