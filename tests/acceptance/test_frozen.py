@@ -195,7 +195,7 @@ def test_program_that_was_stopped_in_its_wrapper_goes_on_and_a_job_does_not(
     eventually(lambda: tmux.show("=web:", "#{pane_current_command}") == "bash")
     sidecar.stored("web")
     before = pids(tmux)
-    [victim], [job] = pids_of("sleep 4321"), pids_of("sleep 4322")
+    [victim], [job] = pids_of(tmux, "sleep 4321"), pids_of(tmux, "sleep 4322")
     os.kill(victim, signal.SIGSTOP)
     row = healed(sidecar, "process_suspended")
     assert (row["strategy"], row["session"]) == ("continue_process", "web")
@@ -205,9 +205,12 @@ def test_program_that_was_stopped_in_its_wrapper_goes_on_and_a_job_does_not(
     assert pids(tmux) == before
 
 
-def pids_of(command: str) -> list[int]:
+def pids_of(tmux: TmuxBox, command: str) -> list[int]:
+    """Of those that have started on this server: others run tests on this machine too."""
     everyone = map(int, filter(str.isdigit, os.listdir("/proc")))
-    return [pid for pid in everyone if process.command_line(pid) == command]
+    found = [pid for pid in everyone if process.command_line(pid) == command]
+    ours = f"TMUX={tmux.socket},".encode()
+    return [pid for pid in found if ours in Path(f"/proc/{pid}/environ").read_bytes()]
 
 
 def test_terminal_stopped_by_ctrl_s_goes_on_where_the_rule_says_so(tmux: TmuxBox) -> None:
