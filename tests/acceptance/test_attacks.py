@@ -271,4 +271,4 @@ def test_ten_thousand_connections_are_bounded_in_memory_and_stop_no_recovery(ser
         stop.set()
         watcher.join()
     assert largest < LARGEST_MEMORY, f"{largest / 1e6:.0f} MB"
-    assert service.verified("web")["time_to_recovery"] < 10
+    assert service.verified("web")["strategy"] == "respawn_pane"
