@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from sidecar import config_units as units
@@ -31,18 +31,21 @@ MOST = 500
 
 def checks(place: Place) -> tuple[Check, ...]:
     """The checks."""
-    found = list_of(_check)(place)
+    lines: dict[str, int] = {}
+    found = list_of(lambda item: _only_one(_check(item), item, lines))(place)
     if len(found) > MOST:
         raise Wrong(f"has {len(found)} checks, and may have {MOST}")
-    _tell_twins(found)
     return found
 
 
-def _tell_twins(found: Sequence[Check]) -> None:
-    names = [one.name for one in found]
-    twins = sorted({name for name in names if names.count(name) > 1})
-    if twins:
-        raise Wrong(f"has more than one check called {twins[0]!r}; a name tells checks apart")
+def _only_one(check: Check, place: Place, lines: dict[str, int]) -> Check:
+    """The check, unless another one has its name; ``lines`` are those of all before it."""
+    if check.name in lines:
+        raise Wrong(
+            f"is called {check.name!r}, as the one in line {lines[check.name]} is; a name tells checks apart"
+        )
+    lines[check.name] = place.node.start_mark.line + 1
+    return check
 
 
 def _check(place: Place) -> Check:
