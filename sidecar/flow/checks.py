@@ -39,7 +39,24 @@ _FRESH, _FRESH_COMMAND = 0.25, 1.0
 _SURVEY_EVERY = 30.0
 _STARTING = 10.0
 """Seconds that what was started in a pane has at least before its failures count."""
+_ENDED = 2.0
+"""Seconds after the end of a program, in which somebody may be starting it again."""
 _WAITING = (IncidentState.HELD, IncidentState.GIVEN_UP)
+
+
+@dataclass(frozen=True, slots=True)
+class _Life:
+    """What is another once the session, or the program that a check is about, is started anew."""
+
+    session: Hashable
+    pane: int = 0
+    """Its process."""
+    program: int = 0
+    """The process in front of it; 0 while there is none."""
+
+    def has_ended(self, before: _Life) -> bool:
+        """Whether all that happened is that the program has ended."""
+        return self == replace(before, program=0)
 
 
 @dataclass(slots=True)
@@ -51,8 +68,8 @@ class _Memory:
     """Monotonic seconds; failures before that do not count."""
     heard: float = float("-inf")
     """When the last try began that is part of the course."""
-    life: Hashable = None
-    """What names the session and the program that it was last asked about."""
+    life: _Life | None = None
+    """The session and the program that it was last asked about."""
     proven: bool = True
     """Whether it has passed since it was given time to start."""
     ran: tuple[str, ...] = ()
@@ -294,10 +311,12 @@ class Checks:
             return
         if memory.course.state is CheckState.UNKNOWN:
             self.rounds.hurry(memory.question)
-        if before is not None and memory.proven:
-            memory.proven = False
-            time = max(check.grace, _STARTING)
-            memory.counts_from = max(memory.counts_from, self.clock.monotonic() + time)
+        if before is None or not memory.proven:
+            return
+        ended = life.has_ended(before)
+        memory.proven = ended
+        time = _ENDED if ended else max(check.grace, _STARTING)
+        memory.counts_from = max(memory.counts_from, self.clock.monotonic() + time)
 
     def _turn_unknown(self, check: Check) -> None:
         memory = self._memory(check)
@@ -348,12 +367,13 @@ def _there(check: Check, look: Look) -> Session | None:
     return look.find(check.about) if look.presence is Presence.PRESENT and check.about else None
 
 
-def _life(check: Check, session: Session, look: Look) -> Hashable:
-    """What is another once the session, or the program that the check is about, is started anew."""
+def _life(check: Check, session: Session, look: Look) -> _Life:
     pane: Pane | None = find_pane(_pane_heal(check), session)
     assert look.server is not None
-    ran = (pane.pid, pane.program.pid if pane.program else 0) if pane else ()
-    return instance_of(look.server, session), ran
+    instance = instance_of(look.server, session)
+    if pane is None:
+        return _Life(instance)
+    return _Life(instance, pane.pid, pane.program.pid if pane.program else 0)
 
 
 def _pane_heal(check: Check) -> Heal | None:

@@ -261,6 +261,22 @@ async def test_a_program_that_has_ended_by_itself_is_typed_again(tmp_path: Path)
         assert (row.strategy, row.state) == ("heal_check", "verified")
 
 
+async def test_the_end_of_a_program_gives_no_time_to_start(tmp_path: Path) -> None:
+    live = session(pane(1, program=900))
+    async with world(tmp_path, api(RestartHeal(WEB), interval=2.0, timeout=1.0), live=live) as here:
+        here.answers.always[HTTP] = GOOD
+        await here.pass_time(35.0)
+        here.answers.always[HTTP] = REFUSED
+        here.programs.gone.add(900)
+        here.corridor.tmux.change("%1", program=None)
+        here.corridor.watch.signal(SignalKind.TICK)
+        await here.corridor.quiet()
+        await here.pass_time(1.5)
+        assert here.corridor.tmux.effects == []
+        await here.pass_time(3.0)
+        assert here.corridor.tmux.effects == [("enter", "top")]
+
+
 async def test_whoever_uses_the_pane_for_something_else_is_left_alone(tmp_path: Path) -> None:
     live = session(pane(1, program=900))
     async with world(tmp_path, api(RestartHeal(WEB)), live=live) as here:
