@@ -9,8 +9,10 @@ from dataclasses import dataclass
 
 from sidecar.decide.shells import shell_name
 
-_INTERPRETER = re.compile(r"node|nodejs|bun|deno|python[0-9.]*|sh|bash|dash|zsh")
-_INLINE = frozenset({"-c", "-m", "-e", "-p", "--eval", "--print"})
+_INTERPRETER = re.compile(r"node|nodejs|bun|deno|python[0-9.]*|ruby[0-9.]*|perl|php|sh|bash|dash|zsh")
+_SHELL = re.compile(r"(ba|da|z)?sh")
+_INLINE = re.compile(r"-[cmep]|--eval|--print")
+_INLINE_OF_SHELLS = re.compile(r"-[a-z]*c[a-z]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +47,12 @@ def invocations(argv: tuple[str, ...]) -> Iterator[Invocation]:
     if not argv:
         return
     yield Invocation(argv[:1], argv[1:])
-    if not _INTERPRETER.fullmatch(shell_name(argv[0])):
+    name = shell_name(argv[0])
+    if not _INTERPRETER.fullmatch(name):
         return
+    inline = _INLINE_OF_SHELLS if _SHELL.fullmatch(name) else _INLINE
     for place, argument in enumerate(argv[1:], start=1):
-        if argument in _INLINE:
+        if inline.fullmatch(argument):
             return
         if not argument.startswith("-"):
             if "/" in argument:

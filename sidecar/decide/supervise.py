@@ -118,7 +118,20 @@ def fits(rule: ProgramRule, argv: Sequence[str], *, own: bool) -> bool:
     words = without_blank_tail(tuple(argv))
     if rule.command:
         return matches(rule.command, words)
-    return own if not rule.run else own or words == rule.run
+    return own if not rule.run else own or _is_run(rule.run, words)
+
+
+def _is_run(run: tuple[str, ...], words: tuple[str, ...]) -> bool:
+    """Whether a command line is what these words start; a script's begins with its interpreter."""
+    # Some write their own command line as one word: npm, for one.
+    if words in (run, (" ".join(run),)):
+        return True
+    for call in invocations(words):
+        path = call.program[-1]
+        # What was found in PATH has its whole path here.
+        if (path if "/" in run[0] else call.name, *call.arguments) == run and len(call.program) > 1:
+            return True
+    return False
 
 
 def matches(pattern: str, argv: Sequence[str]) -> bool:

@@ -71,6 +71,33 @@ def test_each_policy(restart: Restore, code: int | None, move: Move) -> None:
 
 
 @pytest.mark.parametrize(
+    ("run", "argv", "its"),
+    [
+        ("./worker --all", "./worker --all", True),
+        ("./worker --all", "/bin/sh ./worker --all", True),
+        ("./worker --all", "/bin/sh -e ./worker --all", True),
+        ("flask run", "/srv/env/bin/python3.12 /srv/env/bin/flask run", True),
+        ("rails server", "ruby /usr/bin/rails server", True),
+        ("./worker --all", "/bin/sh ./worker", False),
+        ("./worker --all", "/bin/sh /srv/worker --all", False),
+        ("./worker", "vim ./worker", False),
+        ("./worker", "bash -ec ./worker", False),
+        ("node server.js", "node server.js", True),
+        ("node server.js", "/usr/bin/node server.js", False),
+        ("flask run", "/srv/env/bin/flask run", False),
+    ],
+)
+def test_what_a_rule_starts_is_known_again(run: str, argv: str, its: bool) -> None:
+    rule = ProgramRule("web", run=tuple(run.split()))
+    assert supervise.fits(rule, argv.split(), own=False) is its
+
+
+def test_what_writes_its_command_line_as_one_word_is_known_again() -> None:
+    rule = ProgramRule("web", run=("npm", "run", "dev"))
+    assert supervise.fits(rule, ("npm run dev", "", "", ""), own=False)
+
+
+@pytest.mark.parametrize(
     ("code", "restart", "intent"),
     [(0, FAILED, Intent.PERSON), (1, FAILED, Intent.FAILURE), (0, ALWAYS, Intent.FAILURE),
      (1, NEVER, Intent.FAILURE), (None, FAILED, Intent.UNKNOWN)],
