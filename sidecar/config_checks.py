@@ -9,12 +9,11 @@ from sidecar import config_units as units
 from sidecar.config_fields import (
     Place,
     Reader,
-    Told,
     Wrong,
     duration,
-    list_of,
+    faultless,
+    few_of,
     read_as,
-    section,
     switch,
     text,
     whole,
@@ -32,10 +31,7 @@ MOST = 500
 def checks(place: Place) -> tuple[Check, ...]:
     """The checks."""
     lines: dict[str, int] = {}
-    found = list_of(lambda item: _only_one(_check(item), item, lines))(place)
-    if len(found) > MOST:
-        raise Wrong(f"has {len(found)} checks, and may have {MOST}")
-    return found
+    return few_of(lambda item: _only_one(_check(item), item, lines), MOST, "checks")(place)
 
 
 def _only_one(check: Check, place: Place, lines: dict[str, int]) -> Check:
@@ -49,11 +45,7 @@ def _only_one(check: Check, place: Place, lines: dict[str, int]) -> Check:
 
 
 def _check(place: Place) -> Check:
-    known = len(place.report.faults)
-    values = section(place, _CHECK, required=("name",))
-    if len(place.report.faults) > known:
-        # What is left of a check with faults may seem to have others.
-        raise Told
+    values = faultless(place, _CHECK, required=("name",))
     if values.get("off"):
         return _switched_off(values)
     asked = [values.pop(kind) for kind in PROBES if kind in values]

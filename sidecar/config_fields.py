@@ -149,6 +149,23 @@ def section(
     return values
 
 
+def faultless(
+    place: Place, readers: Mapping[str, Reader[Any]], required: Collection[str] = ()
+) -> dict[str, Any]:
+    """As :func:`section`, for values that are weighed together: those left of one with faults may seem to
+    have others.
+
+    Raises:
+        Wrong: it is no mapping.
+        Told: something in it is wrong.
+    """
+    known = len(place.report.faults)
+    values = section(place, readers, required)
+    if len(place.report.faults) > known:
+        raise Told
+    return values
+
+
 def record(
     build: Callable[..., T], readers: Mapping[str, Reader[Any]], required: Collection[str] = ()
 ) -> Reader[T]:
@@ -189,6 +206,20 @@ def list_of(item: Reader[T]) -> Reader[tuple[T, ...]]:
             for number, node in enumerate(place.node.value)
         )
         return tuple(value for value in values if not isinstance(value, Nothing))
+
+    return read
+
+
+def few_of(item: Reader[T], most: int, what: str) -> Reader[tuple[T, ...]]:
+    """A list of no more than ``most``; ``what`` they are is said of more, with what to do instead."""
+    read_all = list_of(item)
+
+    def read(place: Place) -> tuple[T, ...]:
+        found = read_all(place)
+        if len(found) > most:
+            name, _, instead = what.partition("; ")
+            raise Wrong(f"has {len(found)} {name}, and may have {most}{f'; {instead}' if instead else ''}")
+        return found
 
     return read
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pwd
 import signal
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import yaml
@@ -19,12 +19,12 @@ from sidecar.config_fields import (
     attempt,
     duration,
     entries,
+    faultless,
     list_of,
     one_of,
     read_as,
     regex,
     scalar,
-    section,
     size,
     switch,
     text,
@@ -97,21 +97,10 @@ def _full_path(word: str) -> str:
     return word
 
 
-def _values(
-    place: Place, readers: Mapping[str, Reader[Any]], required: Collection[str] = ()
-) -> dict[str, Any]:
-    """As :func:`section`, and nothing where there are faults: what is left may seem to have others."""
-    known = len(place.report.faults)
-    values = section(place, readers, required)
-    if len(place.report.faults) > known:
-        raise Told
-    return values
-
-
 def _command(place: Place) -> CommandHeal:
     if not isinstance(place.node, yaml.MappingNode):
         return CommandHeal(argv(place))
-    values = _values(place, _COMMAND)
+    values = faultless(place, _COMMAND)
     if ("argv" in values) is ("shell" in values):
         raise Wrong("needs one of argv, a list of arguments, and shell, a line for /bin/sh")
     shell = values.get("shell", "")
@@ -124,7 +113,7 @@ def _command(place: Place) -> CommandHeal:
 
 
 def _signal_heal(place: Place) -> SignalHeal:
-    values = _values(place, _SIGNAL, required=("signal",))
+    values = faultless(place, _SIGNAL, required=("signal",))
     if ("pane" in values) is ("pidfile" in values):
         raise Wrong("needs one of pane, as api:web.0, and pidfile, a full path")
     if "pidfile" in values and "expect" not in values:
@@ -163,13 +152,13 @@ def _file_glob(place: Place) -> str:
 
 
 def _delete(place: Place) -> DeleteHeal:
-    heal = DeleteHeal(**_values(place, _DELETE, required=("folder", "match", "older")))
+    heal = DeleteHeal(**faultless(place, _DELETE, required=("folder", "match", "older")))
     _refuse_some(heal.folder, deep=heal.deep)
     return heal
 
 
 def _rotate(place: Place) -> RotateHeal:
-    heal = RotateHeal(**_values(place, _ROTATE, required=("folder", "match", "larger")))
+    heal = RotateHeal(**faultless(place, _ROTATE, required=("folder", "match", "larger")))
     _refuse_some(heal.folder, deep=False)
     return heal
 
@@ -177,7 +166,7 @@ def _rotate(place: Place) -> RotateHeal:
 def _unit(place: Place) -> UnitHeal:
     if not isinstance(place.node, yaml.MappingNode):
         return UnitHeal(read_as(units.unit_name)(place))
-    values = _values(place, _UNIT, required=("unit",))
+    values = faultless(place, _UNIT, required=("unit",))
     return UnitHeal(
         values["unit"],
         values.get("manager", UnitManager.SYSTEM),
@@ -188,7 +177,7 @@ def _unit(place: Place) -> UnitHeal:
 def _webhook(place: Place) -> WebhookHeal:
     if not isinstance(place.node, yaml.MappingNode):
         return WebhookHeal(read_as(server_url)(place))
-    values = _values(place, _WEBHOOK, required=("url",))
+    values = faultless(place, _WEBHOOK, required=("url",))
     return WebhookHeal(
         values["url"], values.get("timeout", WebhookHeal("").seconds), values.get("token_file", "")
     )
@@ -257,12 +246,12 @@ HEALS: Mapping[HealKind, Reader[Any]] = {
     HealKind.ROTATE: _rotate,
     HealKind.RESTART_UNIT: _unit,
     HealKind.PRUNE_CHECKPOINTS: lambda place: PruneCheckpointsHeal(
-        **({} if place.blank else _values(place, _PRUNE))
+        **({} if place.blank else faultless(place, _PRUNE))
     ),
     HealKind.DROP_CACHES: _nothing_more(DropCachesHeal()),
     HealKind.TRIM_STORE: _nothing_more(TrimStoreHeal()),
     HealKind.TRIM_HISTORY: lambda place: TrimHistoryHeal(
-        **_values(place, _HISTORY, required=("session", "lines"))
+        **faultless(place, _HISTORY, required=("session", "lines"))
     ),
     HealKind.NOTIFY: lambda place: NotifyHeal("" if place.blank else text(place)),
     HealKind.WEBHOOK: _webhook,

@@ -11,15 +11,15 @@ from sidecar import config_units as units
 from sidecar.config_fields import (
     Place,
     Reader,
-    Told,
     Wrong,
     duration,
+    faultless,
+    few_of,
     is_text,
     list_of,
     one_of,
     read_as,
     scalar,
-    section,
     whole,
 )
 from sidecar.config_probes import PROBES
@@ -35,18 +35,11 @@ _CONDITIONS = ("output_age", "cpu_flat", "io_flat", "command", "http", "tcp", "d
 
 def heartbeats(place: Place) -> tuple[Heartbeat, ...]:
     """The rules; what is wrong with them all together is told by ``decide.contradict``."""
-    rules = list_of(_heartbeat)(place)
-    if len(rules) > MOST:
-        raise Wrong(f"has {len(rules)} rules, and may have {MOST}; a glob in `session` covers many sessions")
-    return rules
+    return few_of(_heartbeat, MOST, "rules; a glob in `session` covers many sessions")(place)
 
 
 def _heartbeat(place: Place) -> Heartbeat:
-    known = len(place.report.faults)
-    values = section(place, _HEARTBEAT, required=("session",))
-    if len(place.report.faults) > known:
-        # What is left of a rule with faults may seem to have others.
-        raise Told
+    values = faultless(place, _HEARTBEAT, required=("session",))
     rule = Heartbeat(**values)
     if not rule.probes and not list(rule.silences):
         raise Wrong(f"has no condition and can never be missed; it takes {', '.join(_CONDITIONS)}")

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import yaml
 
 from sidecar import config_units as units
-from sidecar.config_fields import Place, Reader, Told, Wrong, section
+from sidecar.config_fields import Place, Reader, Wrong, faultless
 
 
 class Texts(Protocol):
@@ -67,11 +67,7 @@ class Form:
 
     def __call__(self, place: Place) -> Any:
         if self.keys and isinstance(place.node, yaml.MappingNode):
-            known = len(place.report.faults)
-            values = section(place, self.keys, self.required)
-            if len(place.report.faults) > known:
-                # What is left of a probe with faults may seem to have others.
-                raise Told
+            values = faultless(place, self.keys, self.required)
         elif self.read is not None:
             return self.read(place)
         else:

@@ -14,13 +14,13 @@ from sidecar import config_units as units
 from sidecar.config_fields import (
     Place,
     Reader,
-    Told,
     Wrong,
+    faultless,
+    few_of,
     list_of,
     one_of,
     read_as,
     scalar,
-    section,
     switch,
     text,
     unknown_word,
@@ -39,9 +39,7 @@ _AGAIN, _ONCE = ("from", "to"), ("start", "end")
 
 def windows(place: Place) -> tuple[Window, ...]:
     """The windows, each with a name of its own."""
-    found = list_of(_window)(place)
-    if len(found) > MOST:
-        raise Wrong(f"has {len(found)} windows, and may have {MOST}; one may name several days and sessions")
+    found = few_of(_window, MOST, "windows; one may name several days and sessions")(place)
     taken = Counter(window.name for window in found)
     twice = next((name for name, times in taken.items() if times > 1), None)
     if twice is not None:
@@ -50,11 +48,7 @@ def windows(place: Place) -> tuple[Window, ...]:
 
 
 def _window(place: Place) -> Window:
-    known = len(place.report.faults)
-    values = section(place, _WINDOW, required=("name",))
-    if len(place.report.faults) > known:
-        # What is left of a window with faults may seem to have others.
-        raise Told
+    values = faultless(place, _WINDOW, required=("name",))
     again = [key for key in ("days", *_AGAIN) if key in values]
     once = [key for key in _ONCE if key in values]
     if again and once:

@@ -13,9 +13,10 @@ from sidecar import config_units as units
 from sidecar.config_fields import (
     Place,
     Reader,
-    Told,
     Wrong,
     duration,
+    faultless,
+    few_of,
     kind_of,
     list_of,
     one_of,
@@ -23,7 +24,6 @@ from sidecar.config_fields import (
     record,
     regex,
     scalar,
-    section,
     text,
     unknown_word,
     whole,
@@ -43,18 +43,11 @@ _SIGNALS = {one.value.removeprefix("SIG"): one for one in Sending}
 
 def programs(place: Place) -> tuple[ProgramRule, ...]:
     """The rules."""
-    rules = list_of(_program)(place)
-    if len(rules) > MOST:
-        raise Wrong(f"has {len(rules)} rules, and may have {MOST}; a glob in `session` covers many sessions")
-    return rules
+    return few_of(_program, MOST, "rules; a glob in `session` covers many sessions")(place)
 
 
 def _program(place: Place) -> ProgramRule:
-    known = len(place.report.faults)
-    values = section(place, _PROGRAM, required=("session",))
-    if len(place.report.faults) > known:
-        # What is left of a rule with faults may seem to have others.
-        raise Told
+    values = faultless(place, _PROGRAM, required=("session",))
     rule = ProgramRule(**values)
     if rule.delay > rule.max_delay:
         raise Wrong(
