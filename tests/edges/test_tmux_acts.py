@@ -153,6 +153,19 @@ class TestEntering:
         tmux.run("send-keys", "-t", "%0", "C-a", "C-d", "Enter")
         eventually((tmux.folder / "held").exists, "the person's Enter")
 
+    @pytest.mark.parametrize("shell", ["bash --norc", "bash --norc -o vi", "sh"])
+    async def test_what_stands_at_the_prompt_is_no_part_of_the_line(
+        self, tmux: TmuxBox, door: TmuxDoor, shell: str
+    ) -> None:
+        tmux.run("new-session", "-d", "-s", "web", shell)
+        pid = pids(tmux)["%0"]
+        await door.enter("%0", pid, typed("touch wrong", Entry.HELD))
+        tmux.run("send-keys", "-t", "%0", "Left", "Left")
+        await door.enter("%0", pid, typed("touch right; exec sleep 1000"))
+        eventually(lambda: tmux.show("%0", "#{pane_current_command}") == "sleep", "the command")
+        assert (tmux.folder / "right").exists()
+        assert not (tmux.folder / "wrong").exists()
+
     async def test_another_shell_is_not_typed_into(
         self, tmux: TmuxBox, door: TmuxDoor, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import termios
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import Enum
 from pathlib import Path
 
@@ -30,6 +30,8 @@ _EDITOR_QUIET = 3.0
 _EDITORS = frozenset({"bash", "zsh", "fish", "ksh", "mksh", "tcsh", "nu", "elvish", "xonsh", "pwsh"})
 _LOCAL_FLAGS = 3
 _ENTERED = "entered"
+_EMPTY_LINE = ("End", "C-u")
+"""Keys that empty the line; where a shell does not know the first, the second erases what that has left."""
 _STAT_TTY = 4
 """Position of the terminal's device number among the fields of /proc/PID/stat after ``comm``."""
 _PTS_MAJORS = range(136, 144)
@@ -60,21 +62,31 @@ class Typist:
     async def enter(self, pane: str, pid: int, resumption: Resumption, mark: str = "") -> None:
         """Type the line, and Enter if the entry says so, only while the pane's process is ``pid``.
 
-        Only once under one ``mark``: tmux notes it in the line that types.
+        It takes the place of what stands at the prompt, as a line that was held there before. Only once under
+        one ``mark``: tmux notes it in the line that types.
 
         Raises:
             Temporary: the shell was not ready within 5 s, or the pane cannot be typed into just now.
             TmuxAbsent, TmuxUnknown: there is no server, or no answer.
         """
         await self.ready(pane, pid)
-        await self.send(pane, pid, resumption.line, enter=resumption.entry is Entry.TYPED, mark=mark)
+        enter = resumption.entry is Entry.TYPED
+        await self.send(pane, pid, resumption.line, enter=enter, mark=mark, before=_EMPTY_LINE)
 
     async def send(
-        self, pane: str, pid: int, text: str, *, enter: bool, mark: str = "", number: int = 1
+        self,
+        pane: str,
+        pid: int,
+        text: str,
+        *,
+        enter: bool,
+        mark: str = "",
+        number: int = 1,
+        before: Sequence[str] = (),
     ) -> None:
         """Type the line at once, only while the pane's process is ``pid``.
 
-        It is the pane's line ``number`` under this ``mark``.
+        It is the pane's line ``number`` under this ``mark``. The keys ``before`` go first.
 
         Raises:
             Temporary: the pane cannot be typed into just now.
@@ -85,7 +97,9 @@ class Typist:
         # In a mode the keys would steer the mode.
         ready = f"#{{&&:#{{==:#{{pane_pid}},{pid}}},#{{==:#{{pane_dead}}#{{pane_in_mode}},00}}}}"
         guard = f"#{{&&:{ready},{marks.not_typed(mark, number)}}}"
-        keys = [command("send-keys", "-t", pane, "-l", "--", text)] if text else []
+        keys = [command("send-keys", "-t", pane, *before)] if before else []
+        if text:
+            keys.append(command("send-keys", "-t", pane, "-l", "--", text))
         if enter:
             keys.append(command("send-keys", "-t", pane, "Enter"))
         done = in_one(
