@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import resource
 import struct
 from collections.abc import Iterable, Mapping
@@ -37,6 +38,8 @@ _STAT_EXIT_CODE = 49
 flags, user and system time in ticks, start in ticks, resident pages, wait status."""
 _FORKED_ONLY = 0x40
 """A flag of processes that have not begun their own program since they were forked."""
+_CHILDREN = re.compile(rb"do_wait|(anon_)?pipe_(read|wait)|(__do_sys_|do_|sys_)?(rt_)?sigsuspend")
+"""Where in the kernel a process sleeps that waits for a child of its own, or for what that prints."""
 _GONE = (b"Z", b"X")
 _STOPPED = Running.STOPPED.value.encode()
 _RUNNING = {each.value.encode(): each for each in Running}
@@ -140,9 +143,15 @@ def command_line(pid: int) -> str:
 
 
 def in_front(pid: int) -> bool:
-    """Whether the process sleeps as its terminal's foreground group: a shell that waits for input."""
+    """Whether the process sleeps as its terminal's foreground group: a shell that waits for input.
+
+    One that waits for a command of its start-up file does not; where the kernel does not say what it
+    waits for, it may.
+    """
     fields = _stat(pid)
-    return bool(fields) and fields[0] == b"S" and int(fields[_STAT_TPGID]) == pid
+    if not fields or fields[0] != b"S" or int(fields[_STAT_TPGID]) != pid:
+        return False
+    return _CHILDREN.fullmatch(small_file(f"/proc/{pid}/wchan")) is None
 
 
 def uptime() -> float:

@@ -146,6 +146,19 @@ class TestEntering:
         eventually((tmux.folder / "done").exists, "the command")
         assert (tmux.folder / "done").read_text() == "-\n"
 
+    @pytest.mark.parametrize("command", ["sleep 1000", ": $(sleep 1000)"])
+    async def test_a_slow_start_up_file_is_not_typed_into(
+        self, tmux: TmuxBox, door: TmuxDoor, monkeypatch: pytest.MonkeyPatch, command: str
+    ) -> None:
+        monkeypatch.setattr("sidecar.edges.tmux.prompt._PATIENCE", 0.3)
+        monkeypatch.setattr("sidecar.edges.tmux.prompt._EDITOR_QUIET", 0.1)
+        (tmux.folder / "rc").write_text(command)
+        tmux.run("new-session", "-d", "-s", "web", "bash --rcfile rc")
+        pid = pids(tmux)["%0"]
+        eventually(Path(f"/proc/{pid}/task/{pid}/children").read_text, "its start-up file")
+        with pytest.raises(Temporary, match="was not ready"):
+            await door.enter("%0", pid, typed("touch pwned"))
+
     async def test_a_held_line_waits_for_a_person(self, tmux: TmuxBox, door: TmuxDoor) -> None:
         tmux.run("new-session", "-d", "-s", "web", "bash --norc")
         await door.enter("%0", pids(tmux)["%0"], typed("-touch held", Entry.HELD))
