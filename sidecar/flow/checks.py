@@ -315,8 +315,21 @@ class Checks:
             return
         ended = life.has_ended(before)
         memory.proven = ended
+        if not ended:
+            self._forget_failures(memory)
         time = _ENDED if ended else max(check.grace, _STARTING)
         memory.counts_from = max(memory.counts_from, self.clock.monotonic() + time)
+
+    def _forget_failures(self, memory: _Memory) -> None:
+        """Those of what was there before say nothing of what was started since; what waits for it goes on."""
+        check = memory.check
+        told = memory.unwritten is not None or check.subject in self.ward.standstills
+        if memory.course.bad and not told and not self._heals(check):
+            memory.course = Course(since=self.clock.monotonic())
+
+    def _heals(self, check: Check) -> bool:
+        case = self.ward.cases.get(check.subject)
+        return case is not None and case.finding.failure.check == check.name
 
     def _turn_unknown(self, check: Check) -> None:
         memory = self._memory(check)
@@ -356,8 +369,7 @@ class Checks:
     def _shown(self, check: Check, state: CheckState, vain: int) -> CheckState:
         if state is not CheckState.FAILING:
             return state
-        case = self.ward.cases.get(check.subject)
-        if case is not None and case.finding.failure.check == check.name:
+        if self._heals(check):
             return CheckState.HEALING
         return CheckState.GIVEN_UP if check.heal and vain >= check.tries else state
 

@@ -429,6 +429,22 @@ async def test_what_was_started_a_moment_ago_has_time_to_start(tmp_path: Path) -
         assert [row.strategy for row in await here.corridor.recoveries()] == ["respawn_pane"]
 
 
+async def test_a_failure_of_what_has_ended_is_none_of_what_was_started_since(tmp_path: Path) -> None:
+    async with world(tmp_path, api(RespawnHeal(WEB), interval=5.0, timeout=2.0)) as here:
+        here.answers.always[HTTP] = GOOD
+        await here.pass_time(20.0)
+        here.answers.always[HTTP] = REFUSED
+        here.corridor.kill_pane_process()
+        status = await here.checks.run_now("api")
+        assert status is not None
+        assert status.state is CheckState.FAILING
+        await here.pass_time(8.0)
+        here.answers.always[HTTP] = GOOD
+        await here.pass_time(20.0)
+        assert [row.strategy for row in await here.corridor.recoveries()] == ["respawn_pane"]
+        assert here.state() is CheckState.PASSING
+
+
 async def test_a_person_who_asks_heals_what_does_not_count_yet(tmp_path: Path) -> None:
     async with world(tmp_path, api(COMMAND, grace=600.0)) as here:
         here.answers.always[HTTP] = REFUSED
