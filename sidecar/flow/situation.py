@@ -93,7 +93,7 @@ class Surveyor:
 
     async def _of_a_program(self, case: Case, incident: IncidentState) -> Situation:
         """What bears on the restart of one program by its rule: no checkpoint, and none of the budgets."""
-        settings = self.ward.settings.recovery
+        settings, now = self.ward.settings.recovery, self.clock.wall()
         member, ruling = await self.supervisor.ruling(case.finding.failure) or (None, None)
         return Situation(
             finding=case.finding,
@@ -104,7 +104,7 @@ class Surveyor:
             mode=settings.mode,
             ladder=self.ward.ladder(case.finding),
             limits=Limits(settings.per_session, settings.overall, settings.slow_retry, settings.circuit),
-            now=self.clock.wall(),
+            now=now,
             look=self.ward.look,
             session=case.before,
             asked_strategy=case.strategy,
@@ -112,6 +112,7 @@ class Surveyor:
             incident=incident,
             tried=case.tried,
             waits_for=self.ward.waiting.get(case.session, frozenset()),
+            maintenance=holding(self.ward.hushes(now), case.session),
             member=member,
             ruling=ruling,
         )

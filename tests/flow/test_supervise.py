@@ -13,6 +13,7 @@ from sidecar.model.incident import Role
 from sidecar.model.notice import Channel, Matter, Webhook
 from sidecar.model.plan import RefusalReason
 from sidecar.model.policy import Budget, Mode, Restore
+from sidecar.model.quiet import SilenceRequest
 from sidecar.model.record import Action
 from sidecar.model.session import Process, Session
 from sidecar.model.status import RecoverRequest, Ticket
@@ -101,6 +102,21 @@ async def test_each_policy(tmp_path: Path, restart: Restore, code: int, comes_ba
             # tmux would have closed it, had we not asked for it.
             assert ("close_pane", "%1", 201) in world.tmux.calls
             assert state(world) is ProgramState.STOPPED
+
+
+async def test_a_hold_holds_programs_until_it_ends(tmp_path: Path) -> None:
+    async with corridor(tmp_path, rules(JOB)) as world:
+        await world.adopt(started())
+        await world.quieter.silence(SilenceRequest("web", 60.0, True, "work"))
+        world.kill_pane_process("%1")
+        await world.quiet()
+        await world.pass_time(40.0)
+        assert respawns(world) == []
+        (incident,) = await world.store.open_incidents()
+        assert incident.reason == RefusalReason.MAINTENANCE
+        await world.pass_time(21.0)
+        await world.recovered()
+        assert respawns(world) == ["%1"]
 
 
 async def test_only_what_is_always_restarted_is_kept_however_it_ends(tmp_path: Path) -> None:
