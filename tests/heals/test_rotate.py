@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import gzip
 import os
 import stat
@@ -23,7 +24,7 @@ from hypothesis import given, settings
 
 from sidecar.clock import SystemClock
 from sidecar.edges.heals import rotate
-from sidecar.errors import Permanent
+from sidecar.errors import Permanent, Temporary
 from sidecar.model.heal import RotateHeal
 from tests.box import eventually
 from tests.heals.bench import call, door
@@ -238,6 +239,33 @@ async def test_whoever_does_not_wait_any_more(logs: Path, tmp_path: Path) -> Non
     with (logs / "a.log").open() as source, pytest.raises(OSError, match="Operation canceled"):
         rotate._Pack(source.fileno(), -1, lambda: None, unwanted).add()
     assert names(logs) == ["a.log"]
+
+
+async def test_one_that_goes_while_it_is_looked_at_stops_no_other(
+    logs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (logs / "a.log").write_text("one\n" * 5000)
+    (logs / "b.log").write_text("one\n" * 5000)
+
+    def matches(name: str, _: object) -> bool:
+        if name == "a.log":
+            (logs / name).unlink()
+        return name.endswith(".log")
+
+    monkeypatch.setattr(rotate, "matches", matches)
+    assert "rotated 1 file" in await does(rule(logs), tmp_path)
+    assert names(logs) == ["b.log", "b.log.1.gz"]
+
+
+async def test_a_disk_with_a_fault_is_told_as_such(
+    logs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> list[str]:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(rotate, "_large", fail)
+    with pytest.raises(Temporary, match="Input/output error"):
+        await does(rule(logs), tmp_path)
 
 
 async def test_only_so_many_in_one_go(logs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,8 @@ async def aside(what: str, work: Callable[[threading.Event], T], seconds: float)
     The end of the process does not wait for it either. ``what`` is for people.
 
     Raises:
-        Temporary: it has not ended in time, and goes on by itself until it sees the event.
+        Temporary: the disk has a fault, or it has not ended in time, and goes on by itself until it sees
+            the event.
     """
     loop = asyncio.get_running_loop()
     done: asyncio.Future[T] = loop.create_future()
@@ -43,5 +44,7 @@ async def aside(what: str, work: Callable[[threading.Event], T], seconds: float)
         raise Temporary(
             f"{what} did not end within {seconds:g} s", hint="Its disk may not answer, or be slow."
         ) from error
+    except OSError as error:
+        raise Temporary(f"{what}: {error.strerror}", hint="Look whether its disk is in order.") from error
     finally:
         unwanted.set()

@@ -117,9 +117,17 @@ def _large(ground: Ground, heal: RotateHeal) -> list[str]:
             for entry in found
             if matches(entry.name, heal.match)
             and not _is_rotated(entry.name)
-            and entry.is_file(follow_symlinks=False)
-            and entry.stat(follow_symlinks=False).st_size >= heal.larger
+            and _is_large(entry, heal.larger)
         )
+
+
+def _is_large(entry: os.DirEntry[str], larger: int) -> bool:
+    try:
+        facts = entry.stat(follow_symlinks=False)
+    except OSError:
+        # It has gone since the folder was read.
+        return False
+    return stat.S_ISREG(facts.st_mode) and facts.st_size >= larger
 
 
 def _is_rotated(name: str) -> bool:
