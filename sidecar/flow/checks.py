@@ -192,9 +192,13 @@ class Checks:
         # What the book cannot tell now is dismissed by a person, or by a later change.
         with contextlib.suppress(SidecarError):
             for row in await self.book.open_incidents():
-                known = any(is_of(check, row.origin) for check in checks)
-                if row.cause is Cause.CHECK_FAILED and not known:
+                known = row.cause is not Cause.CHECK_FAILED or any(is_of(one, row.origin) for one in checks)
+                if not known and not self._is_worked(row):
                     await self.dismiss(row.session, "there is no such check any more")
+
+    def _is_worked(self, row: IncidentRow) -> bool:
+        """Whether a heal is under way, which ends the incident itself."""
+        return row.state is IncidentState.RECOVERING or row.session in self.ward.cases
 
     def _work(self) -> Work:
         work: dict[Hashable, Callable[[], Coroutine[Any, Any, None]]] = {

@@ -78,6 +78,8 @@ class Healer:
         here.heals.append(call.heal.describe())
         here.again.append(call.again)
         here.on_heal()
+        if here.heal_takes:
+            await here.corridor.clock.sleep(here.heal_takes)
         return "done"
 
     async def foresee(self, heal: Heal) -> str:
@@ -99,6 +101,8 @@ class World:
     again: list[bool] = field(default_factory=list)
     """Of each, whether it was told that an attempt before it may have done it."""
     on_heal: Callable[[], None] = lambda: None
+    heal_takes: float = 0.0
+    """Seconds."""
 
     async def pass_time(self, seconds: float) -> None:
         await self.corridor.pass_time(seconds)
@@ -487,6 +491,21 @@ async def test_a_reload_keeps_what_is_known_of_the_unchanged(tmp_path: Path) -> 
         states = {session: state for session, _, state in await here.incidents()}
         assert states == {"check:api": IncidentState.DISMISSED, "check:other": IncidentState.HELD}
         assert here.metric("health_check_status", check="api") is None
+
+
+async def test_the_heal_of_a_check_that_is_taken_out_of_the_file_comes_to_its_end(tmp_path: Path) -> None:
+    async with world(tmp_path, api(COMMAND)) as here:
+
+        def take_out() -> None:
+            here.corridor.ward.settings = replace(here.corridor.ward.settings, checks=())
+
+        here.on_heal, here.heal_takes = take_out, 8.0
+        here.answers.always[HTTP] = REFUSED
+        await here.pass_time(30.0)
+        assert here.heals == [COMMAND.describe()]
+        [row] = await here.corridor.recoveries("check:api")
+        assert row.state == "verified"
+        assert await here.incidents() == [("check:api", "check_failed", IncidentState.RECOVERED)]
 
 
 async def test_turns_are_on_record(tmp_path: Path) -> None:
