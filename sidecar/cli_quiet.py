@@ -31,6 +31,13 @@ def _duration(context: click.Context, parameter: click.Parameter, word: str) -> 
     return seconds
 
 
+def _named(context: click.Context, parameter: click.Parameter, name: str) -> str:
+    """An empty name would be no part of an address."""
+    if not name:
+        raise click.BadParameter("it is empty; '*' is everything")
+    return name
+
+
 class _Silence(Listing):
     """A name that is no command of the group is what is to be silent."""
 
@@ -48,7 +55,7 @@ def silence() -> None:
 
 @silence.command("add")
 @reaches_service
-@click.argument("name")
+@click.argument("name", callback=_named)
 @click.option("--for", "seconds", callback=_duration, required=True, metavar="TIME", help="As 30m, 2h, 1d.")
 @click.option("--hold", is_flag=True, help="Do nothing about it by itself, either: somebody works on it.")
 @click.option("--reason", default="", help="Why, for whoever else looks.")

@@ -57,6 +57,7 @@ def test_from_the_beginning_to_the_end(running: SidecarBox) -> None:
         (("web", "--for", "31d"), "a silence lasts 1s to 30d, and 31d is not"),
         (("web", "--for", "1 fortnight"), "'1 fortnight' is no duration; write it with units"),
         (("web", "--for", "-1h"), "'-1h' is no duration"),
+        (("", "--for", "1h"), "it is empty; '*' is everything"),
         (("web",), "Missing option '--for'"),
         (("end", "web"), "'web' is not a valid integer"),
         (("web", "api", "--for", "1h"), "Got unexpected extra argument"),
