@@ -77,7 +77,7 @@ def _machine(premises: Premises) -> Iterable[Check]:
 def _own(premises: Premises) -> Iterable[Check]:
     door = own_door(premises.address)
     if door is not None:
-        yield _check("api", door, _CALL)
+        yield _check("sidecar", door, _CALL)
     yield _check("store", OwnProbe(Own.STORE), TrimStoreHeal(), _CALL)
     yield _check("loop", OwnProbe(Own.LOOP, above=_LATE), _CALL)
 

@@ -13,7 +13,7 @@ SUBJECT = "check:"
 since tmux has no colon in names."""
 
 
-DEFAULTS = frozenset({"memory", "disk", "programs", "api", "store", "loop"})
+DEFAULTS = frozenset({"memory", "disk", "programs", "sidecar", "store", "loop"})
 """The families of checks that come without being configured."""
 
 

@@ -161,9 +161,9 @@ def test_heals_that_do_not_help_call_a_person_and_end_when_it_passes(tmux: TmuxB
 def test_the_defaults_are_there_without_configuration(tmux: TmuxBox) -> None:
     tmux.run("new-session", "-d", "-s", "web", "sleep 1001")
     with sidecar_box(tmux) as sidecar:
-        wanted = {"memory", "disk", "api", "store", "loop", "programs:web"}
+        wanted = {"memory", "disk", "sidecar", "store", "loop", "programs:web"}
         eventually(lambda: wanted <= listed(sidecar).keys(), "the defaults")
-        for name in ("api", "store", "loop", "programs:web"):
+        for name in ("sidecar", "store", "loop", "programs:web"):
             passes(sidecar, name)
         found = listed(sidecar)
         assert all(found[name]["built_in"] for name in wanted)
