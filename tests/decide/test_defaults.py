@@ -40,7 +40,8 @@ def test_their_heals_touch_only_what_is_ours() -> None:
 
 
 def test_a_configured_one_takes_the_place_of_a_default() -> None:
-    assert names() >= {"memory", "disk", "disk:/srv", "programs:web", "programs:db", "sidecar", "store", "loop"}
+    own = {"sidecar", "store", "loop", "programs:web", "programs:db"}
+    assert names() >= {"memory", "disk", "disk:/srv", *own}
     mine = Check("disk", OTHER)
     assert {"disk:/srv"} & names(mine) == set()
     assert mine in asked((mine,), defaults(PREMISES))
