@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Any
 
 import click
@@ -153,10 +154,17 @@ def _pane(pane: Row) -> Iterator[str]:
     if tail is not None:
         kind = "the full-screen program showed" if tail["alternate"] else "it showed"
         yield f"    {kind}:" if tail["lines"] else f"    {kind} nothing"
-        yield from (f"      | {line}" for line in tail["lines"])
+        yield from _screen(tail["lines"])
         if tail["covered"]:
             yield "    and beneath it:"
-            yield from (f"      | {line}" for line in tail["covered"])
+            yield from _screen(tail["covered"])
+
+
+def _screen(lines: Sequence[str]) -> Iterator[str]:
+    """What stood there; of empty lines that follow each other only one is shown."""
+    for above, line in pairwise(("|", *lines)):
+        if above or line:
+            yield f"      | {line}"
 
 
 def _memory(processes: Sequence[Row]) -> str:

@@ -162,9 +162,10 @@ def unhealable(situation: Situation) -> Refusal | None:
 
 def _in_vain(situation: Situation, check: Check) -> Refusal:
     facts = situation.finding.evidence[-1].fact
+    heals, have = ("1 heal", "has") if situation.vain == 1 else (f"{situation.vain} heals", "have")
     return Refusal(
         RefusalReason.HEALS_IN_VAIN,
-        f"{situation.vain} heals of check {check.name} have not helped, and none is tried any more: {facts}",
+        f"{heals} of check {check.name} {have} not helped, and none is tried any more: {facts}",
         hint=f"Find out why, then `{asking('recover', SUBJECT + check.name)}` tries again.",
     )
 

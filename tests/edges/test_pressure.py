@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from sidecar.edges import pressure
+from tests.group import memory_group
 
 
 def test_the_kernels_own_account_is_read(tmp_path: Path) -> None:
@@ -78,30 +77,10 @@ def test_a_process_that_is_gone_has_no_group() -> None:
     assert pressure.group_available(2**22 + 1) is None
 
 
-@pytest.fixture
-def group() -> Iterator[Path]:
-    """A real memory group of our own, with a limit."""
-    top = Path("/sys/fs/cgroup/memory")
-    folder = (top if top.is_dir() else Path("/sys/fs/cgroup")) / f"sidecar-test-{os.getpid()}"
-    try:
-        folder.mkdir()
-    except OSError as error:
-        pytest.skip(f"no control group can be made here: {error}")
-    try:
-        limit = folder / ("memory.limit_in_bytes" if top.is_dir() else "memory.max")
+def test_a_real_group_is_found_by_its_process() -> None:
+    with memory_group(64 * 2**20) as group, subprocess.Popen(["sleep", "60"]) as process:
         try:
-            limit.write_text(str(64 * 1024 * 1024))
-        except OSError as error:
-            pytest.skip(f"control groups have no memory limits here: {error}")
-        yield folder
-    finally:
-        folder.rmdir()
-
-
-def test_a_real_group_is_found_by_its_process(group: Path) -> None:
-    with subprocess.Popen(["sleep", "60"]) as process:
-        try:
-            (group / "cgroup.procs").write_text(str(process.pid))
+            group.add(process.pid)
             found = pressure.group_available(process.pid)
         finally:
             process.kill()

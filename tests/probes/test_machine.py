@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import hypothesis.strategies as st
@@ -30,6 +30,7 @@ from sidecar.model.probe_machine import (
 )
 from sidecar.model.probe_process import DescriptorsProbe
 from tests.clocks import SetClock
+from tests.group import memory_group
 
 MEMINFO = "MemTotal: 1000000 kB\nMemFree: 1 kB\nMemAvailable:  {available} kB\n"
 NOTHING_WRONG = (
@@ -249,24 +250,6 @@ async def test_a_disk_that_does_not_answer_holds_nobody_up(
         over.set()
 
 
-@pytest.fixture
-def group() -> Iterator[Path]:
-    """A real memory group of our own, with a limit of 64 MiB."""
-    top = Path("/sys/fs/cgroup/memory")
-    folder = (top if top.is_dir() else Path("/sys/fs/cgroup")) / f"sidecar-probe-{os.getpid()}"
-    try:
-        folder.mkdir()
-    except OSError as error:
-        pytest.skip(f"no control group can be made here: {error}")
-    try:
-        (folder / ("memory.limit_in_bytes" if top.is_dir() else "memory.max")).write_text(str(64 * 2**20))
-        yield folder
-    except OSError as error:
-        pytest.skip(f"control groups have no memory limits here: {error}")
-    finally:
-        folder.rmdir()
-
-
 LEAK = """
 import sys
 held = []
@@ -276,15 +259,18 @@ for line in sys.stdin:
 """
 
 
-async def test_a_program_that_leaks_within_a_group(prober: Prober, group: Path) -> None:
-    probe = MemoryProbe(cgroup=str(group))
-    with subprocess.Popen(
-        [sys.executable, "-c", LEAK], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as leak:
+async def test_a_program_that_leaks_within_a_group(prober: Prober) -> None:
+    with (
+        memory_group(64 * 2**20) as group,
+        subprocess.Popen(
+            [sys.executable, "-c", LEAK], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        ) as leak,
+    ):
+        probe = MemoryProbe(cgroup=str(group.folder))
         assert leak.stdin is not None
         assert leak.stdout is not None
         try:
-            (group / "cgroup.procs").write_text(str(leak.pid))
+            group.add(leak.pid)
             found = []
             for _ in range(8):
                 found.append(await ask(prober, probe))
@@ -296,7 +282,7 @@ async def test_a_program_that_leaks_within_a_group(prober: Prober, group: Path) 
         finally:
             leak.kill()
     assert found[0].fault is None
-    assert (found[-1].fault, found[-1].fact.endswith(f"in {group}); the limit is 85 %")) == (
+    assert (found[-1].fault, found[-1].fact.endswith(f"in {group.folder}); the limit is 85 %")) == (
         ProbeFault.ABOVE_LIMIT,
         True,
     ), found
