@@ -13,10 +13,12 @@ from sidecar.cli_common import (
     PATH,
     json_option,
     moment,
+    paged,
     private_file,
     reaches_service,
     show_json,
     state_option,
+    tell_older,
 )
 from sidecar.decide import told
 from sidecar.model.audit import AuditFilter, Head
@@ -37,8 +39,7 @@ def audit() -> None:
 @reaches_service
 @click.argument("session", required=False)
 @click.option("--action", type=_ACTIONS, help="Only records of this.")
-@click.option("--limit", type=click.IntRange(1, 500), default=50, show_default=True, help="At most so many.")
-@click.option("--before", type=click.IntRange(1), metavar="ID", help="Only those older than this one.")
+@paged
 @json_option
 def list_records(
     service: client.Client,
@@ -66,8 +67,7 @@ def list_records(
         for row in body["records"]
     ]
     click.echo(table(_HEAD, rows) if rows else "no records")
-    if body["next"] is not None:
-        click.echo(f"there are older ones: --before {body['next']}")
+    tell_older(body)
 
 
 @audit.command()

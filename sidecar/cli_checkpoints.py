@@ -16,11 +16,13 @@ from sidecar.cli_common import (
     PATH,
     json_option,
     moment,
+    paged,
     private_file,
     reaches_service,
     show_dry_run,
     show_json,
     state_option,
+    tell_older,
     wait_for,
 )
 from sidecar.clock import SystemClock
@@ -65,8 +67,7 @@ def create(service: client.Client, session: str, as_json: bool) -> None:
 )
 @click.option("--until", metavar="TIME", help="Only those taken then or before.")
 @click.option("--good", is_flag=True, help="Only those whose checksum holds.")
-@click.option("--limit", type=click.IntRange(1, 500), default=50, show_default=True, help="At most so many.")
-@click.option("--before", type=click.IntRange(1), metavar="ID", help="Only those older than this one.")
+@paged
 @json_option
 def list_generations(
     service: client.Client,
@@ -96,8 +97,7 @@ def list_generations(
         click.echo("no checkpoints")
         return
     click.echo(table(_HEAD, [_row(row, now) for row in body["checkpoints"]]))
-    if body["next"] is not None:
-        click.echo(f"there are older ones: --before {body['next']}")
+    tell_older(body)
 
 
 @checkpoint.command()

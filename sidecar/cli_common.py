@@ -81,6 +81,23 @@ def reaches_service(command: Callable[..., None]) -> Callable[..., None]:
     return config_option(state_option(url_option(with_service)))
 
 
+def paged(command: Callable[..., None]) -> Callable[..., None]:
+    """Options of a list that comes in pages, newest first; the command receives ``limit`` and ``before``."""
+    limit = click.option(
+        "--limit", type=click.IntRange(1, 500), default=50, show_default=True, help="At most so many."
+    )
+    before = click.option(
+        "--before", type=click.IntRange(1), metavar="ID", help="Only those older than this one."
+    )
+    return limit(before(command))
+
+
+def tell_older(body: Mapping[str, Any]) -> None:
+    """How to get the next page, if there is one."""
+    if body["next"] is not None:
+        click.echo(f"there are older ones: --before {body['next']}")
+
+
 json_option = click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
 
 

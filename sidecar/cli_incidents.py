@@ -11,7 +11,7 @@ import click
 
 from sidecar import client
 from sidecar import config_units as units
-from sidecar.cli_common import Listing, json_option, reaches_service, show_json
+from sidecar.cli_common import Listing, json_option, paged, reaches_service, show_json, tell_older
 from sidecar.clock import SystemClock
 from sidecar.model.incident import IncidentState
 from sidecar.terminal import Cell, age, brief, safe, shortened, table
@@ -55,8 +55,7 @@ def incidents() -> None:
 @reaches_service
 @click.argument("session", required=False)
 @click.option("--waiting", is_flag=True, help="Only those that are not over.")
-@click.option("--limit", type=click.IntRange(1, 500), default=50, show_default=True, help="At most so many.")
-@click.option("--before", type=click.IntRange(1), metavar="ID", help="Only those older than this one.")
+@paged
 @json_option
 def list_incidents(
     service: client.Client, session: str | None, waiting: bool, limit: int, before: int | None, as_json: bool
@@ -82,8 +81,7 @@ def list_incidents(
         for row in body["incidents"]
     ]
     click.echo(table(_HEAD, rows) if rows else "no incidents")
-    if body["next"] is not None:
-        click.echo(f"there are older ones: --before {body['next']}")
+    tell_older(body)
 
 
 @incidents.command()
